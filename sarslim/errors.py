@@ -1,0 +1,29 @@
+"""The two ways in which sarslim stops: a user's mistake, or a failure of something outside."""
+
+
+class SarslimError(Exception):
+    """Stops a run with one clear message: where, what was found, what to do about it."""
+
+    exit_code = 1
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        """
+        Args:
+            where: the field, file or address at fault.
+            problem: what was found there, with the offending value.
+            remedy: what the user can do about it.
+        """
+        self.where, self.problem, self.remedy = where, problem, remedy
+        super().__init__(f"{where}: {problem.rstrip('.')}. {remedy.rstrip('.')}.")
+
+
+class InputError(SarslimError):
+    """A user's mistake: a wrong field, a broken file, data that cannot be used."""
+
+    exit_code = 2
+
+
+class ServiceError(SarslimError):
+    """Something outside failed: an unreachable endpoint, a full disk."""
+
+    exit_code = 1

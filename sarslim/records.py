@@ -1,0 +1,238 @@
+"""What each stage found out: one frozen result per stage, units in the names."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """A result that is written once and never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class Scaling(Record):
+    """How an amplitude a becomes a stored value in 0..255.
+
+    linear and percentile: 255 (a - low) / (high - low); log: 255 (log(a + offset) - low) / (high - low);
+    clipped to 0..255 in each case.
+    """
+
+    kind: Literal["linear", "percentile", "log"]
+    low: float
+    high: float
+    offset: float = 0.0
+
+
+class Skipped(Record):
+    """A chip of the source that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+class PartCount(Record):
+    """Chips of one part, per class in the order of the classes."""
+
+    chips: int
+    per_class: tuple[int, ...]
+
+
+class DatasetRecord(Record):
+    """The content of ``dataset.json``: what a dataset artifact holds and how it came about."""
+
+    schema_version: int = 1
+    sarslim_version: str
+    source: str
+    format: str
+    simulated: bool
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    image_size: int
+    dtype: str
+    scaling: tuple[Scaling, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    parts: dict[str, PartCount]
+    split_rule: str
+    seed: int
+    sources_sha256: dict[str, str]
+    digest: str
+    chips_read: int
+    skipped: tuple[Skipped, ...]
+    warnings: tuple[str, ...]
+
+
+class Epoch(Record):
+    """One pass of a training run. ``losses`` holds every term unweighted, and ``total``."""
+
+    epoch: int
+    learning_rate: float
+    losses: dict[str, float]
+    val_loss: float
+    val_accuracy: float
+    val_macro_f1: float
+    seconds: float
+
+
+class TrainRecord(Record):
+    """A training run: its curve and the epoch whose weights were kept (by validation macro-F1)."""
+
+    network: str
+    epochs: tuple[Epoch, ...]
+    best_epoch: int
+    val_accuracy: float
+    val_macro_f1: float
+    seconds: float
+    resumed_at_epoch: int = 0
+
+
+class LayerWidth(Record):
+    """Output channels of one layer before and after pruning."""
+
+    layer: str
+    before: int
+    after: int
+
+
+class PruneRecord(Record):
+    """What pruning took away, and what the network could still do right after."""
+
+    layers: tuple[LayerWidth, ...]
+    macs_before: int
+    macs_after: int
+    params_before: int
+    params_after: int
+    latency_ms_before: float | None
+    latency_ms_after: float | None
+    steps: int
+    val_accuracy_raw: float
+    val_accuracy_recalibrated: float
+    seconds: float
+
+
+class Latency(Record):
+    """Time of one forward pass, after a warm-up."""
+
+    batch: int
+    threads: int
+    runs: int
+    median_ms: float
+    p05_ms: float
+    p95_ms: float
+
+
+class ClassScores(Record):
+    """Scores of one class on the test part."""
+
+    name: str
+    chips: int
+    precision: float
+    recall: float
+    f1: float
+    auc: float | None
+
+
+class RocCurve(Record):
+    """One class against the rest; thresholds are finite."""
+
+    name: str
+    false_positive_rate: tuple[float, ...]
+    true_positive_rate: tuple[float, ...]
+    thresholds: tuple[float, ...]
+
+
+class ReliabilityBin(Record):
+    """Chips whose confidence falls into one bin."""
+
+    confidence: float
+    accuracy: float
+    chips: int
+
+
+class NetworkScores(Record):
+    """One network on the test part: what it can do and what it costs."""
+
+    accuracy: float
+    macro_f1: float
+    balanced_accuracy: float
+    expected_calibration_error: float
+    classes: tuple[ClassScores, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    roc: tuple[RocCurve, ...]
+    reliability: tuple[ReliabilityBin, ...]
+    speckle_accuracy: dict[str, float]
+    params: int
+    macs: int
+    bytes: int
+    peak_memory_bytes: int
+    latency: tuple[Latency, ...]
+
+    @property
+    def latency_ms(self) -> float:
+        """Median milliseconds of one chip."""
+        return self.latency[0].median_ms
+
+    def summary(self) -> dict[str, Any]:
+        """The seven figures of ``summary.json``."""
+        names = ("accuracy", "macro_f1", "balanced_accuracy", "params", "macs", "bytes", "latency_ms")
+        return {name: getattr(self, name) for name in names}
+
+
+class GateCheck(Record):
+    """One condition of the quality gate."""
+
+    condition: str
+    found: float
+    bound: float
+    passed: bool
+
+
+class EvaluateRecord(Record):
+    """Teacher, pruned network before recovery, and student, on the same test part."""
+
+    teacher: NetworkScores
+    pruned: NetworkScores
+    student: NetworkScores
+    majority_accuracy: float
+    gate: tuple[GateCheck, ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every condition of the gate holds."""
+        return all(check.passed for check in self.gate)
+
+
+class ModelRecord(Record):
+    """The content of ``model.json``: all that is needed to rebuild a network around its weights, and its origin.
+
+    ``parents`` maps ``dataset``, ``teacher`` ... to the digest of the artifact. ``pruning`` holds the configuration
+    of the prune stage and the costs of the teacher it refers to; it is None for an unpruned network.
+    """
+
+    schema_version: int = 1
+    sarslim_version: str
+    kind: Literal["teacher", "pruned", "student"]
+    network: str
+    stem: str
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    image_size: int
+    scaling: tuple[Scaling, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    widths: dict[str, int]
+    parents: dict[str, str]
+    pruning: dict[str, Any] | None
+    metrics: dict[str, float]
+    weights_sha256: str = ""
+
+
+class PublishRecord(Record):
+    """A published bundle: its address and the SHA-256 of every file."""
+
+    uri: str
+    name: str
+    version: str
+    sha256: dict[str, str]
