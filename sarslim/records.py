@@ -62,6 +62,11 @@ class DatasetRecord(Record):
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
 
+    def figures(self) -> dict[str, float]:
+        """What the KFP UI shows."""
+        chips = {f"{part}_chips": float(count.chips) for part, count in self.parts.items()}
+        return {"classes": len(self.classes), **chips, "skipped": len(self.skipped), "warnings": len(self.warnings)}
+
 
 class Epoch(Record):
     """One pass of a training run. ``losses`` holds every term unweighted, and ``total``."""
@@ -86,6 +91,16 @@ class TrainRecord(Record):
     seconds: float
     resumed_at_epoch: int = 0
 
+    def figures(self) -> dict[str, float]:
+        """What the KFP UI shows."""
+        return {
+            "val_accuracy": self.val_accuracy,
+            "val_macro_f1": self.val_macro_f1,
+            "best_epoch": self.best_epoch,
+            "epochs": len(self.epochs),
+            "seconds": self.seconds,
+        }
+
 
 class LayerWidth(Record):
     """Output channels of one layer before and after pruning."""
@@ -109,6 +124,17 @@ class PruneRecord(Record):
     val_accuracy_raw: float
     val_accuracy_recalibrated: float
     seconds: float
+
+    def figures(self) -> dict[str, float]:
+        """What the KFP UI shows."""
+        return {
+            "macs": self.macs_after,
+            "params": self.params_after,
+            "macs_share": self.macs_after / self.macs_before,
+            "params_share": self.params_after / self.params_before,
+            "val_accuracy_raw": self.val_accuracy_raw,
+            "val_accuracy_recalibrated": self.val_accuracy_recalibrated,
+        }
 
 
 class Latency(Record):
@@ -203,6 +229,13 @@ class EvaluateRecord(Record):
         """Whether every condition of the gate holds."""
         return all(check.passed for check in self.gate)
 
+    def figures(self) -> dict[str, float]:
+        """What the KFP UI shows."""
+        networks = {"teacher": self.teacher, "pruned": self.pruned, "student": self.student}
+        return {
+            f"{name}_{figure}": value for name, scores in networks.items() for figure, value in scores.summary().items()
+        }
+
 
 class ModelRecord(Record):
     """The content of ``model.json``: all that is needed to rebuild a network around its weights, and its origin.
@@ -236,3 +269,7 @@ class PublishRecord(Record):
     name: str
     version: str
     sha256: dict[str, str]
+
+    def figures(self) -> dict[str, float]:
+        """What the KFP UI shows."""
+        return {"files": len(self.sha256)}

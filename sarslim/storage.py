@@ -278,9 +278,9 @@ class StoredBytes:
 def write_sums(bundle: Path) -> str:
     """Writes ``SHA256SUMS`` (the format of ``sha256sum``) for all files of a folder and returns its digest."""
     names = sorted(path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file())
-    lines = [f"{_sha256(bundle / name)}  {name}\n" for name in names if name != SUMS]
+    lines = [f"{sha256(bundle / name)}  {name}\n" for name in names if name != SUMS]
     (bundle / SUMS).write_text("".join(lines), encoding="ascii")
-    return _sha256(bundle / SUMS)
+    return sha256(bundle / SUMS)
 
 
 def verify_sums(bundle: Path) -> dict[str, str]:
@@ -292,13 +292,14 @@ def verify_sums(bundle: Path) -> dict[str, str]:
     rows = [line.split("  ", 1) for line in (bundle / SUMS).read_text(encoding="ascii").splitlines()]
     for digest, name in rows:
         path = bundle / name
-        if not path.is_file() or _sha256(path) != digest:
+        if not path.is_file() or sha256(path) != digest:
             found = "is missing" if not path.is_file() else "differs from its checksum"
             raise InputError(str(path), f"{name} {found}", "Get the bundle again; do not use this copy")
     return {name: digest for digest, name in rows}
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,0 +1,38 @@
+# make run    the whole pipeline on this machine      make test   tests and static checks
+# make lock   resolve the locked versions again (needs uv)
+PYTHON ?= python3
+CONFIG ?= configs/quick.yaml
+DATA ?=
+SET ?=
+PY := .venv/bin/python
+
+.PHONY: run test lint lock compile clean
+
+run: .venv/ready
+	@$(PY) pipeline.py run --config $(CONFIG) $(if $(DATA),--data "$(DATA)") $(foreach set,$(SET),--set $(set))
+
+test: lint
+	@$(PY) -m pytest --durations=10
+
+lint: .venv/ready
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy sarslim components pipeline.py
+
+compile: .venv/ready
+	@$(PY) pipeline.py compile --out build
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sarslim needs Python 3.11 or newer; set PYTHON=")'
+	@echo "Setting up .venv from the locked versions (once; torch is large) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--output-file requirements.lock
+
+clean:
+	rm -rf .venv build runs

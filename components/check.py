@@ -1,0 +1,50 @@
+"""The first task: everything that can be known to be wrong is refused here."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.component(base_image=image("check"), install_kfp_package=False)
+def check_inputs(
+    source: str,
+    source_format: str,
+    image_size: int,
+    network: str,
+    teacher_epochs: int,
+    macs_budget: str,
+    params_budget: str,
+    recovery_method: str,
+    recovery_epochs: int,
+    temperature: float,
+    self_reflection: float,
+    max_drop: float,
+    model_name: str,
+    seed: int,
+    prepare_options: str,
+    teacher_options: str,
+    prune_options: str,
+    distill_options: str,
+    evaluate_options: str,
+    publish_options: str,
+    prepare_rerun: str,
+    teacher_rerun: str,
+    prune_rerun: str,
+    distill_rerun: str,
+    evaluate_rerun: str,
+    publish_rerun: str,
+) -> NamedTuple(
+    "Configs",
+    [("prepare", str), ("teacher", str), ("prune", str), ("distill", str), ("evaluate", str), ("publish", str)],
+):
+    """Validates all parameters, looks at the source, and hands every stage its complete configuration."""
+    parameters = dict(locals())
+    from sarslim import shell
+    from sarslim.config import STAGES
+    from sarslim.stages.check import check
+
+    with shell.stage():
+        config = check(parameters)
+    return tuple(getattr(config, stage).model_dump_json() for stage in STAGES)

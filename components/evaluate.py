@@ -1,0 +1,41 @@
+"""What was kept and what was lost, on the test part."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.component(base_image=image("evaluate"), install_kfp_package=False)
+def evaluate_student(
+    config: str,
+    dataset: dsl.Input[dsl.Dataset],
+    teacher: dsl.Input[dsl.Model],
+    pruned: dsl.Input[dsl.Model],
+    student: dsl.Input[dsl.Model],
+    evaluation: dsl.Output[dsl.Artifact],
+    bundle: dsl.Output[dsl.Model],
+    report: dsl.Output[dsl.HTML],
+    metrics: dsl.Output[dsl.Metrics],
+    confusion: dsl.Output[dsl.ClassificationMetrics],
+) -> bool:
+    """Measures teacher, pruned network and student, writes the report and the bundle; True if the gate passes."""
+    from pathlib import Path
+
+    from sarslim import shell
+    from sarslim.config import EvaluateConfig, parse
+    from sarslim.stages.evaluate import evaluate
+
+    with shell.stage():
+        record = evaluate(
+            parse(EvaluateConfig, config),
+            dataset=Path(dataset.path),
+            teacher=Path(teacher.path),
+            pruned=Path(pruned.path),
+            student=Path(student.path),
+            evaluation=Path(evaluation.path),
+            bundle=Path(bundle.path),
+            report=Path(report.path),
+        )
+        shell.log(metrics, record.figures())
+        shell.log_classification(confusion, record.student)
+    return record.passed

@@ -1,0 +1,24 @@
+"""Chips from their source to a dataset artifact."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.component(base_image=image("prepare"), install_kfp_package=False)
+def prepare_data(
+    config: str,
+    dataset: dsl.Output[dsl.Dataset],
+    data_card: dsl.Output[dsl.HTML],
+    metrics: dsl.Output[dsl.Metrics],
+):
+    """Reads the chips, splits them without leaks, scales and stores them; the data card shows what is there."""
+    from pathlib import Path
+
+    from sarslim import shell
+    from sarslim.config import PrepareConfig, parse
+    from sarslim.stages.prepare import prepare
+
+    with shell.stage():
+        record = prepare(parse(PrepareConfig, config), dataset=Path(dataset.path), card=Path(data_card.path))
+        shell.log(metrics, record.figures())

@@ -1,0 +1,32 @@
+"""The network cut down to its budget."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.component(base_image=image("prune"), install_kfp_package=False)
+def prune_student(
+    config: str,
+    dataset: dsl.Input[dsl.Dataset],
+    teacher: dsl.Input[dsl.Model],
+    pruned: dsl.Output[dsl.Model],
+    pruning_record: dsl.Output[dsl.Markdown],
+    metrics: dsl.Output[dsl.Metrics],
+):
+    """Removes channels until the budget is met; the record tells the width of every layer before and after."""
+    from pathlib import Path
+
+    from sarslim import shell
+    from sarslim.config import PruneConfig, parse
+    from sarslim.stages.prune import prune_student as prune
+
+    with shell.stage():
+        record = prune(
+            parse(PruneConfig, config),
+            dataset=Path(dataset.path),
+            teacher=Path(teacher.path),
+            pruned=Path(pruned.path),
+            table=Path(pruning_record.path),
+        )
+        shell.log(metrics, record.figures())

@@ -1,0 +1,24 @@
+"""The bundle to where it is fetched from."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.component(base_image=image("publish"), install_kfp_package=False)
+def publish_bundle(
+    config: str,
+    bundle: dsl.Input[dsl.Model],
+    receipt: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+):
+    """Uploads the bundle under its name and version, whole or not at all."""
+    from pathlib import Path
+
+    from sarslim import shell
+    from sarslim.config import PublishConfig, parse
+    from sarslim.stages.publish import publish
+
+    with shell.stage():
+        record = publish(parse(PublishConfig, config), bundle=Path(bundle.path), receipt=Path(receipt.path))
+        shell.log(metrics, record.figures())

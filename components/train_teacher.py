@@ -1,0 +1,24 @@
+"""The network to compress."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.component(base_image=image("teacher"), install_kfp_package=False)
+def train_teacher(
+    config: str,
+    dataset: dsl.Input[dsl.Dataset],
+    teacher: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+):
+    """Trains the teacher on the training part and keeps the epoch with the best validation macro-F1."""
+    from pathlib import Path
+
+    from sarslim import shell
+    from sarslim.config import TeacherConfig, parse
+    from sarslim.stages.teacher import train_teacher as train
+
+    with shell.stage():
+        record = train(parse(TeacherConfig, config), dataset=Path(dataset.path), teacher=Path(teacher.path))
+        shell.log(metrics, record.figures())

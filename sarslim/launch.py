@@ -1,0 +1,247 @@
+"""Runs a DAG on this machine, compiles it, and tells what came out. The DAG itself comes in as an argument."""
+
+import os
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kfp import compiler, local
+from rich.console import Console
+from rich.table import Table
+
+from sarslim import __version__, local_store, report, run_log, shell
+from sarslim.chips.inspect import inspect as inspect_chips
+from sarslim.config import STAGES, RunConfig, parse, to_parameters
+from sarslim.errors import InputError, SarslimError
+from sarslim.stages import results
+from sarslim.stages.publish import bundle_uri
+from sarslim.stages.source import local_copy
+from sarslim.storage import SUMS, Storage
+
+PACKAGES = ("kfp", "torch", "torchvision", "torch-pruning", "numpy", "minio", "pydantic")
+TASKS = {
+    "check-inputs": "check",
+    "prepare-data": "prepare",
+    "train-teacher": "teacher",
+    "prune-student": "prune",
+    "distill-student": "distill",
+    "evaluate-student": "evaluate",
+    "publish-bundle": "publish",
+}
+
+
+class RunFailed(SarslimError):
+    """A run that ended before its end, in the words of the stage that ended it."""
+
+    def __init__(self, line: str, exit_code: int) -> None:
+        Exception.__init__(self, line)
+        self.exit_code = exit_code
+
+
+@contextmanager
+def shown_errors() -> Iterator[None]:
+    """Ends the program with one clear line where the user or a service is at fault."""
+    try:
+        yield
+    except RunFailed as error:
+        sys.stdout.flush()
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except SarslimError as error:
+        sys.stdout.flush()
+        print(shell.error_line(error), file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def compile_all(pipelines: Mapping[str, Any], out: Path) -> None:
+    """Writes ``<name>.yaml`` for every pipeline."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, pipeline in pipelines.items():
+        compiler.Compiler().compile(pipeline, str(out / f"{name}.yaml"))
+        print(f"wrote {out / name}.yaml")
+
+
+def load_config(file: Path | None, source: str, sets: list[str]) -> RunConfig:
+    """A configuration from a YAML file, the address of the data, and ``stage.field=value`` texts, in this order.
+
+    Raises:
+        InputError: a missing or malformed file, an unknown field, a wrong value.
+    """
+    values = {} if file is None else _read_yaml(file)
+    if source:
+        address = source if source.startswith("s3://") else str(Path(source).expanduser().resolve())
+        _assign(values, "prepare.source", address)
+    for text in sets:
+        path, equals, value = text.partition("=")
+        if not equals or "." not in path:
+            raise InputError("--set", f"{text!r} sets nothing", "Write stage.field=value, such as distill.epochs=20")
+        _assign(values, path, yaml.safe_load(value) if value else "")
+    return parse(RunConfig, values)
+
+
+def rerun_config(run: Path, start: str, sets: list[str]) -> RunConfig:
+    """The configuration of an earlier run, changed so that it runs again from stage ``start`` on.
+
+    Raises:
+        InputError: no such run, no such stage, or a change to a stage before ``start``.
+    """
+    if not (run / "config.yaml").is_file():
+        known = ", ".join(sorted(path.parent.name for path in run.parent.glob("*/config.yaml"))) or "none yet"
+        raise InputError("run", f"there is no run {run.name!r} in {run.parent}", f"Known runs: {known}")
+    if start not in STAGES:
+        raise InputError("--from", f"{start!r} is not a stage", f"Choose from {', '.join(STAGES)}")
+    early = [text for text in sets if text.split(".")[0] in STAGES[: STAGES.index(start)]]
+    if early:
+        raise InputError("--set", f"{early[0]!r} changes a stage before {start}", "Start --from that stage")
+    if not any(text.startswith(f"{start}.") for text in sets):
+        # Nothing of the stage changes, so it is forced.
+        sets = [*sets, f"{start}.rerun='{time.strftime('%Y%m%d-%H%M%S')}'"]
+    return load_config(run / "config.yaml", "", sets)
+
+
+def run(dag: Any, config: RunConfig, *, runs: Path, s3_endpoint: str = "") -> Path:
+    """Runs ``dag`` with KFP's local runner; results land in ``runs/<id>`` and ``runs/latest``.
+
+    Returns:
+        The folder of the run.
+
+    Raises:
+        RunFailed: what a stage said before it ended.
+    """
+    started = time.monotonic()
+    runs = runs.resolve()
+    folder = _new_folder(runs)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    if not config.prepare.source:
+        print("No data given: these are SIMULATED SAR ship chips, not real ones.", flush=True)
+    warnings.filterwarnings("ignore", message=".*non-Python base image.*", category=RuntimeWarning)
+    with _store(runs, s3_endpoint):
+        with run_log.watch(folder / "logs", TASKS, sys.stdout) as log:
+            local.init(
+                local.SubprocessRunner(use_venv=False),
+                pipeline_root=str(runs / "store" / "sarslim" / "pipelines"),
+                enable_caching=True,
+                cache_root=str(runs / "cache"),
+            )
+            try:
+                outputs = dag(**to_parameters(config)).outputs
+            except RuntimeError as error:
+                raise _what_failed(log, error) from error
+        artifacts = {name: Path(artifact.path) for name, artifact in outputs.items()}
+        evaluation = results.read_evaluation(artifacts["evaluation"])
+        uri = _published(config, artifacts["bundle"]) if evaluation.passed else None
+    found = results.summary(
+        evaluation,
+        config=config,
+        bundle_uri=uri,
+        versions={"python": sys.version.split()[0], "sarslim": __version__}
+        | {name: version(name) for name in PACKAGES},
+        seconds=log.seconds,
+        cached=log.cached,
+    )
+    results.write_json(folder / "summary.json", found)
+    shutil.copyfile(artifacts["report"], folder / "report.html")
+    _point_latest(runs, folder)
+    _show(evaluation, folder, uri, time.monotonic() - started)
+    return folder
+
+
+def inspect(config: RunConfig) -> None:
+    """Prints what the source of a configuration holds."""
+    with local_copy(config.prepare.source) as source:
+        if source is None:
+            raise InputError("source", "no source is named", "Give a local path or an s3:// address")
+        found = inspect_chips(source, config.prepare)
+    print(found.text())
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("--config", f"there is no file {file}", "Check the path; ready ones are in configs/") from None
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        summary = " ".join(str(error).split())
+        raise InputError(str(file), f"is not YAML ({summary})", "Write a section per stage") from None
+    if not isinstance(values, dict):
+        raise InputError(str(file), "holds no sections", f"Write a section per stage: {', '.join(STAGES)}")
+    return values
+
+
+def _assign(values: dict[str, Any], path: str, value: Any) -> None:
+    *sections, name = path.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise InputError(path, f"{section} is not a section", "Write stage.field=value")
+    values[name] = value
+
+
+def _new_folder(runs: Path) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for name in [stamp, *(f"{stamp}-{count}" for count in range(2, 100))]:
+        try:
+            (runs / name).mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return runs / name
+    raise InputError("--runs", f"{runs} is full of runs of this second", "Try again")
+
+
+def _point_latest(runs: Path, folder: Path) -> None:
+    link = runs / f".latest-{folder.name}"
+    link.symlink_to(folder.name)
+    link.replace(runs / "latest")
+
+
+@contextmanager
+def _store(runs: Path, endpoint: str) -> Iterator[None]:
+    served = nullcontext({"AWS_ENDPOINT_URL": endpoint}) if endpoint else local_store.serve(runs / "store")
+    with served as environment:
+        before = {name: os.environ.get(name) for name in environment}
+        # Tasks inherit the environment; credentials never travel as parameters.
+        os.environ.update(environment)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _what_failed(log: run_log.RunLog, error: RuntimeError) -> RunFailed:
+    task = log.failed or "kfp"
+    for line in reversed(log.lines(task)):
+        if line.startswith(shell.INPUT_ERROR):
+            return RunFailed(line, InputError.exit_code)
+        if line.startswith(shell.SERVICE_ERROR):
+            return RunFailed(line, SarslimError.exit_code)
+    last = next((line for line in reversed(log.lines(task)) if line.strip()), str(error))
+    return RunFailed(f"stage {task} failed: {last}\nThe whole log: {log.folder / task}.log", 1)
+
+
+def _published(config: RunConfig, bundle: Path) -> str:
+    uri = bundle_uri(config.publish, bundle)
+    if not Storage.from_environment().exists(uri / SUMS):
+        raise InputError(str(uri), "the published bundle is gone", "Run again with --set publish.rerun=again")
+    return str(uri)
+
+
+def _show(evaluation: results.EvaluateRecord, folder: Path, uri: str | None, seconds: float) -> None:
+    header, *rows = report.summary_table(evaluation)
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    for check in evaluation.gate:
+        console.print(f"gate  {'passed' if check.passed else 'FAILED'}  {check.condition}", highlight=False)
+    print(f"report  {folder / 'report.html'}")
+    print(f"bundle  {uri}" if uri else "bundle  not published: the gate did not pass")
+    print(f"took    {seconds:.0f} s")

@@ -1,0 +1,37 @@
+"""Stage 1: chips from their source to a dataset artifact and a data card."""
+
+from pathlib import Path
+
+import numpy as np
+
+from sarslim import report
+from sarslim.chips.dataset import Dataset
+from sarslim.chips.prepare import prepare as prepare_chips
+from sarslim.config import PrepareConfig
+from sarslim.records import DatasetRecord
+from sarslim.stages.results import CONFIG, write_json
+from sarslim.stages.source import local_copy
+
+EXAMPLES_PER_CLASS = 8
+
+
+def prepare(config: PrepareConfig, *, dataset: Path, card: Path) -> DatasetRecord:
+    """Reads, splits, scales and stores the chips; writes the data card.
+
+    Raises:
+        InputError: a source without usable chips.
+    """
+    with local_copy(config.source) as source:
+        record = prepare_chips(config, source, dataset)
+    write_json(dataset / CONFIG, config)
+    card.parent.mkdir(parents=True, exist_ok=True)
+    card.write_text(report.data_card(record, _examples(dataset)), encoding="utf-8")
+    return record
+
+
+def _examples(dataset: Path) -> dict[str, np.ndarray]:
+    opened = Dataset.open(dataset)
+    part = opened.part("train")
+    assert part.labels is not None
+    rows = {name: np.flatnonzero(part.labels == index) for index, name in enumerate(opened.record.classes)}
+    return {name: np.asarray(part.images[found[:EXAMPLES_PER_CLASS]]) for name, found in rows.items()}
