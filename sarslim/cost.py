@@ -1,0 +1,135 @@
+"""What a network costs: multiply-accumulates, parameters, time and memory of one forward pass."""
+
+import copy
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from sarslim.records import Latency
+
+WARM_UP_RUNS = 3
+
+
+def count_macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """Multiply-accumulates of one chip, in convolutions and matrix products only.
+
+    Args:
+        network: any module on any device; its training mode is restored.
+        input_shape: shape of one chip (C, H, W).
+    """
+    with _inference(network) as device, FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, *input_shape, device=device))
+    return counter.get_total_flops() // 2
+
+
+def count_params(network: nn.Module) -> int:
+    """Number of parameters, trainable or not; buffers such as running statistics are not counted."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def measure_latency(
+    network: nn.Module,
+    input_shape: tuple[int, ...],
+    *,
+    batch: int = 1,
+    threads: int = 1,
+    seconds: float = 2.0,
+    min_runs: int = 5,
+) -> Latency:
+    """Wall time of one forward pass on this CPU, on a copy of the network.
+
+    Args:
+        input_shape: shape of one chip (C, H, W).
+        batch: chips per pass.
+        threads: CPU threads of the operators; the number set before is restored.
+        seconds: the runs stop after so long, but never before ``min_runs``.
+    """
+    copied = copy.deepcopy(network).cpu()
+    images = torch.rand(batch, *input_shape) * 255
+    before = torch.get_num_threads()
+    times: list[float] = []
+    try:
+        torch.set_num_threads(threads)
+        with _inference(copied), torch.inference_mode():
+            for _ in range(WARM_UP_RUNS):
+                copied(images)
+            end = time.perf_counter() + seconds
+            while len(times) < min_runs or time.perf_counter() < end:
+                start = time.perf_counter()
+                copied(images)
+                times.append((time.perf_counter() - start) * 1000)
+    finally:
+        torch.set_num_threads(before)
+    p05, median, p95 = np.percentile(times, (5, 50, 95)).tolist()
+    return Latency(batch=batch, threads=threads, runs=len(times), median_ms=median, p05_ms=p05, p95_ms=p95)
+
+
+def peak_memory_bytes(network: nn.Module, input_shape: tuple[int, ...], batch: int = 1) -> int:
+    """Most bytes that the tensors made by one forward pass hold at one time.
+
+    Counts what the pass allocates (activations and the output), each storage once; leaves out the input, the weights
+    (see ``count_params`` and the file size) and scratch space inside an operator's kernel.
+
+    Args:
+        input_shape: shape of one chip (C, H, W).
+        batch: chips per pass.
+    """
+    with _inference(network) as device:
+        images = torch.zeros(batch, *input_shape, device=device)
+        with _LiveBytes([images, *network.parameters(), *network.buffers()]) as live:
+            network(images)
+    return live.peak
+
+
+class _LiveBytes(TorchDispatchMode):
+    """Follows the storages that operators return, from their birth to their release."""
+
+    def __init__(self, given: list[torch.Tensor]) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        # The key of a storage is its address, which is free for another one only after the release was seen.
+        self._known = {tensor.untyped_storage().data_ptr() for tensor in given}
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, torch.Tensor):
+                self._follow(leaf.untyped_storage())
+        return result
+
+    def _follow(self, storage: torch.UntypedStorage) -> None:
+        address, size = storage.data_ptr(), storage.nbytes()
+        if address in self._known:
+            return
+        self._known.add(address)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._release, address, size)
+
+    def _release(self, address: int, size: int) -> None:
+        self._known.discard(address)
+        self.now -= size
+
+
+@contextmanager
+def _inference(network: nn.Module) -> Iterator[torch.device]:
+    """Evaluation mode without gradients; gives the device of the network and restores its training modes."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield next(network.parameters()).device
+    finally:
+        for module, training in modes.items():
+            module.training = training
