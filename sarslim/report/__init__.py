@@ -1,0 +1,11 @@
+"""Records in, pages out: data card, report, model card and tables for people to read.
+
+Importing this needs no more than pydantic: a page loads its own tools when it is written, because no two stage
+images hold the same ones (prepare has no matplotlib, prune has no jinja2).
+"""
+
+from sarslim.report.cards import model_card, pruning_table
+from sarslim.report.pages import data_card, run_report
+from sarslim.report.words import summary_table
+
+__all__ = ["data_card", "model_card", "pruning_table", "run_report", "summary_table"]

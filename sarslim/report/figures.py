@@ -1,0 +1,320 @@
+"""The figures of the report, as SVG to be put into the page.
+
+Colours come from the page (``currentColor`` and CSS variables), so that one drawing serves light, dark and print.
+The fallbacks are the palette of Okabe and Ito, which colour-blind people can tell apart; networks also differ in
+their markers, loss terms in their dashes. Text stays text, in the font of the page.
+"""
+
+import html
+import io
+import re
+import warnings
+from collections.abc import Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from sarslim.records import EvaluateRecord, NetworkScores, PruneRecord, TrainRecord
+import sarslim.report.units as units
+
+# Colour as drawn -> as the page knows it.
+INK, LINE, ON_FILL = "#111418", "#d8dde3", "#fefefe"
+TEACHER, PRUNED, STUDENT = "#0072b2", "#d55e00", "#009e73"
+PAGE_COLOURS = {
+    INK: "currentColor",
+    LINE: f"var(--line, {LINE})",
+    ON_FILL: f"var(--on-fill, {ON_FILL})",
+    TEACHER: f"var(--teacher, {TEACHER})",
+    PRUNED: f"var(--pruned, {PRUNED})",
+    STUDENT: f"var(--student, {STUDENT})",
+}
+NETWORKS = {
+    "teacher": ("Teacher", TEACHER, "o"),
+    "pruned": ("Pruned", PRUNED, "s"),
+    "student": ("Student", STUDENT, "D"),
+}
+# The total in ink, the terms in the colours of Okabe and Ito that also show on white.
+TERM_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
+WIDTH = 4.8
+STYLE = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.size": 9.5,
+    "axes.labelsize": 9.5,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": LINE,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
+LONGEST_LABEL = 14
+MOST_NUMBERED_CLASSES = 12
+
+
+def losses(record: TrainRecord, who: str) -> str:
+    """Every loss term over the epochs, unweighted, and the total."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _canvas(2.9)
+        epochs = [epoch.epoch for epoch in record.epochs]
+        terms = [name for name in record.epochs[0].losses if name != "total"] if record.epochs else []
+        for index, name in enumerate(terms):
+            axes.plot(
+                epochs,
+                [epoch.losses.get(name, float("nan")) for epoch in record.epochs],
+                color=TERM_COLOURS[index % len(TERM_COLOURS)],
+                linestyle=DASHES[index % len(DASHES)],
+                label=name.replace("_", " "),
+            )
+        axes.plot(
+            epochs, [e.losses.get("total", float("nan")) for e in record.epochs], color=INK, linewidth=1.2, label="total"
+        )
+        values = [value for epoch in record.epochs for value in epoch.losses.values()]
+        if values and min(values) > 0 and max(values) > 30 * min(values):
+            axes.set_yscale("log")
+        axes.set(xlabel="Epoch", ylabel="Loss per chip")
+        _legend_below(axes, columns=4)
+        ends = [f"{name.replace('_', ' ')} {value:.3g}" for name, value in _last(record).items()]
+        label = f"Line chart of the losses of the {who} over {len(epochs)} epochs. At the end: {', '.join(ends)}."
+        return _svg(figure, f"losses-{who}", label)
+
+
+def validation(teacher: TrainRecord, student: TrainRecord) -> str:
+    """Macro-F1 on the validation part while teacher and student learn, with the epochs that were kept."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _canvas(2.9)
+        for key, record in (("teacher", teacher), ("student", student)):
+            name, colour, marker = NETWORKS[key]
+            scores = {epoch.epoch: 100 * epoch.val_macro_f1 for epoch in record.epochs}
+            axes.plot(scores.keys(), scores.values(), color=colour, label=name)
+            if record.best_epoch in scores:
+                axes.plot(record.best_epoch, scores[record.best_epoch], marker, color=colour, markersize=7)
+        axes.set(xlabel="Epoch", ylabel="Validation macro-F1 (%)")
+        _legend_below(axes)
+        label = (
+            f"Line chart of the macro-F1 on the validation part. Kept: teacher epoch {teacher.best_epoch} with "
+            f"{units.percent(teacher.val_macro_f1)}, student epoch {student.best_epoch} with "
+            f"{units.percent(student.val_macro_f1)}."
+        )
+        return _svg(figure, "validation", label)
+
+
+def widths(record: PruneRecord) -> str:
+    """Output channels of every layer, before (outline) and after (filled)."""
+    with matplotlib.rc_context(STYLE):
+        layers = record.layers
+        figure, axes = _canvas(0.7 + 0.19 * len(layers))
+        rows = range(len(layers))
+        axes.barh(rows, [layer.before for layer in layers], color=LINE, height=0.72, label="Before")
+        axes.barh(rows, [layer.after for layer in layers], color=STUDENT, height=0.72, label="After")
+        axes.set_yticks(rows, [_short(layer.layer, 24) for layer in layers])
+        axes.set_ylim(len(layers) - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
+        axes.set(xlabel="Output channels")
+        _legend_below(axes)
+        before, after = sum(layer.before for layer in layers), sum(layer.after for layer in layers)
+        label = (
+            f"Bar chart of the output channels of {len(layers)} layers before and after pruning: {before:,} in all "
+            f"before, {after:,} after."
+        )
+        return _svg(figure, "widths", label)
+
+
+def confusion(scores: NetworkScores, who: str) -> str:
+    """True classes down, predicted classes across; the shade is the share of the true class."""
+    with matplotlib.rc_context(STYLE):
+        classes = [c.name for c in scores.classes]
+        numbered = len(classes) <= MOST_NUMBERED_CLASSES
+        figure, axes = _canvas(WIDTH * 0.86)
+        for row, counts in enumerate(scores.confusion):
+            for column, chips in enumerate(counts):
+                share = chips / max(sum(counts), 1)
+                cell = Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, linewidth=0, facecolor=NETWORKS[who][1])
+                # A trace of every error, however rare, stays visible.
+                cell.set_alpha(round(0.08 + 0.92 * share, 3) if chips else 0.03)
+                axes.add_patch(cell)
+                if numbered and chips:
+                    colour = ON_FILL if share > 0.55 else INK
+                    size = 9.5 if len(classes) <= 8 else 7.5
+                    axes.text(column, row, f"{chips}", color=colour, fontsize=size, ha="center", va="center_baseline")
+        names = [_short(name) for name in classes]
+        axes.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(classes)), names)
+        axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(len(classes) - 0.5, -0.5), aspect="equal")
+        axes.set(xlabel="Predicted", ylabel="True")
+        axes.grid(visible=False)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        right = sum(counts[row] for row, counts in enumerate(scores.confusion))
+        chips = sum(map(sum, scores.confusion))
+        label = f"Confusion matrix of the {who}: {right:,} of {chips:,} chips on the diagonal.{_worst(scores)}"
+        return _svg(figure, f"confusion-{who}", label)
+
+
+def recall(evaluation: EvaluateRecord) -> str:
+    """Recall per class of teacher and student with 95 % Wilson intervals."""
+    with matplotlib.rc_context(STYLE):
+        classes = evaluation.student.classes
+        figure, axes = _canvas(max(2.2, 0.9 + 0.38 * len(classes)))
+        for key, offset in (("teacher", -0.16), ("student", 0.16)):
+            name, colour, marker = NETWORKS[key]
+            for row, scores in enumerate(getattr(evaluation, key).classes):
+                low, high = units.wilson(scores.recall * scores.chips, scores.chips)
+                axes.plot([100 * low, 100 * high], [row + offset] * 2, color=colour, linewidth=1.6)
+                axes.plot(100 * scores.recall, row + offset, marker, color=colour, label=name if row == 0 else None)
+        axes.set_yticks(range(len(classes)), [_short(c.name) for c in classes])
+        axes.set_ylim(len(classes) - 0.5, -0.5)
+        axes.tick_params(axis="y", length=0)
+        axes.set(xlabel="Recall (%), bars: 95 % interval")
+        axes.grid(visible=False, axis="y")
+        _legend_below(axes)
+        parts = [f"{c.name} {units.percent(c.recall)}" for c in classes]
+        return _svg(figure, "recall", f"Recall per class with 95 % intervals. Student: {', '.join(parts)}.")
+
+
+def reliability(evaluation: EvaluateRecord) -> str:
+    """How often a network is right when it is so and so sure; on the diagonal it knows what it knows."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _canvas(3.4)
+        axes.plot([0, 100], [0, 100], color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="As sure as right")
+        for key in ("teacher", "student"):
+            name, colour, marker = NETWORKS[key]
+            bins = [b for b in getattr(evaluation, key).reliability if b.chips]
+            most = max((b.chips for b in bins), default=1)
+            confidences, accuracies = [100 * b.confidence for b in bins], [100 * b.accuracy for b in bins]
+            axes.plot(confidences, accuracies, color=colour, linewidth=1.2)
+            axes.scatter(
+                confidences,
+                accuracies,
+                [12 + 60 * b.chips / most for b in bins],
+                color=colour,
+                marker=marker,
+                linewidths=0,
+                label=name,
+            )
+        axes.set(xlabel="Confidence (%)", ylabel="Accuracy (%)", xlim=(0, 103), ylim=(0, 103))
+        _legend_below(axes)
+        label = (
+            f"Reliability diagram. Expected calibration error: teacher "
+            f"{units.percent(evaluation.teacher.expected_calibration_error)}, student "
+            f"{units.percent(evaluation.student.expected_calibration_error)}."
+        )
+        return _svg(figure, "reliability", label)
+
+
+def speckle(evaluation: EvaluateRecord) -> str:
+    """Accuracy as the chips get more speckle, from none added to few looks."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _canvas(3.4)
+        looks = sorted(evaluation.student.speckle_accuracy, key=float, reverse=True)
+        for key, (name, colour, marker) in NETWORKS.items():
+            scores = getattr(evaluation, key)
+            values = [scores.accuracy, *(scores.speckle_accuracy.get(level, float("nan")) for level in looks)]
+            axes.plot(range(len(values)), [100 * v for v in values], marker=marker, color=colour, label=name)
+        majority = 100 * evaluation.majority_accuracy
+        axes.axhline(majority, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="Largest class")
+        axes.set_xticks(range(len(looks) + 1), ["none", *looks])
+        axes.set(xlabel="Looks of the added speckle (fewer is harsher)", ylabel="Accuracy (%)", ylim=(0, 103))
+        _legend_below(axes, columns=4)
+        parts = [f"{level} looks {units.percent(evaluation.student.speckle_accuracy[level])}" for level in looks]
+        label = f"Accuracy under added speckle. Student: none {units.percent(evaluation.student.accuracy)}, "
+        return _svg(figure, "speckle", f"{label}{', '.join(parts)}.")
+
+
+def latency(evaluation: EvaluateRecord) -> str:
+    """Milliseconds per chip of every network and batch size; whiskers from the 5th to the 95th percentile."""
+    with matplotlib.rc_context(STYLE):
+        batches = [timing.batch for timing in evaluation.student.latency]
+        figure, axes = _canvas(1.1 + 0.62 * len(batches))
+        longest = max(timing.p95_ms / timing.batch for key in NETWORKS for timing in getattr(evaluation, key).latency)
+        for index, (key, (name, colour, _)) in enumerate(NETWORKS.items()):
+            for row, timing in enumerate(getattr(evaluation, key).latency):
+                middle, low, high = (v / timing.batch for v in (timing.median_ms, timing.p05_ms, timing.p95_ms))
+                y = row + 0.26 * (index - 1)
+                axes.barh(y, middle, height=0.22, color=colour, label=name if row == 0 else None)
+                axes.plot([low, high], [y, y], color=INK, linewidth=1)
+                axes.text(high + 0.02 * longest, y, units.milliseconds(middle), va="center_baseline", fontsize=8.5)
+        axes.set_yticks(range(len(batches)), [f"Batch {batch}" for batch in batches])
+        axes.set_ylim(len(batches) - 0.5, -0.5)
+        axes.set_xlim(0, 1.25 * longest)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
+        axes.set(xlabel="Milliseconds per chip")
+        _legend_below(axes)
+        parts = [
+            f"{NETWORKS[key][0].lower()} {units.milliseconds(getattr(evaluation, key).latency_ms)}" for key in NETWORKS
+        ]
+        return _svg(figure, "latency", f"Bar chart of the time per chip. One chip at a time: {', '.join(parts)}.")
+
+
+def _canvas(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height))
+    FigureCanvasSVG(figure)
+    return figure, figure.add_subplot()
+
+
+def _legend_below(axes: Axes, columns: int = 3) -> None:
+    figure = axes.get_figure()
+    assert figure is not None
+    figure.legend(loc="outside lower center", ncols=columns, handlelength=1.8, columnspacing=1.4)
+
+
+def _last(record: TrainRecord) -> dict[str, float]:
+    return record.epochs[-1].losses if record.epochs else {}
+
+
+def _worst(scores: NetworkScores) -> str:
+    errors = [
+        (chips, row, column)
+        for row, counts in enumerate(scores.confusion)
+        for column, chips in enumerate(counts)
+        if row != column and chips
+    ]
+    if not errors:
+        return ""
+    chips, row, column = max(errors, key=lambda error: error[0])
+    return f" Most frequent error: {scores.classes[row].name} taken for {scores.classes[column].name}, {chips} times."
+
+
+def _short(name: str, longest: int = LONGEST_LABEL) -> str:
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
+def _svg(figure: Figure, name: str, label: str) -> str:
+    """The figure as an ``<svg>`` element that is the same for the same input and clashes with no other on the page."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
+        # The browser has the glyphs that matplotlib's own font lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    body = text[text.index(">", text.index("<svg")) + 1 :]
+    # Title, style sheet and comments of the file would belong to the page as a whole.
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)
+    body = re.sub(r' id="', f' id="{name}-', body)
+    body = body.replace("url(#", f"url(#{name}-").replace('xlink:href="#', f'href="#{name}-')
+    body = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", body)
+    for drawn, shown in PAGE_COLOURS.items():
+        body = body.replace(drawn, shown)
+    width, height = (72 * inches for inches in figure.get_size_inches())
+    return f'<svg role="img" aria-label="{html.escape(label)}" viewBox="0 0 {width:g} {height:g}">{body.strip()}\n'

@@ -1,0 +1,181 @@
+"""HTML pages, each one file that needs nothing else: no script, no request, light, dark and print."""
+
+import base64
+import io
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import sarslim.report.units as units
+import sarslim.report.words as words
+from sarslim.config import RunConfig
+from sarslim.records import DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord
+
+MOST_EXAMPLES = 12
+# Chips are shown in whole multiples of their pixels, near this size.
+SHOWN_PIXELS = 112
+MOST_NAMES = 200
+MOST_REASONS = 50
+
+
+def data_card(record: DatasetRecord, examples: Mapping[str, np.ndarray]) -> str:
+    """What a data set holds and how it came about.
+
+    Args:
+        record: the content of ``dataset.json``.
+        examples: class -> chips to show, uint8 of shape (n, C, H, W), scaled as the networks see them.
+    """
+    header, rows = words.counts(record)
+    return _render(
+        "data_card.html",
+        record=record,
+        title="Data card",
+        origin=words.origin(record),
+        count_header=header,
+        count_rows=rows,
+        examples={name: _pictures(examples.get(name)) for name in record.classes},
+        scale=max(round(SHOWN_PIXELS / record.image_size), 1),
+        scalings=[
+            (channel, rule.kind, words.scaling(rule), f"{mean:.4g}", f"{std:.4g}")
+            for channel, rule, mean, std in zip(
+                record.channels, record.scaling, record.mean, record.std, strict=False
+            )
+        ],
+        used=sum(part.chips for part in record.parts.values()),
+        skipped=_by_reason(record),
+        most_names=MOST_NAMES,
+        most_reasons=MOST_REASONS,
+    )
+
+
+def run_report(
+    *,
+    config: RunConfig,
+    dataset: DatasetRecord,
+    teacher: TrainRecord,
+    prune: PruneRecord,
+    distill: TrainRecord,
+    evaluation: EvaluateRecord,
+    teacher_model: ModelRecord,
+    student_model: ModelRecord,
+) -> str:
+    """What a run achieved, what it lost on the way, and how to repeat it."""
+    # The prepare image, which writes the data card, has no matplotlib.
+    import sarslim.report.figures as figures
+
+    count_header, count_rows = words.counts(dataset)
+    first = evaluation.student.latency[0]
+    return _render(
+        "report.html",
+        title=f"{student_model.network}: compression report",
+        config=config,
+        dataset=dataset,
+        teacher=teacher,
+        prune=prune,
+        distill=distill,
+        evaluation=evaluation,
+        verdict=words.verdict(dataset, evaluation),
+        caveats=words.caveats(config, dataset, evaluation),
+        networks=list(words.NETWORKS.values()),
+        comparison=words.comparison(evaluation),
+        tiles=_tiles(evaluation),
+        latency_note=f"Latency: batch {first.batch}, {first.threads} thread{'s' if first.threads > 1 else ''}",
+        gate=[
+            (c.condition, units.gate_value(c.condition, c.found), units.gate_value(c.condition, c.bound), c.passed)
+            for c in evaluation.gate
+        ],
+        confusions=[(words.NETWORKS[who], figures.confusion(getattr(evaluation, who), who)) for who in words.NETWORKS],
+        recall=figures.recall(evaluation),
+        reliability=figures.reliability(evaluation),
+        speckle=figures.speckle(evaluation),
+        latency=figures.latency(evaluation),
+        teacher_losses=figures.losses(teacher, "teacher"),
+        student_losses=figures.losses(distill, "student"),
+        validation=figures.validation(teacher, distill),
+        widths=figures.widths(prune),
+        curves=[("Teacher", words.curve(teacher)), ("Student", words.curve(distill))],
+        class_rows=_class_rows(evaluation),
+        count_header=count_header,
+        count_rows=count_rows,
+        config_text=words.yaml(config),
+        digests=_digests(dataset, teacher_model, student_model),
+        versions=sorted({dataset.sarslim_version, teacher_model.sarslim_version, student_model.sarslim_version}),
+    )
+
+
+def _tiles(evaluation: EvaluateRecord) -> list[tuple[str, str, str]]:
+    """The figures one remembers: name, large text, small text."""
+    rows = dict(words.comparison(evaluation))
+    value, change = rows["Accuracy"][2]
+    tiles = [("Test accuracy", value, f"{change} against the teacher")]
+    for name in ("Parameters", "MACs per chip", "File", "Latency"):
+        (before, _), _, (after, ratio) = rows[name]
+        tiles.append((name, ratio, f"{before} → {after}"))
+    return tiles
+
+
+def _class_rows(evaluation: EvaluateRecord) -> list[tuple[str, ...]]:
+    rows = []
+    for before, after in zip(evaluation.teacher.classes, evaluation.student.classes, strict=True):
+        low, high = units.wilson(after.recall * after.chips, after.chips)
+        rows.append(
+            (
+                after.name,
+                f"{after.chips:,}",
+                units.percent(before.recall),
+                units.percent(after.recall),
+                f"{units.percent(low).removesuffix(' %')} – {units.percent(high)}",
+                units.percent(after.precision),
+                units.percent(after.f1),
+                "–" if after.auc is None else f"{after.auc:.3f}",
+            )
+        )
+    return rows
+
+
+def _digests(dataset: DatasetRecord, teacher: ModelRecord, student: ModelRecord) -> list[tuple[str, str]]:
+    return [
+        ("Data set", dataset.digest),
+        ("Teacher weights", teacher.weights_sha256),
+        ("Student weights", student.weights_sha256),
+        *((f"Parent of the student: {name}", digest) for name, digest in student.parents.items()),
+    ]
+
+
+def _by_reason(record: DatasetRecord) -> list[tuple[str, int, list[str]]]:
+    """Reasons for leaving chips out, most frequent first, with the first names of each."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for chip in record.skipped:
+        names[chip.reason].append(chip.name)
+    counts = Counter(chip.reason for chip in record.skipped)
+    return [(reason, count, names[reason][:MOST_NAMES]) for reason, count in counts.most_common()]
+
+
+def _pictures(chips: np.ndarray | None) -> list[str]:
+    """One PNG per chip as a data address, its channels one below the other."""
+    from PIL import Image
+
+    pictures = []
+    for chip in [] if chips is None else chips[:MOST_EXAMPLES]:
+        file = io.BytesIO()
+        Image.fromarray(np.concatenate(list(chip))).save(file, "PNG", optimize=True)
+        pictures.append(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}")
+    return pictures
+
+
+def _render(template: str, **values: Any) -> str:
+    # The stages that write tables only have no jinja2.
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sarslim", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["nb"] = units.no_break
+    environment.filters["sentence"] = words.sentence
+    return environment.get_template(template).render(**values)

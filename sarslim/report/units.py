@@ -1,0 +1,89 @@
+"""Numbers as people write them: 11.2 M, 44.7 MB, 1.93 ms, 97.1 %, 20.7x fewer."""
+
+import math
+import re
+
+NO_BREAK_SPACE = "\u00a0"
+UNIT = re.compile(r"(?<=\d) (?=(%|k|M|G|ms|B|kB|MB|GB|points?)\b|%)")
+
+
+def significant(value: float) -> str:
+    """Three significant digits, never an exponent: ``1.93``, ``20.7``, ``0.0500``, ``1234``."""
+    if value == 0:
+        return "0"
+    # Rounded first: 9.999 has two decimals less than its logarithm says.
+    rounded = float(f"{value:.3g}")
+    decimals = 2 - math.floor(math.log10(abs(rounded)))
+    return f"{rounded if decimals > 0 else value:.{max(decimals, 0)}f}"
+
+
+def _scaled(value: float, units: tuple[str, ...]) -> str:
+    step = 0
+    while step < len(units) - 1 and float(f"{value:.3g}") >= 1000:
+        value /= 1000
+        step += 1
+    text = f"{value:.0f}" if step == 0 else significant(value)
+    return f"{text} {units[step]}".rstrip()
+
+
+def count(value: float) -> str:
+    """Parameters or MACs: ``11200000`` -> ``11.2 M``."""
+    return _scaled(value, ("", "k", "M", "G", "T"))
+
+
+def size(value: float) -> str:
+    """Bytes in decimal units: ``44700000`` -> ``44.7 MB``."""
+    return _scaled(value, ("B", "kB", "MB", "GB", "TB"))
+
+
+def milliseconds(value: float) -> str:
+    """``1.934`` -> ``1.93 ms``."""
+    return f"{significant(value)} ms"
+
+
+def percent(value: float) -> str:
+    """A fraction as per cent with one decimal: ``0.9712`` -> ``97.1 %``."""
+    return f"{100 * value:.1f} %"
+
+
+def points(difference: float) -> str:
+    """A difference of two fractions, with its sign: ``-0.008`` -> ``−0.8 points``."""
+    number = f"{abs(100 * difference):.1f}"
+    sign = "" if float(number) == 0 else "−" if difference < 0 else "+"
+    return f"{sign}{number} points"
+
+
+def times(part: float, whole: float, fewer: str, more: str) -> str:
+    """How much less ``part`` is than ``whole``: ``20.7× fewer``, or ``1.20× more``, or ``the same``."""
+    if part == whole:
+        return "the same"
+    if part <= 0 or whole <= 0:
+        return ""
+    return f"{significant(whole / part)}× {fewer}" if part < whole else f"{significant(part / whole)}× {more}"
+
+
+def gate_value(condition: str, value: float) -> str:
+    """A figure of the quality gate in the unit its condition speaks of."""
+    text = condition.lower()
+    if "latency" in text:
+        return milliseconds(value)
+    if "mac" in text.replace("macro", "") or "param" in text:
+        return count(value)
+    if "drop" in text:
+        return points(value).removeprefix("+")
+    return percent(value)
+
+
+def wilson(hits: float, chips: int, z: float = 1.959964) -> tuple[float, float]:
+    """The 95 % interval of a share of ``chips`` (Wilson 1927); (0, 1) where there are none."""
+    if chips == 0:
+        return 0.0, 1.0
+    share = hits / chips
+    middle = (share + z * z / (2 * chips)) / (1 + z * z / chips)
+    half = z * math.sqrt(share * (1 - share) / chips + z * z / (4 * chips * chips)) / (1 + z * z / chips)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def no_break(text: str) -> str:
+    """Keeps numbers and their units on one line."""
+    return UNIT.sub(NO_BREAK_SPACE, text)

@@ -1,0 +1,186 @@
+"""What the pages say: the verdict, the tables and the honest small print, as plain text."""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from sarslim.config import RunConfig
+from sarslim.records import DatasetRecord, EvaluateRecord, NetworkScores, Scaling, TrainRecord
+import sarslim.report.units as units
+
+NETWORKS = {"teacher": "Teacher", "pruned": "Pruned, before recovery", "student": "Student"}
+FORMATS = {
+    "simulator": "the built-in simulator",
+    "folder": "one folder per class",
+    "opensarship": "OpenSARShip products",
+    "fusar": "FUSAR-Ship",
+}
+
+
+def networks(evaluation: EvaluateRecord) -> dict[str, NetworkScores]:
+    """The three networks under their names in the record, in the order of the pipeline."""
+    return {name: getattr(evaluation, name) for name in NETWORKS}
+
+
+def test_chips(evaluation: EvaluateRecord) -> int:
+    """Size of the test part."""
+    return sum(scores.chips for scores in evaluation.student.classes)
+
+
+def summary_table(evaluation: EvaluateRecord) -> list[tuple[str, ...]]:
+    """One row per network in human units, header first: what ends a run in the terminal."""
+    rows = [("Network", "Accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency")]
+    for name, scores in networks(evaluation).items():
+        rows.append(
+            (
+                NETWORKS[name],
+                units.percent(scores.accuracy),
+                units.percent(scores.macro_f1),
+                units.count(scores.params),
+                units.count(scores.macs),
+                units.size(scores.bytes),
+                units.milliseconds(scores.latency_ms),
+            )
+        )
+    return rows
+
+
+def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Per figure its name, and for each network the value and how it compares with the teacher's."""
+    teacher = evaluation.teacher
+    rows = []
+    for label, name in (("Accuracy", "accuracy"), ("Macro-F1", "macro_f1"), ("Balanced accuracy", "balanced_accuracy")):
+        rows.append(
+            (
+                label,
+                [
+                    (units.percent(getattr(s, name)), units.points(getattr(s, name) - getattr(teacher, name)))
+                    for s in networks(evaluation).values()
+                ],
+            )
+        )
+    for label, name, show, fewer, more in (
+        ("Parameters", "params", units.count, "fewer", "more"),
+        ("MACs per chip", "macs", units.count, "fewer", "more"),
+        ("File", "bytes", units.size, "smaller", "larger"),
+        ("Latency", "latency_ms", units.milliseconds, "faster", "slower"),
+    ):
+        rows.append(
+            (
+                label,
+                [
+                    (show(getattr(s, name)), units.times(getattr(s, name), getattr(teacher, name), fewer, more))
+                    for s in networks(evaluation).values()
+                ],
+            )
+        )
+    # The teacher is not compared with itself.
+    return [(label, [(cells[0][0], ""), *cells[1:]]) for label, cells in rows]
+
+
+def origin(dataset: DatasetRecord) -> str:
+    """Simulated or real, in plain words."""
+    if dataset.simulated:
+        return (
+            "These chips are simulated: a program made them, no radar measured them. What is found on them shows "
+            "that the method works, not how well it recognises real targets."
+        )
+    kind = FORMATS.get(dataset.format, dataset.format)
+    return f"These chips are not simulated: they were read from {dataset.source} ({kind})."
+
+
+def verdict(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
+    """What came out of the run, in one sentence."""
+    teacher, student = evaluation.teacher, evaluation.student
+    costs = [
+        units.times(student.params, teacher.params, "fewer parameters", "more parameters"),
+        units.times(student.macs, teacher.macs, "fewer MACs", "more MACs"),
+    ]
+    kind = "simulated" if dataset.simulated else "real"
+    drop = units.points(student.accuracy - teacher.accuracy).replace("points", "percentage points")
+    change = {"−": "less than", "+": "more than"}.get(drop[0])
+    against = f"{drop.lstrip('−+')} {change} its teacher" if change else "the same as its teacher"
+    sentence = (
+        f"With {costs[0].replace('the same', 'as many parameters')} and {costs[1].replace('the same', 'as many MACs')}, "
+        f"the student names {units.percent(student.accuracy)} of {test_chips(evaluation):,} {kind} test chips rightly, "
+        f"{against}"
+    )
+    if student.accuracy <= evaluation.majority_accuracy:
+        return f"{sentence}, but always naming the largest class would do as well, so it has learned nothing of use."
+    if not evaluation.passed:
+        return f"{sentence}, and it fails the quality gate, so it is not published."
+    return f"{sentence}, and it passes the quality gate."
+
+
+def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
+    """What a careful reader should know before trusting the figures."""
+    chips = test_chips(evaluation)
+    low, high = units.wilson(evaluation.student.accuracy * chips, chips)
+    latency = evaluation.student.latency[0]
+    names = _listed(dataset.classes)
+    return [
+        origin(dataset),
+        f"{len(dataset.classes)} classes of targets: {names}. Test part: {chips:,} chips the networks never saw in "
+        f"training or model choice. Split rule: {dataset.split_rule}",
+        f"One run with one seed ({config.distill.seed}). Chance alone moves the student's accuracy between "
+        f"{units.percent(low)} and {units.percent(high)} (95 % Wilson interval); a smaller difference proves nothing.",
+        f"Always naming the largest class would be right for {units.percent(evaluation.majority_accuracy)} of the "
+        f"test chips.",
+        f"Latency is the median of {latency.runs:,} runs of one chip in PyTorch on the processor of the machine that "
+        f"ran the evaluation, with {latency.threads} thread{'s' if latency.threads > 1 else ''}. Other machines "
+        f"give other times.",
+        "The self-reflection losses are a reconstruction from the published description, not the authors' code.",
+    ]
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def sentence(text: str) -> str:
+    """Ends with exactly one full stop."""
+    return f"{text.rstrip('. ')}."
+
+
+def scaling(rule: Scaling) -> str:
+    """How amplitudes became pixel values, as a formula."""
+    low, high = f"{rule.low:.4g}", f"{rule.high:.4g}"
+    if rule.kind == "log":
+        return f"255 · (log(a + {rule.offset:.4g}) − {low}) / ({high} − {low})"
+    return f"255 · (a − {low}) / ({high} − {low})"
+
+
+def counts(dataset: DatasetRecord) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the chips per class and part, with a total."""
+    parts = dataset.parts
+    header = ["Class", *parts, "all"]
+    rows = []
+    for index, name in enumerate(dataset.classes):
+        numbers = [part.per_class[index] if index < len(part.per_class) else None for part in parts.values()]
+        rows.append([name, *("–" if n is None else f"{n:,}" for n in numbers), f"{sum(n or 0 for n in numbers):,}"])
+    total = [part.chips for part in parts.values()]
+    rows.append(["All", *(f"{n:,}" for n in total), f"{sum(total):,}"])
+    return header, rows
+
+
+def curve(record: TrainRecord) -> str:
+    """One line on how a training run went."""
+    resumed = f", resumed at epoch {record.resumed_at_epoch}" if record.resumed_at_epoch else ""
+    return (
+        f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{resumed}; the weights of epoch {record.best_epoch} were "
+        f"kept (validation accuracy {units.percent(record.val_accuracy)}, macro-F1 {units.percent(record.val_macro_f1)})"
+    )
+
+
+def yaml(config: BaseModel) -> str:
+    """The configuration as YAML: one field a line, values as JSON, which YAML reads."""
+    lines = []
+    for stage, section in config.model_dump(mode="json").items():
+        lines.append(f"{stage}:")
+        lines += [f"  {name}: {_flow(value)}" for name, value in section.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _flow(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,260 @@
+"""Records of a run that never happened: small, plausible, and with figures that add up."""
+
+import math
+
+import numpy as np
+
+from sarslim.config import RunConfig
+from sarslim.records import (
+    ClassScores,
+    DatasetRecord,
+    Epoch,
+    EvaluateRecord,
+    GateCheck,
+    Latency,
+    LayerWidth,
+    ModelRecord,
+    NetworkScores,
+    PartCount,
+    PruneRecord,
+    ReliabilityBin,
+    RocCurve,
+    Scaling,
+    Skipped,
+    TrainRecord,
+)
+
+SHIPS = ("bulk carrier", "container", "fishing", "passenger", "tanker", "tug")
+WIDTHS = {
+    "conv1": 64,
+    **{f"layer{stage}.{block}.conv{i}": 64 << stage - 1 for stage in (1, 2, 3, 4) for block in (0, 1) for i in (1, 2)},
+}
+TEACHER_CONFUSION = (
+    (96, 2, 0, 0, 2, 0),
+    (1, 98, 0, 0, 1, 0),
+    (0, 0, 95, 2, 0, 3),
+    (0, 1, 1, 97, 1, 0),
+    (3, 0, 0, 1, 96, 0),
+    (0, 0, 2, 0, 0, 98),
+)
+PRUNED_CONFUSION = (
+    (40, 10, 10, 10, 20, 10),
+    (20, 30, 10, 20, 10, 10),
+    (10, 0, 50, 10, 0, 30),
+    (10, 20, 20, 30, 10, 10),
+    (40, 10, 0, 10, 30, 10),
+    (0, 0, 40, 0, 0, 60),
+)
+STUDENT_CONFUSION = (
+    (94, 2, 0, 0, 4, 0),
+    (2, 97, 0, 0, 1, 0),
+    (0, 0, 93, 3, 0, 4),
+    (0, 1, 2, 96, 1, 0),
+    (4, 0, 0, 1, 95, 0),
+    (0, 0, 3, 0, 0, 97),
+)
+
+
+def config() -> RunConfig:
+    """The defaults, but for two fields that the report has to show."""
+    return RunConfig.model_validate({"distill": {"temperature": 3.0, "scd_weight": 0.25}, "prune": {"macs": "5%"}})
+
+
+def dataset(*, simulated: bool = True, classes: tuple[str, ...] = SHIPS, **changes) -> DatasetRecord:
+    """2,400 chips in three parts, three more left out for two reasons, and one warning."""
+    per_class = {"train": 250, "val": 50, "test": 100}
+    values = {
+        "sarslim_version": "0.1.0",
+        "source": "" if simulated else "s3://raw/chips",
+        "format": "simulator" if simulated else "folder",
+        "simulated": simulated,
+        "classes": classes,
+        "channels": ("amplitude",),
+        "image_size": 64,
+        "dtype": "uint8",
+        "scaling": (Scaling(kind="percentile", low=0.0123, high=2.75),),
+        "mean": (0.2154,),
+        "std": (0.1871,),
+        "parts": {
+            part: PartCount(chips=number * len(classes), per_class=(number,) * len(classes))
+            for part, number in per_class.items()
+        },
+        "split_rule": "by ship: no ship is in two parts",
+        "seed": 0,
+        "sources_sha256": {"simulator": "ab" * 32},
+        "digest": "c0ffee" + "0" * 58,
+        "chips_read": 400 * len(classes) + 3,
+        "skipped": (
+            Skipped(name="a/1.png", reason="holds NaN"),
+            Skipped(name="a/2.png", reason="holds NaN"),
+            Skipped(name="b/7.png", reason="is not an image"),
+        ),
+        "warnings": ("2 chips of the test part are also in the training part",),
+    }
+    return DatasetRecord.model_validate(values | changes)
+
+
+def examples(record: DatasetRecord, chips: int = 8) -> dict[str, np.ndarray]:
+    """Speckle with a bright target in the middle, longer from class to class."""
+    random = np.random.default_rng(0)
+    size = record.image_size
+    pictures = {}
+    for index, name in enumerate(record.classes):
+        clutter = random.gamma(2, 14, (chips, len(record.channels), size, size))
+        half = 6 + 3 * index
+        clutter[:, :, size // 2 - 3 : size // 2 + 3, size // 2 - half : size // 2 + half] *= 6
+        pictures[name] = np.clip(clutter, 0, 255).astype(np.uint8)
+    return pictures
+
+
+def training(*, student: bool = False, epochs: int = 40) -> TrainRecord:
+    """A curve that falls and levels out; a student logs every term of its loss."""
+    best = 0.9517 if student else 0.9683
+    curve = []
+    for epoch in range(1, epochs + 1):
+        left = math.exp(-5 * epoch / epochs)
+        wobble = 0.02 * math.sin(3 * epoch) * left
+        losses = {"label": 0.05 + 1.7 * left + wobble}
+        if student:
+            losses |= {"response": 0.3 + 5 * left, "scd": 0.08 + 0.4 * left, "crd": 0.5 + 2 * left + wobble}
+            losses |= {"auxiliary_label": 0.2 + 1.5 * left}
+        losses["total"] = losses["label"] + losses.get("response", 0) + 0.1 * losses.get("crd", 0)
+        curve.append(
+            Epoch(
+                epoch=epoch,
+                learning_rate=0.05 * (1 + math.cos(math.pi * epoch / epochs)) / 2,
+                losses=losses,
+                val_loss=0.12 + 1.6 * left,
+                val_accuracy=best - 0.7 * left + wobble,
+                val_macro_f1=best - 0.75 * left + wobble,
+                seconds=1.2,
+            )
+        )
+    return TrainRecord(
+        network="resnet18",
+        epochs=tuple(curve),
+        best_epoch=epochs - 2,
+        val_accuracy=best,
+        val_macro_f1=best,
+        seconds=1.2 * epochs,
+    )
+
+
+def pruning() -> PruneRecord:
+    """The same share of every layer."""
+    return PruneRecord(
+        layers=tuple(LayerWidth(layer=name, before=width, after=width // 5 // 4 * 4) for name, width in WIDTHS.items()),
+        macs_before=148_000_000,
+        macs_after=7_150_000,
+        params_before=11_170_000,
+        params_after=541_000,
+        latency_ms_before=None,
+        latency_ms_after=None,
+        steps=40,
+        val_accuracy_raw=0.1675,
+        val_accuracy_recalibrated=0.3912,
+        seconds=12.5,
+    )
+
+
+def scores(
+    confusion: tuple[tuple[int, ...], ...], classes: tuple[str, ...], *, params: int, macs: int, file: int, ms: float
+) -> NetworkScores:
+    """All scores that follow from a confusion matrix, with costs as given."""
+    counts = np.array(confusion)
+    right = np.diag(counts)
+    recall = right / counts.sum(1)
+    precision = right / counts.sum(0)
+    f1 = 2 * precision * recall / (precision + recall)
+    accuracy = float(right.sum() / counts.sum())
+    return NetworkScores(
+        accuracy=accuracy,
+        macro_f1=float(f1.mean()),
+        balanced_accuracy=float(recall.mean()),
+        expected_calibration_error=0.0213,
+        classes=tuple(
+            ClassScores(
+                name=name,
+                chips=int(counts[i].sum()),
+                precision=float(precision[i]),
+                recall=float(recall[i]),
+                f1=float(f1[i]),
+                auc=0.99,
+            )
+            for i, name in enumerate(classes)
+        ),
+        confusion=confusion,
+        roc=tuple(
+            RocCurve(name=name, false_positive_rate=(0, 1), true_positive_rate=(0, 1), thresholds=(1, 0))
+            for name in classes
+        ),
+        reliability=tuple(
+            ReliabilityBin(confidence=c, accuracy=min(c**1.3 * accuracy / 0.96, 1), chips=n)
+            for c, n in ((0.35, 4), (0.45, 12), (0.55, 20), (0.65, 28), (0.75, 0), (0.85, 90), (0.97, 446))
+        ),
+        speckle_accuracy={
+            f"{looks:g}": 1 / 6 + (accuracy - 1 / 6) * (1 - 0.55 / looks**0.8) for looks in (16, 8, 4, 2, 1)
+        },
+        params=params,
+        macs=macs,
+        bytes=file,
+        peak_memory_bytes=file * 2,
+        latency=(
+            Latency(batch=1, threads=1, runs=400, median_ms=ms, p05_ms=ms * 0.95, p95_ms=ms * 1.2),
+            Latency(batch=64, threads=1, runs=25, median_ms=ms * 40, p05_ms=ms * 39, p95_ms=ms * 45),
+        ),
+    )
+
+
+def evaluation(classes: tuple[str, ...] = SHIPS, *, passed: bool = True) -> EvaluateRecord:
+    """Teacher 96.7 %, pruned 40.0 %, student 95.3 % of 600 test chips."""
+    small = {"params": 541_000, "macs": 7_150_000, "file": 2_210_000, "ms": 1.934}
+    return EvaluateRecord(
+        teacher=scores(TEACHER_CONFUSION, classes, params=11_170_000, macs=148_000_000, file=44_740_000, ms=9.87),
+        pruned=scores(PRUNED_CONFUSION, classes, **small),
+        student=scores(STUDENT_CONFUSION, classes, **small),
+        majority_accuracy=1 / 6,
+        gate=(
+            GateCheck(condition="test accuracy at least", found=0.9533, bound=0.9, passed=True),
+            GateCheck(
+                condition="drop from the teacher at most", found=0.0133, bound=0.05 if passed else 0.01, passed=passed
+            ),
+            GateCheck(condition="MACs at most", found=7_150_000, bound=7_400_000, passed=True),
+        ),
+        seconds=31.0,
+    )
+
+
+def model(kind: str, classes: tuple[str, ...] = SHIPS) -> ModelRecord:
+    """The network of a given kind, at 64 pixels and one channel."""
+    return ModelRecord(
+        sarslim_version="0.1.0",
+        kind=kind,
+        network="resnet18",
+        stem="standard",
+        classes=classes,
+        channels=("amplitude",),
+        image_size=64,
+        scaling=(Scaling(kind="percentile", low=0.0123, high=2.75),),
+        mean=(0.2154,),
+        std=(0.1871,),
+        widths=WIDTHS,
+        parents={"dataset": "c0ffee" + "0" * 58} | ({"teacher": "7eac" * 16} if kind == "student" else {}),
+        pruning=None,
+        metrics={"val_macro_f1": 0.95},
+        weights_sha256={"teacher": "7eac", "student": "57de"}[kind] * 16,
+    )
+
+
+def run(*, simulated: bool = True, classes: tuple[str, ...] = SHIPS, passed: bool = True, **changes) -> dict:
+    """All records of one run, as ``run_report`` and ``model_card`` take them."""
+    return {
+        "config": config(),
+        "dataset": dataset(simulated=simulated, classes=classes),
+        "teacher": training(),
+        "prune": pruning(),
+        "distill": training(student=True),
+        "evaluation": evaluation(classes, passed=passed),
+        "teacher_model": model("teacher", classes),
+        "student_model": model("student", classes),
+    } | changes
