@@ -1,0 +1,1 @@
+"""From SAR products to arrays: one reader per product, preprocessing, leak-free splits, the dataset artifact."""

@@ -1,0 +1,157 @@
+"""The dataset artifact: a directory written at once or not at all, and opened without loading it."""
+
+import csv
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from sarslim.errors import InputError, ServiceError
+from sarslim.records import DatasetRecord
+
+RECORD = "dataset.json"
+CHIPS = "chips.csv"
+COLUMNS = ("chip", "class", "source", "scene", "ship", "polarisation", "split")
+REPREPARE = "Run the prepare stage again"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Chips of one part, memory-mapped: images (N, C, H, W) uint8 or float16, labels (N,) int64 or None."""
+
+    images: npt.NDArray
+    labels: npt.NDArray[np.int64] | None
+
+
+class Dataset:
+    """An opened dataset artifact."""
+
+    def __init__(self, record: DatasetRecord, parts: dict[str, Part]) -> None:
+        self.record = record
+        self._parts = parts
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Dataset":
+        """Opens the directory ``path`` in constant memory.
+
+        Raises:
+            InputError: not a dataset artifact, of another version, or files missing, cut short or of another shape.
+        """
+        path = Path(path)
+        try:
+            record = DatasetRecord.model_validate_json((path / RECORD).read_bytes())
+        except OSError as error:
+            raise InputError(str(path), f"is not a dataset artifact: {RECORD} cannot be read", REPREPARE) from error
+        except ValidationError as error:
+            raise InputError(
+                str(path / RECORD), f"is not the record of a dataset ({error.error_count()} fields wrong)", REPREPARE
+            ) from error
+        if record.schema_version != 1:
+            raise InputError(
+                str(path), f"is a dataset of version {record.schema_version}, version 1 is understood", REPREPARE
+            )
+        return cls(record, {name: _open_part(path, name, record) for name in record.parts})
+
+    def has(self, name: str) -> bool:
+        """Whether there is a part ``name`` with chips in it."""
+        return name in self._parts
+
+    def part(self, name: str) -> Part:
+        """The part ``name``: train, val, test or unlabelled.
+
+        Raises:
+            InputError: the dataset has no such part.
+        """
+        if name not in self._parts:
+            remedy = "Prepare with keep_unlabelled=true" if name == "unlabelled" else REPREPARE
+            raise InputError(
+                f"dataset part {name}", f"is missing; the dataset has {', '.join(self._parts)}", remedy
+            )  # fmt: skip
+        return self._parts[name]
+
+
+class PartWriter:
+    """Writes the images of one part one after another: the file is never held in memory, nor mapped."""
+
+    def __init__(self, folder: Path, name: str, shape: tuple[int, int, int, int], dtype: str) -> None:
+        self.labels: list[int] = []
+        self.sha256 = hashlib.sha256()
+        self._path = folder / f"{name}_labels.npy"
+        self._file = (folder / f"{name}_images.npy").open("wb")
+        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def append(self, image: npt.NDArray, label: int | None) -> None:
+        """Adds one (C, H, W) image and its label."""
+        data = image.tobytes()
+        self._file.write(data)
+        self.sha256.update(data)
+        if label is not None:
+            self.labels.append(label)
+
+    def close(self) -> None:
+        """Ends the image file and writes the labels, if there are any."""
+        self._file.close()
+        if self.labels:
+            labels = np.array(self.labels, np.int64)
+            np.save(self._path, labels)
+            self.sha256.update(labels.tobytes())
+
+
+def write_csv(folder: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Writes chips.csv, one row per chip in the order of the arrays."""
+    with (folder / CHIPS).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+
+
+@contextmanager
+def whole_directory(output: Path) -> Iterator[Path]:
+    """A folder beside ``output`` that becomes ``output`` at the end, and disappears if anything goes wrong.
+
+    Raises:
+        InputError: ``output`` exists and is not an empty directory.
+        ServiceError: the file system refused to write.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(str(output), "exists already", "Name a directory that does not exist or is empty")
+    building: Path | None = None
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+        yield building
+        building.chmod(0o755)
+        building.replace(output)
+    except OSError as error:
+        raise ServiceError(str(output), f"cannot be written ({error})", "Check the disk and its permissions") from error
+    finally:
+        if building is not None:
+            shutil.rmtree(building, ignore_errors=True)
+
+
+def _open_part(path: Path, name: str, record: DatasetRecord) -> Part:
+    count = record.parts[name].chips
+    shape = (count, len(record.channels), record.image_size, record.image_size)
+    images = _open_array(path / f"{name}_images.npy", shape, record.dtype)
+    labels = None if name == "unlabelled" else _open_array(path / f"{name}_labels.npy", (count,), "int64")
+    return Part(images, labels)
+
+
+def _open_array(path: Path, shape: tuple[int, ...], dtype: str) -> npt.NDArray:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(str(path), f"is missing, cut short or not an array ({error})", REPREPARE) from error
+    if array.shape != shape or array.dtype != dtype:
+        raise InputError(
+            str(path), f"holds {array.dtype} {array.shape}, the record says {dtype} {shape}", REPREPARE
+        )  # fmt: skip
+    return array

@@ -1,0 +1,55 @@
+"""Which reader a source needs: as configured, or found out by looking."""
+
+from pathlib import Path
+
+from sarslim.chips.folder import FolderReader
+from sarslim.chips.fusar import FusarReader
+from sarslim.chips.index import Reader
+from sarslim.chips.opensarship import OpenSarShipReader
+from sarslim.chips.simulator import Simulator
+from sarslim.config import PrepareConfig
+from sarslim.errors import InputError
+
+
+def open_reader(config: PrepareConfig, source: Path | None) -> Reader:
+    """The reader for ``source``; None is the simulator.
+
+    Raises:
+        InputError: nothing there, an empty folder, or a file that is not a zip.
+    """
+    if source is None:
+        if config.format not in ("auto", "simulator"):
+            raise InputError(
+                "prepare.format", f"{config.format} chips need a source, and none is given", "Set prepare.source"
+            )  # fmt: skip
+        return Simulator(config.simulator, size=config.image_size, seed=config.seed)
+    _check_exists(source)
+    name = config.format if config.format != "auto" else _look(source)
+    if name == "opensarship":
+        return OpenSarShipReader(source, labels=config.labels, values=config.values)
+    if source.is_file():
+        raise InputError(
+            str(source), f"is a file, and {name} chips are read from a folder", "Give the folder that holds the chips"
+        )
+    if name == "fusar":
+        return FusarReader(source)
+    if name == "folder":
+        return FolderReader(source)
+    raise InputError(
+        "prepare.format", "simulator takes no source", "Leave prepare.source empty, or set prepare.format to auto"
+    )
+
+
+def _check_exists(source: Path) -> None:
+    if not source.exists():
+        raise InputError(str(source), "does not exist", "Correct prepare.source")
+    if source.is_dir() and not any(path.is_file() for path in source.rglob("*")):
+        raise InputError(str(source), "is empty", "Put chips there, or correct prepare.source")
+
+
+def _look(source: Path) -> str:
+    if OpenSarShipReader.recognises(source):
+        return "opensarship"
+    if source.is_dir() and FusarReader.recognises(source):
+        return "fusar"
+    return "folder"

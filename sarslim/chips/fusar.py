@@ -1,0 +1,99 @@
+"""FUSAR-Ship: Gaofen-3 ship chips in folders, with a table of their AIS identities.
+
+Accepted, as published: ``CATEGORY/SUBCATEGORY/Ship_CxxSyyNzzzz.tiff`` at any depth, and ``meta.csv`` at the top (any
+delimiter) with the columns ``id`` (the file name without its ending), ``mmsi`` and ``path`` (``Cargo\\BulkCarrier``).
+The category is the class, the MMSI the ship.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PureWindowsPath
+
+from sarslim.chips import images
+from sarslim.chips.index import Chip, Index, Pixels
+from sarslim.errors import InputError
+from sarslim.records import Skipped
+
+COLUMNS = ("id", "mmsi", "path")
+
+
+class FusarReader:
+    """Reads a FUSAR-Ship folder."""
+
+    format = "fusar"
+
+    def __init__(self, source: Path) -> None:
+        self._source = source
+
+    @staticmethod
+    def recognises(source: Path) -> bool:
+        """Whether the folder has the table, or chips named as in FUSAR-Ship."""
+        return _table(source) is not None or next(source.rglob("Ship_C*S*N*.tif*"), None) is not None
+
+    def index(self) -> Index:
+        """Lists the chips that both the table and the folders have.
+
+        Raises:
+            InputError: no table, or one without the needed columns.
+        """
+        rows = self._rows()
+        chips: list[Chip] = []
+        skipped: list[Skipped] = []
+        problems: list[InputError] = []
+        for path in sorted(path for path in self._source.rglob("*") if path.is_file()):
+            file = path.relative_to(self._source).as_posix()
+            if path.suffix.lower() not in images.SUFFIXES:
+                skipped.append(Skipped(name=file, reason="not a PNG, JPEG or TIFF file"))
+                continue
+            row = rows.pop(path.stem, None)
+            if row is None:
+                skipped.append(Skipped(name=file, reason="not in the meta table, or a second file of that name"))
+                continue
+            try:
+                bands, height, width = images.shape(path, file)
+            except InputError as error:
+                problems.append(error)
+                continue
+            chips.append(
+                Chip(
+                    id=path.stem,
+                    label=PureWindowsPath(row["path"].strip()).parts[0] if row["path"].strip() else None,
+                    file=file,
+                    height=height,
+                    width=width,
+                    bands=tuple(str(band + 1) for band in range(bands)) if bands > 1 else ("",),
+                    ship=row["mmsi"].strip().strip("0") and row["mmsi"].strip(),
+                )
+            )
+        skipped += [Skipped(name=name, reason="in the meta table, but there is no such file") for name in rows]
+        return Index(chips, skipped, problems)
+
+    def load(self, chips: Iterable[Chip]) -> Iterator[Pixels]:
+        """Amplitudes of each chip, in order: (bands, height, width) float32."""
+        for chip in chips:
+            yield images.read(self._source / chip.file, chip.file)
+
+    def _rows(self) -> dict[str, dict[str, str]]:
+        path = _table(self._source)
+        if path is None:
+            raise InputError(
+                str(self._source), "has FUSAR-Ship chips but no meta.csv", "Save the meta table as meta.csv at the top"
+            )
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            first = file.readline()
+            file.seek(0)
+            delimiter = max(",;\t", key=first.count)
+            reader = csv.DictReader(file, delimiter=delimiter, restval="")
+            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+            missing = [name for name in COLUMNS if name not in reader.fieldnames]
+            if missing:
+                raise InputError(
+                    path.name,
+                    f"has the columns {', '.join(reader.fieldnames)}, and lacks {', '.join(missing)}",
+                    f"Name the columns {', '.join(COLUMNS)} in the first line",
+                )
+            return {row["id"].strip().removesuffix(".tiff"): row for row in reader}
+
+
+def _table(source: Path) -> Path | None:
+    return next((path for path in sorted(source.iterdir()) if path.name.lower() == "meta.csv"), None)

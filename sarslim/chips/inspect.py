@@ -1,0 +1,96 @@
+"""What a source holds, found out before anything is trained."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from sarslim.chips.digests import fingerprint
+from sarslim.chips.formats import open_reader
+from sarslim.chips.index import Index
+from sarslim.chips.select import select
+from sarslim.chips.split import TINY_CLASS, split
+from sarslim.config import PrepareConfig
+from sarslim.errors import InputError
+from sarslim.records import Record, Skipped
+
+__all__ = ["Inspection", "fingerprint", "inspect"]
+
+
+class Inspection(Record):
+    """The content of a source. ``problems`` are what would stop preparation; ``sizes_px`` are of the longer side.
+
+    ``classes`` counts labelled chips by the labels of the source, before merging; a chip has one size and may have
+    several polarisations. ``parts`` counts stored chips, or is empty where there are problems.
+    """
+
+    format: str
+    chips: int
+    classes: dict[str, int]
+    unlabelled: int
+    polarisations: dict[str, int]
+    sizes_px: tuple[int, float, int]
+    ships: int
+    scenes: int
+    given_splits: dict[str, int]
+    parts: dict[str, int]
+    split_rule: str
+    skipped: tuple[Skipped, ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def inspect(source: Path, config: PrepareConfig) -> Inspection:
+    """Reads names, headers and tables of ``source``, no pixels, and tries out the choices of ``config``.
+
+    Raises:
+        InputError: there is nothing to look at, or its format cannot be told.
+    """
+    reader = open_reader(config, source)
+    index = reader.index()
+    chips = index.chips
+    classes = Counter(chip.label for chip in chips if chip.label is not None)
+    sides = [max(chip.height, chip.width) for chip in chips] or [0]
+    problems = [str(problem) for problem in index.problems]
+    parts: Counter[str] = Counter()
+    rule = ""
+    try:
+        parts, rule = _try(index, config)
+    except InputError as error:
+        problems.append(str(error))
+    return Inspection(
+        format=reader.format,
+        chips=len(chips),
+        classes=dict(sorted(classes.items())),
+        unlabelled=sum(chip.label is None for chip in chips),
+        polarisations=dict(sorted(Counter(band for chip in chips for band in chip.bands if band).items())),
+        sizes_px=(min(sides), float(np.median(sides)), max(sides)),
+        ships=len({chip.ship for chip in chips} - {""}),
+        scenes=len({chip.scene for chip in chips} - {""}),
+        given_splits=dict(sorted(Counter(chip.split for chip in chips if chip.split).items())),
+        parts=dict(sorted(parts.items())),
+        split_rule=rule,
+        skipped=tuple(index.skipped),
+        problems=tuple(problems),
+        warnings=(*index.warnings, *_tiny(classes)),
+    )
+
+
+def _try(index: Index, config: PrepareConfig) -> tuple[Counter[str], str]:
+    selection = select(index.chips, config)
+    parts, rule = split(
+        selection.samples,
+        selection.classes,
+        group_by=config.group_by,
+        val_fraction=config.val_fraction,
+        test_fraction=config.test_fraction,
+        seed=config.seed,
+    )
+    return Counter(part for part in parts if part), rule
+
+
+def _tiny(classes: Counter[str]) -> Iterator[str]:
+    for name, count in sorted(classes.items()):
+        if count < TINY_CLASS:
+            yield f"class {name} has {count} chip{'s'[: count != 1]} only"

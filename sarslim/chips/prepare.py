@@ -1,0 +1,225 @@
+"""The prepare stage: from a source of SAR chips to the dataset artifact."""
+
+import hashlib
+import itertools
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+
+from sarslim import __version__
+from sarslim.chips import preprocess
+from sarslim.chips.dataset import RECORD, PartWriter, whole_directory, write_csv
+from sarslim.chips.digests import source_digests
+from sarslim.chips.formats import open_reader
+from sarslim.chips.index import Pixels, Reader
+from sarslim.chips.select import Sample, Selection, select
+from sarslim.chips.split import PARTS, TINY_CLASS, overlaps, split
+from sarslim.config import PrepareConfig
+from sarslim.progress import Progress
+from sarslim.records import DatasetRecord, PartCount, Scaling, Skipped
+
+# Training chips from which percentiles are estimated: more would not move them.
+FIT_CHIPS = 4096
+SHOWN = 5
+
+
+def prepare(config: PrepareConfig, source: Path | None, output: Path) -> DatasetRecord:
+    """Reads, splits, scales and stores the chips of ``source`` (None: the simulator) in the directory ``output``.
+
+    Memory does not grow with the pixels of the source: chips are indexed first, then read one at a time. ``output``
+    appears complete or not at all.
+
+    Raises:
+        InputError: nothing usable at ``source``, or a configuration that does not fit it.
+    """
+    reader = open_reader(config, source)
+    print(f"chips  reading the index of {config.source or reader.format}", flush=True)
+    index = reader.index()
+    index.check()
+    selection = select(index.chips, config)
+    parts, rule = split(
+        selection.samples,
+        selection.classes,
+        group_by=config.group_by,
+        val_fraction=config.val_fraction,
+        test_fraction=config.test_fraction,
+        seed=config.seed,
+    )
+    leaking = [
+        Skipped(name=sample.name, reason="has no label, and its ship or scene is in val or test")
+        for sample, part in zip(selection.samples, parts, strict=True)
+        if not part
+    ]
+    kept = [(sample, part) for sample, part in zip(selection.samples, parts, strict=True) if part]
+    samples, parts = [sample for sample, _ in kept], [part for _, part in kept]
+    scalings = _fit_scaling(reader, samples, parts, config)
+    with whole_directory(output) as folder:
+        writing = _Writing(folder, samples, parts, selection, scalings, config)
+        writing.run(reader)
+        record = DatasetRecord(
+            sarslim_version=__version__,
+            source=config.source,
+            format=reader.format,
+            simulated=reader.format == "simulator",
+            classes=selection.classes,
+            channels=selection.channels,
+            image_size=config.image_size,
+            dtype=config.dtype,
+            scaling=scalings,
+            mean=writing.mean,
+            std=writing.std,
+            parts=writing.counts,
+            split_rule=rule,
+            seed=config.seed,
+            sources_sha256=source_digests(source) if source else {},
+            digest=writing.digest,
+            chips_read=len(samples),
+            skipped=(*index.skipped, *selection.skipped, *leaking),
+            warnings=(*index.warnings, *_warnings(samples, parts, writing, selection.classes)),
+        )
+        (folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    for warning in record.warnings:
+        print(f"chips  warning: {warning}", flush=True)
+    return record
+
+
+def _pixels(reader: Reader, samples: Sequence[Sample], size: int) -> Iterator[tuple[Sample, Pixels]]:
+    """Each sample with its finite, cropped amplitudes (C, <=size, <=size); a chip is read once for all its samples."""
+    by_chip = [(chip, list(group)) for chip, group in itertools.groupby(samples, key=attrgetter("chip"))]
+    for (chip, group), pixels in zip(by_chip, reader.load(chip for chip, _ in by_chip), strict=True):
+        for sample in group:
+            chosen = pixels[list(sample.bands)]
+            preprocess.check_finite(chosen, chip)
+            yield sample, preprocess.crop(chosen, size)
+
+
+def _fit_scaling(
+    reader: Reader, samples: Sequence[Sample], parts: Sequence[str], config: PrepareConfig
+) -> tuple[Scaling, ...]:
+    train = [sample for sample, part in zip(samples, parts, strict=True) if part == "train"]
+    if config.scaling != "linear":
+        train = train[:: -(-len(train) // FIT_CHIPS)]
+    progress = Progress("fit scaling", len(train))
+
+    def stream() -> Iterator[Pixels]:
+        for _, pixels in _pixels(reader, train, config.image_size):
+            progress.step()
+            yield pixels
+
+    return preprocess.fit(stream(), config.scaling, config.percentiles)
+
+
+class _Writing:
+    """One pass over the source in its own order; each part is filled in that order."""
+
+    def __init__(
+        self,
+        folder: Path,
+        samples: Sequence[Sample],
+        parts: Sequence[str],
+        selection: Selection,
+        scalings: tuple[Scaling, ...],
+        config: PrepareConfig,
+    ) -> None:
+        self._samples, self._parts, self._scalings, self._config = samples, parts, scalings, config
+        self._selection, self._folder = selection, folder
+        self._sum = np.zeros(len(scalings))
+        self._squares = np.zeros(len(scalings))
+        self._rows: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+        self.seen: dict[bytes, list[int]] = defaultdict(list)
+        totals = Counter(parts)
+        side = config.image_size
+        self._writers = {
+            part: PartWriter(folder, part, (totals[part], len(scalings), side, side), config.dtype)
+            for part in PARTS
+            if totals[part]
+        }
+        self.counts = {part: self._count(part) for part in self._writers}
+
+    def run(self, reader: Reader) -> None:
+        progress = Progress("prepare", len(self._samples))
+        stream = _pixels(reader, self._samples, self._config.image_size)
+        for number, (sample, pixels) in enumerate(stream):
+            part = self._parts[number]
+            padded = preprocess.pad(pixels, self._config.image_size)
+            image = preprocess.apply(padded, self._scalings, self._config.dtype)
+            self._writers[part].append(image, sample.label)
+            self.seen[hashlib.blake2b(image.tobytes(), digest_size=16).digest()].append(number)
+            self._rows[part].append(self._row(sample, part))
+            if part == "train":
+                values = image.astype(np.float64)
+                self._sum += values.sum(axis=(1, 2))
+                self._squares += np.square(values).sum(axis=(1, 2))
+            progress.step(part)
+        for writer in self._writers.values():
+            writer.close()
+        write_csv(self._folder, [row for part in self._writers for row in self._rows[part]])
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of the training part per channel, 0..255."""
+        return tuple(map(float, self._sum / self._train_pixels))
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of the training part per channel, in the same unit."""
+        variance = self._squares / self._train_pixels - np.square(self._sum / self._train_pixels)
+        return tuple(map(float, np.sqrt(np.maximum(variance, 0))))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over arrays, labels, classes and preprocessing: the same content has the same digest anywhere."""
+        content = {
+            "parts": {part: writer.sha256.hexdigest() for part, writer in self._writers.items()},
+            "classes": self._selection.classes,
+            "channels": self._selection.channels,
+            "image_size": self._config.image_size,
+            "dtype": self._config.dtype,
+            "scaling": [scaling.model_dump() for scaling in self._scalings],
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def _train_pixels(self) -> int:
+        return self.counts["train"].chips * self._config.image_size**2
+
+    def _count(self, part: str) -> PartCount:
+        labels = Counter(s.label for s, where in zip(self._samples, self._parts, strict=True) if where == part)
+        per_class = tuple(labels[label] for label in range(len(self._selection.classes)))
+        return PartCount(chips=labels.total(), per_class=per_class)
+
+    def _row(self, sample: Sample, part: str) -> tuple[str, ...]:
+        chip = sample.chip
+        name = "" if sample.label is None else self._selection.classes[sample.label]
+        return chip.id, name, chip.file, chip.scene, chip.ship, sample.polarisation, part
+
+
+def _warnings(
+    samples: Sequence[Sample], parts: Sequence[str], writing: _Writing, classes: Sequence[str]
+) -> Iterator[str]:
+    across = [
+        [samples[number].name for number in numbers]
+        for numbers in writing.seen.values()
+        if len({parts[number] for number in numbers}) > 1
+    ]
+    if across:
+        pairs = "; ".join(" = ".join(names[:SHOWN]) for names in across[:SHOWN])
+        yield f"{len(across)} chips are in more than one part with the same content: {pairs}"
+    for name, identity in (("ships", lambda chip: chip.ship), ("scenes", lambda chip: chip.scene)):
+        shared = overlaps(samples, parts, identity)
+        if shared:
+            total = len({identity(sample.chip) for sample in samples} - {""})
+            shown = ", ".join(shared[:SHOWN]) + (" ..." if len(shared) > SHOWN else "")
+            yield f"{len(shared)} of {total} {name} are in more than one part: {shown}"
+    for label, name in enumerate(classes):
+        counts = {part: count.per_class[label] for part, count in writing.counts.items() if part != "unlabelled"}
+        chips = sum(counts.values())
+        if chips < TINY_CLASS:
+            yield f"class {name} has {chips} chips only"
+        missing = [part for part, count in counts.items() if not count]
+        if missing:
+            yield f"class {name} has no chip in {' and '.join(missing)}"

@@ -1,0 +1,157 @@
+"""Which chips of an index become samples: classes, merging, polarisations, chips without a label."""
+
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sarslim.chips.index import Chip
+from sarslim.config import PrepareConfig
+from sarslim.errors import InputError
+from sarslim.records import Skipped
+
+POLARISATION_ORDER = ("VV", "VH", "HH", "HV")
+AMPLITUDE = "amplitude"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One stored chip: which bands of which chip, under which class (None: unlabelled)."""
+
+    chip: Chip
+    label: int | None
+    bands: tuple[int, ...]
+    polarisation: str
+
+    @property
+    def name(self) -> str:
+        """Names the sample apart from other polarisations of its chip."""
+        whole = len(self.bands) == len(self.chip.bands)
+        return self.chip.id if whole else f"{self.chip.id} {self.polarisation}"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is kept of an index; the samples of one chip follow each other."""
+
+    samples: Sequence[Sample]
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    skipped: Sequence[Skipped]
+
+
+def select(chips: Sequence[Chip], config: PrepareConfig) -> Selection:
+    """Applies the choices of the configuration.
+
+    Raises:
+        InputError: no chips, an unknown class, label or polarisation, a wanted class with too few chips, fewer than
+            two classes.
+    """
+    if not chips:
+        raise InputError(
+            "prepare.source",
+            f"{config.source or 'the source'} holds no chips",
+            "Give a folder with one sub-folder of PNG, JPEG or TIFF chips per class, or OpenSARShip products",
+        )
+    labels = Counter(chip.label for chip in chips if chip.label is not None)
+    _check_known("prepare.merge", config.merge, labels)
+    merged = Counter[str]()
+    for label, count in labels.items():
+        merged[config.merge.get(label, label)] += count
+    classes = _classes(merged, config)
+    channels = _channels(chips, config)
+
+    samples: list[Sample] = []
+    skipped: list[Skipped] = []
+    for chip in chips:
+        name = None if chip.label is None else config.merge.get(chip.label, chip.label)
+        reason = _reason(name, merged, classes, config)
+        if not reason:
+            found, reason = _samples(chip, None if name is None else classes.index(name), channels, config)
+            samples += found
+        if reason:
+            skipped.append(Skipped(name=chip.id, reason=reason))
+    present = {sample.label for sample in samples if sample.label is not None}
+    if len(present) < 2:
+        raise InputError(
+            "prepare.polarisations",
+            f"chips with {' and '.join(channels)} remain for {len(present)} of the classes {', '.join(classes)}",
+            "Set polarisations to what the chips have, or polarisation_as to samples",
+        )
+    return Selection(samples, classes, ("/".join(channels),) if config.polarisation_as == "samples" else channels,
+                     skipped)  # fmt: skip
+
+
+def _classes(merged: Counter[str], config: PrepareConfig) -> tuple[str, ...]:
+    _check_known("prepare.classes", config.classes, merged)
+    least = config.min_chips_per_class
+    small = [name for name in config.classes if merged[name] < least]
+    if small:
+        raise InputError(
+            "prepare.classes",
+            f"class {small[0]} has {_chips(merged[small[0]])}, fewer than min_chips_per_class={least}",
+            "Take it out of classes, merge it with another class, or add chips",
+        )
+    classes = config.classes or tuple(sorted(name for name, count in merged.items() if count >= least))
+    if len(classes) < 2:
+        found = ", ".join(f"{name} ({_chips(count)})" for name, count in sorted(merged.items())) or "none"
+        raise InputError(
+            "prepare.source" if not config.classes else "prepare.classes",
+            f"recognition needs two classes or more, {len(classes)} left with at least {_chips(least)}; found: {found}",
+            "Add chips of other classes, or change classes, merge or min_chips_per_class",
+        )
+    return tuple(dict.fromkeys(classes))
+
+
+def _channels(chips: Sequence[Chip], config: PrepareConfig) -> tuple[str, ...]:
+    """The polarisations to keep, in a fixed order; ``amplitude`` where they are not known."""
+    found = {band for chip in chips for band in chip.bands if band}
+    _check_known("prepare.polarisations", config.polarisations, found)
+    chosen = config.polarisations or tuple(sorted(found, key=_polarisation_rank))
+    return tuple(dict.fromkeys(chosen)) or (AMPLITUDE,)
+
+
+def _polarisation_rank(name: str) -> tuple[int, int, str]:
+    order = POLARISATION_ORDER.index(name) if name in POLARISATION_ORDER else len(POLARISATION_ORDER)
+    return order, int(name) if name.isdigit() else 0, name
+
+
+def _reason(name: str | None, merged: Counter[str], classes: tuple[str, ...], config: PrepareConfig) -> str:
+    """Why a chip of the class ``name`` is left out; "" if it is not."""
+    if name is None:
+        return "" if config.keep_unlabelled else "has no label, and keep_unlabelled is off"
+    if name in classes:
+        return ""
+    if config.classes:
+        return f"class {name} is not among classes"
+    return f"class {name} has {_chips(merged[name])}, fewer than min_chips_per_class={config.min_chips_per_class}"
+
+
+def _samples(
+    chip: Chip, label: int | None, channels: tuple[str, ...], config: PrepareConfig
+) -> tuple[list[Sample], str]:
+    """The samples of a chip, and a reason if there is none."""
+    bands = {band or AMPLITUDE: number for number, band in enumerate(chip.bands)}
+    if config.polarisation_as == "channels":
+        missing = [name for name in channels if name not in bands]
+        if missing:
+            return [], f"lacks polarisation {' and '.join(missing)}"
+        return [Sample(chip, label, tuple(bands[name] for name in channels), "+".join(channels))], ""
+    found = [Sample(chip, label, (bands[name],), name) for name in channels if name in bands]
+    return found, "" if found else f"lacks polarisation {' and '.join(channels)}"
+
+
+def _check_known(field: str, wanted: Sequence[str] | dict[str, str], known: Counter[str] | set[str]) -> None:
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], sorted(known), n=1, cutoff=0.5)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise InputError(
+            field,
+            f"the source has no {', '.join(map(repr, unknown))}{hint}",
+            f"Choose from {', '.join(sorted(known)) or 'nothing: the source names none'}",
+        )
+
+
+def _chips(count: int) -> str:
+    return "1 chip" if count == 1 else f"{count} chips"

@@ -1,0 +1,171 @@
+"""Which part a chip belongs to: given splits honoured, the rest drawn by groups that are never torn apart."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from sarslim.chips.index import Chip
+from sarslim.chips.select import Sample
+from sarslim.errors import InputError
+
+PARTS = ("train", "val", "test", "unlabelled")
+# Below this a class is too small to have a say in what the whole data set is grouped by.
+TINY_CLASS = 20
+
+GroupBy = Literal["auto", "ship", "scene", "chip"]
+Key = Callable[[Chip], str]
+KEYS: dict[str, Key] = {
+    "ship": lambda chip: chip.ship or (f"scene {chip.scene}" if chip.scene else f"chip {chip.id}"),
+    "scene": lambda chip: chip.scene or f"chip {chip.id}",
+    "chip": lambda chip: chip.id,
+}
+
+
+def split(
+    samples: Sequence[Sample],
+    classes: Sequence[str],
+    *,
+    group_by: GroupBy,
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+) -> tuple[list[str], str]:
+    """One part per sample, and a sentence on how they came about.
+
+    A sample without a label is ``unlabelled``; an empty part name means that its group is in val or test, where even
+    an unlabelled chip would leak. Validation, and test where none is given, are drawn by group and stratified by
+    class; every class keeps a group in training before it gets one in test, then in val.
+
+    Raises:
+        InputError: a given split without train or test, an unknown identity asked for, too few groups for a part.
+    """
+    labelled = [sample for sample in samples if sample.label is not None]
+    given = {sample.chip.split for sample in labelled} - {""}
+    if given and not {"train", "test"} <= given:
+        missing = " and ".join(sorted({"train", "test"} - given))
+        raise InputError(
+            "prepare.source",
+            f"the given split has {' and '.join(sorted(given))} but no {missing} part with chips of these classes",
+            f"Add a {missing} folder, or take the split folders away so that a split is drawn",
+        )
+    parts: dict[str, str] = {sample.chip.id: sample.chip.split or "train" for sample in labelled}
+    drawn = [part for part in ("test", "val") if part not in given]
+    name, why = _grouping(labelled, classes, group_by, 1 + len(drawn))
+    key = KEYS[name]
+    rng = np.random.default_rng(seed)
+    for part in drawn:
+        fraction = test_fraction if part == "test" else val_fraction
+        pool = [sample for sample in labelled if parts[sample.chip.id] == "train"]
+        taken = _carve(pool, key, fraction, rng)
+        parts.update((sample.chip.id, part) for sample in pool if key(sample.chip) in taken)
+        if not taken:
+            raise InputError(
+                "prepare.source",
+                f"too little data for a {part} part: no class has two {name}s or more to spare",
+                "Add chips, or set group_by to chip and accept the leak between parts",
+            )
+    held_out = {key(sample.chip) for sample in labelled if parts[sample.chip.id] in ("val", "test")}
+    assigned = [
+        parts[sample.chip.id] if sample.label is not None
+        else "" if key(sample.chip) in held_out else "unlabelled"
+        for sample in samples
+    ]  # fmt: skip
+    return assigned, _rule(given, drawn, name, why)
+
+
+def overlaps(samples: Sequence[Sample], parts: Sequence[str], identity: Key) -> list[str]:
+    """Known identities that occur in more than one of train, val and test."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for sample, part in zip(samples, parts, strict=True):
+        if part in ("train", "val", "test"):
+            seen[identity(sample.chip)].add(part)
+    return sorted(name for name, where in seen.items() if name and len(where) > 1)
+
+
+def _grouping(labelled: Sequence[Sample], classes: Sequence[str], group_by: GroupBy, needed: int) -> tuple[str, str]:
+    """The name of the key to group by, and why it is not a stronger one."""
+    identities: dict[str, Key] = {"ship": lambda chip: chip.ship, "scene": lambda chip: chip.scene}
+    if group_by in identities and not any(identities[group_by](sample.chip) for sample in labelled):
+        raise InputError(
+            "prepare.group_by",
+            f"{group_by} asked for, but the source does not say of which {group_by} its chips are",
+            "Set group_by to auto or chip",
+        )
+    if group_by != "auto":
+        return group_by, ""
+    reasons: list[str] = []
+    for name, identity in identities.items():
+        reason = _obstacle(name, identity, labelled, classes, needed)
+        if not reason:
+            return name, "; ".join(reasons)
+        reasons.append(reason)
+    return "chip", "; ".join(reasons)
+
+
+def _obstacle(name: str, identity: Key, labelled: Sequence[Sample], classes: Sequence[str], needed: int) -> str:
+    """Why ``name`` cannot group these chips: unknown for a class, or too few to fill the parts; "" if it can."""
+    known: dict[int, Counter[str]] = defaultdict(Counter)
+    for sample in labelled:
+        assert sample.label is not None
+        known[sample.label][identity(sample.chip)] += 1
+    if not any(found for counts in known.values() for found in counts):
+        return f"no {name} known"
+    for label, counts in sorted(known.items()):
+        total = sum(counts.values())
+        if total < TINY_CLASS:
+            continue
+        if counts[""] > total / 2:
+            return f"no {name} known for most chips of {classes[label]}"
+        if len(counts) < needed:
+            return f"{classes[label]} has {len(counts)} {name}{'s'[: len(counts) != 1]} only"
+    return ""
+
+
+def _carve(pool: Sequence[Sample], key: Key, fraction: float, rng: np.random.Generator) -> set[str]:
+    """Groups that hold about ``fraction`` of every class, never the last group of a class."""
+    groups: dict[str, Counter[int]] = defaultdict(Counter)
+    for sample in pool:
+        assert sample.label is not None
+        groups[key(sample.chip)][sample.label] += 1
+    wanted: dict[int, float] = defaultdict(float)
+    left: Counter[int] = Counter()
+    for counts in groups.values():
+        for label, count in counts.items():
+            wanted[label] += fraction * count
+            left[label] += 1
+    missing = dict(wanted)
+    taken: set[str] = set()
+
+    def take(name: str) -> None:
+        taken.add(name)
+        for label, count in groups[name].items():
+            missing[label] -= count
+            left[label] -= 1
+
+    names = sorted(groups)
+    order = [names[position] for position in rng.permutation(len(names))]
+    for name in order:
+        gain = sum(abs(missing[label]) - abs(missing[label] - count) for label, count in groups[name].items())
+        if gain > 0 and all(left[label] > 1 for label in groups[name]):
+            take(name)
+    # A class whose groups are all larger than its share still gets its smallest one.
+    by_size = sorted(order, key=lambda name: groups[name].total())
+    for label in sorted(wanted):
+        if missing[label] < wanted[label]:
+            continue
+        spare = (n for n in by_size if label in groups[n] and all(left[other] > 1 for other in groups[n]))
+        smallest = next(spare, None)
+        if smallest is not None:
+            take(smallest)
+    return taken
+
+
+def _rule(given: set[str], drawn: Sequence[str], name: str, why: str) -> str:
+    texts = []
+    if given:
+        texts.append(f"{', '.join(sorted(given))} as given by the source")
+    if drawn:
+        texts.append(f"{' and '.join(drawn)} drawn by {name}, stratified by class{f' ({why})' if why else ''}")
+    return "; ".join(texts)
