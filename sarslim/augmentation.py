@@ -1,0 +1,129 @@
+"""Random views of a batch of chips: shift, mirror, rotation, speckle, mixup."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sarslim.config import TrainingConfig
+from sarslim.records import Scaling
+from sarslim.speckle import add_speckle
+
+
+def augment(images: Tensor, recipe: TrainingConfig, scaling: tuple[Scaling, ...], rng: np.random.Generator) -> Tensor:
+    """A random view of every chip, as far as ``recipe`` asks for it.
+
+    Args:
+        images: (N, C, H, W) stored values 0..255 of any number type.
+        scaling: of each channel, for the speckle.
+        rng: moved on by what the recipe asks for.
+
+    Returns:
+        (N, C, H, W) float32, 0..255.
+    """
+    if recipe.shift or recipe.flip:
+        images = shift_and_flip(images, recipe.shift, recipe.flip, rng)
+    images = images.float()
+    if recipe.rotate:
+        images = rotate(images, recipe.rotate, rng)
+    if recipe.speckle_looks:
+        images = add_speckle(images, recipe.speckle_looks, scaling, rng)
+    return images
+
+
+def shift_and_flip(images: Tensor, shift: int, flip: bool, rng: np.random.Generator) -> Tensor:
+    """Moves every chip of (N, C, H, W) by up to ``shift`` pixels and mirrors it at random along each axis.
+
+    What moves in is the mirrored edge: clutter looks like clutter, where zeros would draw a frame.
+    """
+    count, _, height, width = images.shape
+    rows = _line(count, height, shift, flip, rng).to(images.device)
+    columns = _line(count, width, shift, flip, rng).to(images.device)
+    # Indexing with two lists that a slice stands between moves them to the front: (N, H, W, C).
+    chips = torch.arange(count, device=images.device)[:, None, None]
+    return images[chips, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _line(count: int, size: int, shift: int, flip: bool, rng: np.random.Generator) -> Tensor:
+    """Where each pixel of one axis comes from, (N, size)."""
+    source = np.abs(np.arange(size) + rng.integers(-shift, shift + 1, (count, 1)))
+    source = (size - 1) - np.abs((size - 1) - source)
+    if flip:
+        source = np.where(rng.random((count, 1)) < 0.5, source[:, ::-1], source)
+    return torch.from_numpy(np.ascontiguousarray(source))
+
+
+def rotate(images: Tensor, degrees: float, rng: np.random.Generator) -> Tensor:
+    """Turns every chip of (N, C, H, W) float about its centre by up to ``degrees`` either way, edges mirrored."""
+    angle = np.deg2rad(rng.uniform(-degrees, degrees, len(images)))
+    cosine, sine, zero = np.cos(angle), np.sin(angle), np.zeros_like(angle)
+    matrix = np.stack([cosine, -sine, zero, sine, cosine, zero], axis=1).reshape(-1, 2, 3)
+    theta = torch.from_numpy(matrix.astype(np.float32)).to(images.device)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def mixup(
+    images: Tensor, targets: Tensor, labelled: int, alpha: float, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Blends every chip and its target with those of another chip (Zhang et al., ICLR 2018).
+
+    Labelled chips are blended with labelled ones and unlabelled with unlabelled, so that no target is half known.
+
+    Args:
+        images: (N, C, H, W) float.
+        targets: (N, K) probabilities.
+        labelled: the first so many chips have labels.
+        alpha: of the Beta(alpha, alpha) distribution of the share that stays.
+    """
+    count = len(images)
+    partner = np.concatenate([rng.permutation(labelled), labelled + rng.permutation(count - labelled)])
+    other = torch.from_numpy(partner).to(images.device)
+    share = torch.from_numpy(rng.beta(alpha, alpha, count).astype(np.float32)).to(images.device)
+    return (
+        torch.lerp(images[other], images, share[:, None, None, None]),
+        torch.lerp(targets[other], targets, share[:, None]),
+    )
+
+
+def epoch_batches(
+    labels: np.ndarray, unlabelled: int, batch_size: int, balanced: bool, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """The chips of each step of one epoch, in batches of nearly equal size.
+
+    Labelled chips are numbered from 0, unlabelled ones after them. Each epoch takes every labelled chip once (or, if
+    ``balanced``, as many chips in all but every class equally often), and joins up to as many unlabelled chips,
+    others in each epoch: an epoch is at most twice as long, and about half of a batch has labels.
+
+    Args:
+        labels: (N,) class indices of the labelled chips.
+        unlabelled: number of chips without a label.
+        batch_size: most chips per step.
+    """
+    order = _balanced(labels, rng) if balanced else np.arange(len(labels))
+    extra = len(labels) + rng.choice(unlabelled, min(unlabelled, len(labels)), replace=False)
+    order = rng.permutation(np.concatenate([order, extra]))
+    return np.array_split(order, steps_per_epoch(len(labels), unlabelled, batch_size))
+
+
+def steps_per_epoch(labelled: int, unlabelled: int, batch_size: int) -> int:
+    """Number of batches that ``epoch_batches`` makes, each of at least two chips: BatchNorm cannot take one."""
+    chips = labelled + min(unlabelled, labelled)
+    return max(1, min(math.ceil(chips / batch_size), chips // 2))
+
+
+def _balanced(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many chips as there are labels, their numbers per class differing by at most one."""
+    classes = np.unique(labels)
+    share, rest = divmod(len(labels), len(classes))
+    favoured = rng.permutation(classes)[:rest]
+    drawn = []
+    for label in classes:
+        members = np.flatnonzero(labels == label)
+        wanted = share + int(label in favoured)
+        rounds = math.ceil(wanted / len(members))
+        # Whole rounds before any chip comes again: no chip of a rare class is left out by chance.
+        drawn.append(np.concatenate([rng.permutation(members) for _ in range(rounds)])[:wanted])
+    return np.concatenate(drawn)

@@ -1,0 +1,46 @@
+"""The state of an unfinished training run: kept as bytes, taken up again only by the same run."""
+
+import io
+import pickle
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Checkpoint(Protocol):
+    """Where the state of one training run is kept between processes."""
+
+    def load(self) -> bytes | None: ...
+    def save(self, state: bytes) -> None: ...
+    def clear(self) -> None: ...
+
+
+def fingerprint(recipe: str, *weights: dict[str, Tensor]) -> str:
+    """Tells whether a checkpoint belongs to this run: the same recipe, and weights of the same shapes."""
+    shapes = [f"{name}{tuple(value.shape)}" for state in weights for name, value in state.items()]
+    return " ".join([recipe, *shapes])
+
+
+def dump_state(**state: Any) -> bytes:
+    """The state of a run as bytes that need no pickle of foreign classes to be read."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def load_state(checkpoint: Checkpoint, run: str, device: torch.device, what: str) -> dict[str, Any] | None:
+    """The state kept for this very run; None, with a line that says so, where another or a broken one is found."""
+    content = checkpoint.load()
+    if content is None:
+        return None
+    try:
+        state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+        print(f"{what}: the checkpoint cannot be read, training starts from the beginning", flush=True)
+        return None
+    if not isinstance(state, dict) or state.get("run") != run:
+        print(f"{what}: the checkpoint is of another run, training starts from the beginning", flush=True)
+        return None
+    print(f"{what}: resumed after epoch {len(state['history'])}", flush=True)
+    return state

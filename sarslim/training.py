@@ -1,0 +1,279 @@
+"""The one fit loop: teacher and student, with labels or by distillation, learn here.
+
+Shape legend: N chips of a batch, C channels, H x W pixels, K classes.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sarslim.augmentation import augment, epoch_batches, mixup, steps_per_epoch
+from sarslim.config import TrainingConfig
+from sarslim.errors import InputError
+from sarslim.inference import gather, macro_f1, predict
+from sarslim.losses import label_cross_entropy
+from sarslim.progress import Progress
+from sarslim.records import Epoch, Scaling
+from sarslim.resume import Checkpoint, dump_state, fingerprint, load_state
+
+CHECKPOINT_SECONDS = 20.0
+
+
+class Objective(Protocol):
+    """Maps a batch to named loss terms, and may hold parameters of its own that learn with the network.
+
+    The call gets the network, images (N, C, H, W), targets (N, K) as probabilities, and a mask (N,) of the chips
+    that have a label; it returns unweighted scalars. Their sum with ``weights`` is what the network descends.
+    """
+
+    weights: dict[str, float]
+
+    def __call__(self, network: nn.Module, images: Tensor, targets: Tensor, labelled: Tensor) -> dict[str, Tensor]: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
+    def to(self, device: torch.device) -> Any: ...
+
+
+class LabelObjective(nn.Module):
+    """Cross-entropy with the labels, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = {"label": 1.0}
+
+    def forward(self, network: nn.Module, images: Tensor, targets: Tensor, labelled: Tensor) -> dict[str, Tensor]:
+        return {"label": label_cross_entropy(network(images).float(), targets, labelled)}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The curve of a run, its best epoch, the seconds of all epochs, and the epochs a checkpoint gave (0: none)."""
+
+    epochs: tuple[Epoch, ...]
+    best: Epoch
+    seconds: float
+    resumed_at_epoch: int
+
+
+def fit(
+    network: nn.Module,
+    objective: Objective,
+    *,
+    train_images: NDArray[np.generic],
+    train_labels: NDArray[np.int64],
+    val_images: NDArray[np.generic],
+    val_labels: NDArray[np.int64],
+    recipe: TrainingConfig,
+    scaling: tuple[Scaling, ...],
+    unlabelled_images: NDArray[np.generic] | None = None,
+    checkpoint: Checkpoint | None = None,
+    what: str,
+) -> Fitted:
+    """Trains ``network`` in place and leaves it with the weights of the best epoch, in evaluation mode.
+
+    Best is the highest validation macro-F1, then the lowest validation loss, then the earliest. With ``ema_decay``
+    it is the average of the weights that is validated and kept. What is random in an epoch follows from (seed,
+    epoch) alone, so a run that resumes from a checkpoint gives, on a CPU, the very weights of one that was never
+    interrupted. The global random state is left as it was.
+
+    Args:
+        network: on the device to train on; takes (N, C, H, W) values 0..255, gives logits (N, K).
+        objective: the loss terms; its parameters learn with those of the network.
+        train_images, val_images, unlabelled_images: (chips, C, H, W) stored values 0..255, possibly memory-mapped.
+        train_labels, val_labels: (chips,) class indices.
+        scaling: of each channel, for the speckle.
+        unlabelled_images: shown with the labelled ones; terms that need a label leave them out.
+        checkpoint: keeps the state of the run until it is finished. None: an interrupted run is lost.
+        what: the name of the stage, for progress and errors.
+
+    Raises:
+        InputError: the loss is no longer finite, or the shift does not fit the chips.
+    """
+    if recipe.shift >= min(train_images.shape[2:]):
+        raise InputError(
+            f"{what}.shift", f"{recipe.shift} pixels move a chip of {train_images.shape[2:]} out of view",
+            "Choose a shift of a few pixels",
+        )  # fmt: skip
+    device = next(network.parameters()).device
+    on_gpu = device.type == "cuda"
+    if on_gpu:  # On CPUs the gain (at most 8 % for ResNet-18) and that of bfloat16 (none) were not worth a second path.
+        network.to(memory_format=torch.channels_last)
+    objective.to(device)
+    unlabelled = 0 if unlabelled_images is None else len(unlabelled_images)
+    steps = steps_per_epoch(len(train_labels), unlabelled, recipe.batch_size)
+    classes = predict(network, val_images[:1]).shape[1]
+    learners = [own for own in (list(network.parameters()), list(objective.parameters())) if own]
+    optimizer = make_optimizer(recipe, network, objective)
+    average = copy.deepcopy(network).requires_grad_(False) if recipe.ema_decay else None
+    judged = network if average is None else average
+    history: list[Epoch] = []
+    best_weights: dict[str, Tensor] = {}
+
+    run = fingerprint(recipe.model_dump_json(), network.state_dict(), objective.state_dict())
+    state = load_state(checkpoint, run, device, what) if checkpoint else None
+    if state:
+        network.load_state_dict(state["network"])
+        objective.load_state_dict(state["objective"])
+        optimizer.load_state_dict(state["optimizer"])
+        if average is not None:
+            average.load_state_dict(state["average"])
+        history = [Epoch(**epoch) for epoch in state["history"]]
+        best_weights = state["best_weights"]
+    resumed_at = len(history)
+
+    progress = Progress(what, recipe.epochs, every_seconds=0.0, done=resumed_at)
+    saved = time.monotonic()
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+        for epoch in range(resumed_at, recipe.epochs):
+            if recipe.patience and history and epoch - best(history).epoch >= recipe.patience:
+                print(f"{what}: no better validation macro-F1 in {recipe.patience} epochs, stopped early", flush=True)
+                break
+            start = time.monotonic()
+            rng = np.random.default_rng((recipe.seed, epoch))
+            torch.manual_seed(int(rng.integers(2**63)))  # for dropout
+            network.train()
+            sums: dict[str, Tensor] = {}
+            batches = epoch_batches(train_labels, unlabelled, recipe.batch_size, recipe.class_balanced, rng)
+            for number, batch in enumerate(batches):
+                step = epoch * steps + number
+                rate = learning_rate(recipe, step, steps)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+
+                known = batch[batch < len(train_labels)]
+                images = gather(train_images, known, device)
+                if unlabelled_images is not None:
+                    others = batch[batch >= len(train_labels)] - len(train_labels)
+                    images = torch.cat([images, gather(unlabelled_images, others, device)])
+                targets = soft_targets(train_labels[known], len(batch), classes, recipe.label_smoothing).to(device)
+                labelled = torch.arange(len(batch), device=device) < len(known)
+                images = augment(images, recipe, scaling, rng)
+                if recipe.mixup:
+                    images, targets = mixup(images, targets, len(known), recipe.mixup, rng)
+                if on_gpu:
+                    images = images.contiguous(memory_format=torch.channels_last)
+
+                with torch.autocast(device.type, torch.bfloat16, enabled=on_gpu and recipe.mixed_precision):
+                    terms = objective(network, images, targets, labelled)
+                terms["total"] = torch.stack([objective.weights[name] * term for name, term in terms.items()]).sum()
+                if not terms["total"].isfinite():
+                    raise diverged(what, epoch + 1, rate, terms)
+
+                optimizer.zero_grad()
+                terms["total"].backward()
+                # Apart, so that the gradients of the heads do not shorten those of the network.
+                for learner in learners:
+                    nn.utils.clip_grad_norm_(learner, recipe.clip_norm)
+                optimizer.step()
+                if average is not None:
+                    update_average(average, network, recipe.ema_decay, step)
+                for name, term in terms.items():
+                    sums[name] = sums.get(name, torch.zeros((), device=device)) + term.detach()
+
+            losses = {name: float(value) / len(batches) for name, value in sums.items()}
+            scores = validate(judged, val_images, val_labels)
+            if not math.isfinite(scores["val_loss"]):
+                raise diverged(what, epoch + 1, rate, {"val_loss": torch.tensor(scores["val_loss"])})
+            seconds = time.monotonic() - start
+            history.append(Epoch(epoch=epoch + 1, learning_rate=rate, losses=losses, seconds=seconds, **scores))
+            if best(history) is history[-1]:
+                best_weights = {name: value.cpu().clone() for name, value in judged.state_dict().items()}
+            if checkpoint and time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                checkpoint.save(
+                    dump_state(
+                        run=run,
+                        network=network.state_dict(),
+                        objective=objective.state_dict(),
+                        optimizer=optimizer.state_dict(),
+                        average=average.state_dict() if average is not None else None,
+                        history=[past.model_dump() for past in history],
+                        best_weights=best_weights,
+                    )
+                )
+                saved = time.monotonic()
+            progress.step(f"loss {losses['total']:.4f}  val macro-F1 {scores['val_macro_f1']:.4f}")
+
+    network.load_state_dict(best_weights)
+    network.to(memory_format=torch.contiguous_format).eval()
+    if checkpoint:
+        checkpoint.clear()
+    return Fitted(tuple(history), best(history), sum(past.seconds for past in history), resumed_at)
+
+
+def best(history: list[Epoch]) -> Epoch:
+    """The epoch with the highest validation macro-F1, then the lowest validation loss, then the earliest."""
+    return max(history, key=lambda epoch: (epoch.val_macro_f1, -epoch.val_loss, -epoch.epoch))
+
+
+def make_optimizer(recipe: TrainingConfig, network: nn.Module, objective: Objective) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum or AdamW; biases and BatchNorm do not decay."""
+    parameters = [p for p in [*network.parameters(), *objective.parameters()] if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
+
+
+def learning_rate(recipe: TrainingConfig, step: int, steps_per_epoch: int) -> float:
+    """Linear warm-up over at most half of the run, then a cosine to zero; ``step`` counts from the first epoch."""
+    total = recipe.epochs * steps_per_epoch
+    warm_up = min(recipe.warmup_epochs * steps_per_epoch, total / 2)
+    if step < warm_up:
+        return recipe.learning_rate * min(1.0, (step + 1) / warm_up)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (total - warm_up)))
+
+
+def soft_targets(labels: NDArray[np.int64], rows: int, classes: int, smoothing: float) -> Tensor:
+    """(rows, classes) probabilities: the labels, smoothed, in the first rows, and zeros for chips without a label."""
+    targets = torch.zeros(rows, classes)
+    known = torch.from_numpy(labels)
+    targets[: len(known)] = (1 - smoothing) * F.one_hot(known, classes) + smoothing / classes
+    return targets
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Moves the average of weights and BatchNorm statistics towards the network.
+
+    In the first steps the decay is smaller, (1 + step) / (10 + step), to forget the initial weights soon.
+    """
+    decay = min(decay, (1 + step) / (10 + step))
+    for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+def validate(network: nn.Module, images: NDArray[np.generic], labels: NDArray[np.int64]) -> dict[str, float]:
+    """Cross-entropy, accuracy and macro-F1 on the validation part."""
+    logits = predict(network, images)
+    predicted = logits.argmax(axis=1)
+    return {
+        "val_loss": float(F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(np.array(labels)))),
+        "val_accuracy": float(np.mean(predicted == labels)),
+        "val_macro_f1": macro_f1(labels, predicted),
+    }
+
+
+def diverged(what: str, epoch: int, rate: float, terms: dict[str, Tensor]) -> InputError:
+    """The error for a loss that is infinite or not a number."""
+    found = ", ".join(f"{name} {term.item():.3g}" for name, term in terms.items())
+    return InputError(
+        f"{what}.learning_rate",
+        f"the loss is no longer finite in epoch {epoch} at learning rate {rate:.3g} ({found})",
+        "Choose a smaller learning_rate, a longer warmup_epochs or a smaller clip_norm",
+    )
