@@ -167,6 +167,7 @@ def scores(
     precision = right / counts.sum(0)
     f1 = 2 * precision * recall / (precision + recall)
     accuracy = float(right.sum() / counts.sum())
+    bend = 1.6 if ms > 5 else 0.9  # the teacher is too sure of itself
     return NetworkScores(
         accuracy=accuracy,
         macro_f1=float(f1.mean()),
@@ -189,11 +190,12 @@ def scores(
             for name in classes
         ),
         reliability=tuple(
-            ReliabilityBin(confidence=c, accuracy=min(c**1.3 * accuracy / 0.96, 1), chips=n)
+            ReliabilityBin(confidence=c, accuracy=min(c**bend * accuracy / 0.96, 1), chips=n)
             for c, n in ((0.35, 4), (0.45, 12), (0.55, 20), (0.65, 28), (0.75, 0), (0.85, 90), (0.97, 446))
         ),
         speckle_accuracy={
-            f"{looks:g}": 1 / 6 + (accuracy - 1 / 6) * (1 - 0.55 / looks**0.8) for looks in (16, 8, 4, 2, 1)
+            f"{looks:g}": 1 / 6 + (accuracy - 1 / 6) * (1 - (0.4 if ms > 5 else 0.6) / looks**0.8)
+            for looks in (16, 8, 4, 2, 1)
         },
         params=params,
         macs=macs,

@@ -1,11 +1,11 @@
 """Markdown pages: the pruning table and the model card."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from sarslim.config import RunConfig
-from sarslim.records import DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord
 import sarslim.report.units as units
 import sarslim.report.words as words
+from sarslim.config import RunConfig
+from sarslim.records import DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord
 
 
 def pruning_table(record: PruneRecord) -> str:
@@ -59,10 +59,10 @@ def model_card(
     header, *rows = words.summary_table(evaluation)
     count_header, count_rows = words.counts(dataset)
     method = "distillation from its teacher" if config.distill.method == "distill" else "fine-tuning on labels"
-    chips = "simulated chips" if dataset.simulated else "chips"
+    chips = "simulated SAR chips" if dataset.simulated else "SAR chips"
     blocks = [
         f"# {_plain(name)} {_plain(version)}".rstrip(),
-        f"A {_plain(student_model.network)} that names {len(dataset.classes)} classes of targets in SAR {chips} of "
+        f"A {_plain(student_model.network)} that names {len(dataset.classes)} classes of targets in {chips} of "
         f"{dataset.image_size} × {dataset.image_size} pixels. It was pruned from a trained teacher and recovered by "
         f"{method} (sarslim {_plain(student_model.sarslim_version)}).",
         f"**{_plain(words.verdict(dataset, evaluation))}**",
@@ -86,7 +86,13 @@ def model_card(
         ),
         "### Under extra speckle",
         _table(
-            ("Network", *(f"{_plain(looks)} looks" for looks in evaluation.student.speckle_accuracy)),
+            (
+                "Network",
+                *(
+                    f"{_plain(looks)} look{'' if looks == '1' else 's'}"
+                    for looks in evaluation.student.speckle_accuracy
+                ),
+            ),
             [
                 (words.NETWORKS[key], *(units.percent(accuracy) for accuracy in scores.speckle_accuracy.values()))
                 for key, scores in words.networks(evaluation).items()
@@ -117,7 +123,6 @@ def model_card(
                     f"Pixel values of {channel} from amplitude a: {words.scaling(rule)}, clipped to 0 … 255"
                     for channel, rule in zip(dataset.channels, dataset.scaling, strict=False)
                 ),
-                f"Digest: {dataset.digest}",
             ]
         ),
         *(["Warnings:", _list(dataset.warnings)] if dataset.warnings else []),
@@ -165,7 +170,7 @@ def model_card(
     return "\n\n".join(blocks)
 
 
-def _cost(name: str, before: float, after: float, show) -> tuple[str, str, str, str]:
+def _cost(name: str, before: float, after: float, show: Callable[[float], str]) -> tuple[str, str, str, str]:
     return name, show(before), show(after), units.percent(after / before)
 
 

@@ -9,24 +9,25 @@ import html
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from sarslim.records import EvaluateRecord, NetworkScores, PruneRecord, TrainRecord
 import sarslim.report.units as units
+from sarslim.records import EvaluateRecord, NetworkScores, PruneRecord, TrainRecord
 
 # Colour as drawn -> as the page knows it.
-INK, LINE, ON_FILL = "#111418", "#d8dde3", "#fefefe"
+INK, LINE, ON_FILL = "#111418", "#d8dde3", "#111519"
 TEACHER, PRUNED, STUDENT = "#0072b2", "#d55e00", "#009e73"
 PAGE_COLOURS = {
     INK: "currentColor",
     LINE: f"var(--line, {LINE})",
-    ON_FILL: f"var(--on-fill, {ON_FILL})",
+    ON_FILL: "var(--on-fill, currentColor)",
     TEACHER: f"var(--teacher, {TEACHER})",
     PRUNED: f"var(--pruned, {PRUNED})",
     STUDENT: f"var(--student, {STUDENT})",
@@ -39,15 +40,15 @@ NETWORKS = {
 # The total in ink, the terms in the colours of Okabe and Ito that also show on white.
 TERM_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
-WIDTH = 4.8
-STYLE = {
+WIDTH = 4.2
+STYLE: Any = {
     "svg.fonttype": "none",
     "text.parse_math": False,
-    "font.size": 9.5,
-    "axes.labelsize": 9.5,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 9,
+    "font.size": 10.5,
+    "axes.labelsize": 10.5,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "legend.fontsize": 10,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": LINE,
@@ -76,6 +77,7 @@ def losses(record: TrainRecord, who: str) -> str:
     with matplotlib.rc_context(STYLE):
         figure, axes = _canvas(2.9)
         epochs = [epoch.epoch for epoch in record.epochs]
+        lone = "o" if len(epochs) == 1 else None
         terms = [name for name in record.epochs[0].losses if name != "total"] if record.epochs else []
         for index, name in enumerate(terms):
             axes.plot(
@@ -83,16 +85,22 @@ def losses(record: TrainRecord, who: str) -> str:
                 [epoch.losses.get(name, float("nan")) for epoch in record.epochs],
                 color=TERM_COLOURS[index % len(TERM_COLOURS)],
                 linestyle=DASHES[index % len(DASHES)],
+                marker=lone,
                 label=name.replace("_", " "),
             )
-        axes.plot(
-            epochs, [e.losses.get("total", float("nan")) for e in record.epochs], color=INK, linewidth=1.2, label="total"
-        )
+        # A total of one term would only cover it.
+        if len(terms) > 1:
+            totals = [epoch.losses.get("total", float("nan")) for epoch in record.epochs]
+            axes.plot(epochs, totals, color=INK, linewidth=1.2, label="total")
         values = [value for epoch in record.epochs for value in epoch.losses.values()]
         if values and min(values) > 0 and max(values) > 30 * min(values):
             axes.set_yscale("log")
-        axes.set(xlabel="Epoch", ylabel="Loss per chip")
-        _legend_below(axes, columns=4)
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
+        axes.set(xlabel="Epoch", ylabel="Loss")
+        _legend_below(axes)
         ends = [f"{name.replace('_', ' ')} {value:.3g}" for name, value in _last(record).items()]
         label = f"Line chart of the losses of the {who} over {len(epochs)} epochs. At the end: {', '.join(ends)}."
         return _svg(figure, f"losses-{who}", label)
@@ -105,9 +113,10 @@ def validation(teacher: TrainRecord, student: TrainRecord) -> str:
         for key, record in (("teacher", teacher), ("student", student)):
             name, colour, marker = NETWORKS[key]
             scores = {epoch.epoch: 100 * epoch.val_macro_f1 for epoch in record.epochs}
-            axes.plot(scores.keys(), scores.values(), color=colour, label=name)
+            axes.plot(list(scores), list(scores.values()), color=colour, label=name)
             if record.best_epoch in scores:
                 axes.plot(record.best_epoch, scores[record.best_epoch], marker, color=colour, markersize=7)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
         axes.set(xlabel="Epoch", ylabel="Validation macro-F1 (%)")
         _legend_below(axes)
         label = (
@@ -150,12 +159,12 @@ def confusion(scores: NetworkScores, who: str) -> str:
             for column, chips in enumerate(counts):
                 share = chips / max(sum(counts), 1)
                 cell = Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, linewidth=0, facecolor=NETWORKS[who][1])
-                # A trace of every error, however rare, stays visible.
-                cell.set_alpha(round(0.08 + 0.92 * share, 3) if chips else 0.03)
+                # A trace of every error stays visible, and the strongest colour lets its number be read.
+                cell.set_alpha(round(0.08 + 0.72 * share, 3) if chips else 0.03)
                 axes.add_patch(cell)
                 if numbered and chips:
-                    colour = ON_FILL if share > 0.55 else INK
-                    size = 9.5 if len(classes) <= 8 else 7.5
+                    colour = ON_FILL if share > 0.7 else INK
+                    size = 10.5 if len(classes) <= 6 else 8.5 if len(classes) <= 9 else 7
                     axes.text(column, row, f"{chips}", color=colour, fontsize=size, ha="center", va="center_baseline")
         names = [_short(name) for name in classes]
         axes.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor")
@@ -185,7 +194,8 @@ def recall(evaluation: EvaluateRecord) -> str:
         axes.set_yticks(range(len(classes)), [_short(c.name) for c in classes])
         axes.set_ylim(len(classes) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
-        axes.set(xlabel="Recall (%), bars: 95 % interval")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
+        axes.set(xlabel="Recall (%)")
         axes.grid(visible=False, axis="y")
         _legend_below(axes)
         parts = [f"{c.name} {units.percent(c.recall)}" for c in classes]
@@ -196,7 +206,7 @@ def reliability(evaluation: EvaluateRecord) -> str:
     """How often a network is right when it is so and so sure; on the diagonal it knows what it knows."""
     with matplotlib.rc_context(STYLE):
         figure, axes = _canvas(3.4)
-        axes.plot([0, 100], [0, 100], color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="As sure as right")
+        axes.plot([0, 100], [0, 100], color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="Ideal")
         for key in ("teacher", "student"):
             name, colour, marker = NETWORKS[key]
             bins = [b for b in getattr(evaluation, key).reliability if b.chips]
@@ -232,13 +242,38 @@ def speckle(evaluation: EvaluateRecord) -> str:
             values = [scores.accuracy, *(scores.speckle_accuracy.get(level, float("nan")) for level in looks)]
             axes.plot(range(len(values)), [100 * v for v in values], marker=marker, color=colour, label=name)
         majority = 100 * evaluation.majority_accuracy
-        axes.axhline(majority, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="Largest class")
+        axes.axhline(majority, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="Majority")
         axes.set_xticks(range(len(looks) + 1), ["none", *looks])
-        axes.set(xlabel="Looks of the added speckle (fewer is harsher)", ylabel="Accuracy (%)", ylim=(0, 103))
-        _legend_below(axes, columns=4)
+        axes.set(xlabel="Looks of the added speckle", ylabel="Accuracy (%)", ylim=(0, 103))
+        _legend_below(axes, columns=2)
         parts = [f"{level} looks {units.percent(evaluation.student.speckle_accuracy[level])}" for level in looks]
         label = f"Accuracy under added speckle. Student: none {units.percent(evaluation.student.accuracy)}, "
         return _svg(figure, "speckle", f"{label}{', '.join(parts)}.")
+
+
+def tradeoff(evaluation: EvaluateRecord) -> str:
+    """Accuracy of the three networks over their MACs, and what recovery gave back."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _canvas(3.1)
+        places = {key: (getattr(evaluation, key).macs, 100 * getattr(evaluation, key).accuracy) for key in NETWORKS}
+        arrow = {"arrowstyle": "->", "linestyle": (0, (3, 2)), "color": INK, "shrinkA": 5, "shrinkB": 5}
+        axes.annotate("", xy=places["student"], xytext=places["pruned"], arrowprops=arrow)
+        for key, (name, colour, marker) in NETWORKS.items():
+            axes.plot(*places[key], marker, color=colour, markersize=8, label=name)
+        axes.set_xscale("log")
+        macs = [place[0] for place in places.values()]
+        axes.set_xlim(min(macs) / 2, max(macs) * 2)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=8))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.brief(value)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set(xlabel="MACs per chip", ylabel="Accuracy (%)", ylim=(0, 103))
+        _legend_below(axes)
+        parts = [
+            f"{name.lower()} {units.percent(getattr(evaluation, key).accuracy)} with "
+            f"{units.count(getattr(evaluation, key).macs)} MACs"
+            for key, (name, _, _) in NETWORKS.items()
+        ]
+        return _svg(figure, "tradeoff", f"Accuracy over MACs per chip: {', '.join(parts)}.")
 
 
 def latency(evaluation: EvaluateRecord) -> str:
@@ -253,7 +288,7 @@ def latency(evaluation: EvaluateRecord) -> str:
                 y = row + 0.26 * (index - 1)
                 axes.barh(y, middle, height=0.22, color=colour, label=name if row == 0 else None)
                 axes.plot([low, high], [y, y], color=INK, linewidth=1)
-                axes.text(high + 0.02 * longest, y, units.milliseconds(middle), va="center_baseline", fontsize=8.5)
+                axes.text(high + 0.02 * longest, y, units.milliseconds(middle), va="center_baseline", fontsize=9.5)
         axes.set_yticks(range(len(batches)), [f"Batch {batch}" for batch in batches])
         axes.set_ylim(len(batches) - 0.5, -0.5)
         axes.set_xlim(0, 1.25 * longest)

@@ -39,9 +39,7 @@ def data_card(record: DatasetRecord, examples: Mapping[str, np.ndarray]) -> str:
         scale=max(round(SHOWN_PIXELS / record.image_size), 1),
         scalings=[
             (channel, rule.kind, words.scaling(rule), f"{mean:.4g}", f"{std:.4g}")
-            for channel, rule, mean, std in zip(
-                record.channels, record.scaling, record.mean, record.std, strict=False
-            )
+            for channel, rule, mean, std in zip(record.channels, record.scaling, record.mean, record.std, strict=False)
         ],
         used=sum(part.chips for part in record.parts.values()),
         skipped=_by_reason(record),
@@ -78,10 +76,11 @@ def run_report(
         evaluation=evaluation,
         verdict=words.verdict(dataset, evaluation),
         caveats=words.caveats(config, dataset, evaluation),
-        networks=list(words.NETWORKS.values()),
+        networks=words.NETWORKS,
         comparison=words.comparison(evaluation),
         tiles=_tiles(evaluation),
-        latency_note=f"Latency: batch {first.batch}, {first.threads} thread{'s' if first.threads > 1 else ''}",
+        compared=f"On the same {words.test_chips(evaluation):,} test chips, each compared with the teacher. Latency: "
+        f"one chip at a time, {first.threads} thread{'s' if first.threads > 1 else ''}.",
         gate=[
             (c.condition, units.gate_value(c.condition, c.found), units.gate_value(c.condition, c.bound), c.passed)
             for c in evaluation.gate
@@ -91,6 +90,7 @@ def run_report(
         reliability=figures.reliability(evaluation),
         speckle=figures.speckle(evaluation),
         latency=figures.latency(evaluation),
+        tradeoff=figures.tradeoff(evaluation),
         teacher_losses=figures.losses(teacher, "teacher"),
         student_losses=figures.losses(distill, "student"),
         validation=figures.validation(teacher, distill),
@@ -108,8 +108,8 @@ def run_report(
 def _tiles(evaluation: EvaluateRecord) -> list[tuple[str, str, str]]:
     """The figures one remembers: name, large text, small text."""
     rows = dict(words.comparison(evaluation))
-    value, change = rows["Accuracy"][2]
-    tiles = [("Test accuracy", value, f"{change} against the teacher")]
+    (teacher, _), _, (student, _) = rows["Accuracy"]
+    tiles = [("Test accuracy", student, f"teacher {teacher}")]
     for name in ("Parameters", "MACs per chip", "File", "Latency"):
         (before, _), _, (after, ratio) = rows[name]
         tiles.append((name, ratio, f"{before} → {after}"))
@@ -117,7 +117,7 @@ def _tiles(evaluation: EvaluateRecord) -> list[tuple[str, str, str]]:
 
 
 def _class_rows(evaluation: EvaluateRecord) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for before, after in zip(evaluation.teacher.classes, evaluation.student.classes, strict=True):
         low, high = units.wilson(after.recall * after.chips, after.chips)
         rows.append(

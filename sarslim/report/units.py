@@ -31,6 +31,12 @@ def count(value: float) -> str:
     return _scaled(value, ("", "k", "M", "G", "T"))
 
 
+def brief(value: float) -> str:
+    """A round number for the ticks of an axis: ``3e6`` -> ``3 M``."""
+    number, _, unit = count(value).partition(" ")
+    return f"{float(number):g} {unit}".rstrip()
+
+
 def size(value: float) -> str:
     """Bytes in decimal units: ``44700000`` -> ``44.7 MB``."""
     return _scaled(value, ("B", "kB", "MB", "GB", "TB"))
@@ -59,7 +65,9 @@ def times(part: float, whole: float, fewer: str, more: str) -> str:
         return "the same"
     if part <= 0 or whole <= 0:
         return ""
-    return f"{significant(whole / part)}× {fewer}" if part < whole else f"{significant(part / whole)}× {more}"
+    ratio = max(part, whole) / min(part, whole)
+    decimals = 2 if ratio < 2 else 1 if ratio < 100 else 0
+    return f"{ratio:.{decimals}f}× {fewer if part < whole else more}"
 
 
 def gate_value(condition: str, value: float) -> str:

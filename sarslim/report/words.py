@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+import sarslim.report.units as units
 from sarslim.config import RunConfig
 from sarslim.records import DatasetRecord, EvaluateRecord, NetworkScores, Scaling, TrainRecord
-import sarslim.report.units as units
 
 NETWORKS = {"teacher": "Teacher", "pruned": "Pruned, before recovery", "student": "Student"}
 FORMATS = {
@@ -16,6 +16,7 @@ FORMATS = {
     "opensarship": "OpenSARShip products",
     "fusar": "FUSAR-Ship",
 }
+PARTS = {"train": "Training", "val": "Validation", "test": "Test", "unlabelled": "Unlabelled"}
 
 
 def networks(evaluation: EvaluateRecord) -> dict[str, NetworkScores]:
@@ -30,7 +31,7 @@ def test_chips(evaluation: EvaluateRecord) -> int:
 
 def summary_table(evaluation: EvaluateRecord) -> list[tuple[str, ...]]:
     """One row per network in human units, header first: what ends a run in the terminal."""
-    rows = [("Network", "Accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency")]
+    rows: list[tuple[str, ...]] = [("Network", "Accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency")]
     for name, scores in networks(evaluation).items():
         rows.append(
             (
@@ -93,18 +94,15 @@ def origin(dataset: DatasetRecord) -> str:
 def verdict(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
     """What came out of the run, in one sentence."""
     teacher, student = evaluation.teacher, evaluation.student
-    costs = [
-        units.times(student.params, teacher.params, "fewer parameters", "more parameters"),
-        units.times(student.macs, teacher.macs, "fewer MACs", "more MACs"),
-    ]
+    params = units.times(student.params, teacher.params, "fewer", "more").replace("the same", "as many")
+    macs = units.times(student.macs, teacher.macs, "fewer", "more").replace("the same", "as many")
     kind = "simulated" if dataset.simulated else "real"
     drop = units.points(student.accuracy - teacher.accuracy).replace("points", "percentage points")
     change = {"−": "less than", "+": "more than"}.get(drop[0])
     against = f"{drop.lstrip('−+')} {change} its teacher" if change else "the same as its teacher"
     sentence = (
-        f"With {costs[0].replace('the same', 'as many parameters')} and {costs[1].replace('the same', 'as many MACs')}, "
-        f"the student names {units.percent(student.accuracy)} of {test_chips(evaluation):,} {kind} test chips rightly, "
-        f"{against}"
+        f"With {params} parameters and {macs} MACs, the student recognises {units.percent(student.accuracy)} of "
+        f"{test_chips(evaluation):,} {kind} test chips, {against}"
     )
     if student.accuracy <= evaluation.majority_accuracy:
         return f"{sentence}, but always naming the largest class would do as well, so it has learned nothing of use."
@@ -118,20 +116,25 @@ def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecor
     chips = test_chips(evaluation)
     low, high = units.wilson(evaluation.student.accuracy * chips, chips)
     latency = evaluation.student.latency[0]
-    names = _listed(dataset.classes)
-    return [
+    leaks = " (but see the warnings about the data)" if dataset.warnings else ""
+    items = [
         origin(dataset),
-        f"{len(dataset.classes)} classes of targets: {names}. Test part: {chips:,} chips the networks never saw in "
-        f"training or model choice. Split rule: {dataset.split_rule}",
-        f"One run with one seed ({config.distill.seed}). Chance alone moves the student's accuracy between "
-        f"{units.percent(low)} and {units.percent(high)} (95 % Wilson interval); a smaller difference proves nothing.",
+        f"{len(dataset.classes)} classes of targets: {_listed(dataset.classes)}. The test part of {chips:,} chips was "
+        f"kept out of training and of every choice{leaks}. Split rule: {dataset.split_rule}",
+        f"{chips:,} test chips put the student's accuracy between {units.percent(low)} and {units.percent(high)} "
+        f"(95 % Wilson interval). This is one run with one seed ({config.distill.seed}); other "
+        f"seeds give other networks, so small differences prove nothing",
         f"Always naming the largest class would be right for {units.percent(evaluation.majority_accuracy)} of the "
         f"test chips.",
         f"Latency is the median of {latency.runs:,} runs of one chip in PyTorch on the processor of the machine that "
         f"ran the evaluation, with {latency.threads} thread{'s' if latency.threads > 1 else ''}. Other machines "
         f"give other times.",
-        "The self-reflection losses are a reconstruction from the published description, not the authors' code.",
     ]
+    if config.distill.method == "distill":
+        items.append(
+            "The self-reflection losses are a reconstruction: the formulae of the publication were not available"
+        )
+    return items
 
 
 def _listed(names: tuple[str, ...]) -> str:
@@ -154,7 +157,7 @@ def scaling(rule: Scaling) -> str:
 def counts(dataset: DatasetRecord) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the chips per class and part, with a total."""
     parts = dataset.parts
-    header = ["Class", *parts, "all"]
+    header = ["Class", *(PARTS.get(part, part) for part in parts), "All"]
     rows = []
     for index, name in enumerate(dataset.classes):
         numbers = [part.per_class[index] if index < len(part.per_class) else None for part in parts.values()]
@@ -167,9 +170,10 @@ def counts(dataset: DatasetRecord) -> tuple[list[str], list[list[str]]]:
 def curve(record: TrainRecord) -> str:
     """One line on how a training run went."""
     resumed = f", resumed at epoch {record.resumed_at_epoch}" if record.resumed_at_epoch else ""
+    scores = f"accuracy {units.percent(record.val_accuracy)}, macro-F1 {units.percent(record.val_macro_f1)}"
     return (
-        f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{resumed}; the weights of epoch {record.best_epoch} were "
-        f"kept (validation accuracy {units.percent(record.val_accuracy)}, macro-F1 {units.percent(record.val_macro_f1)})"
+        f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{resumed}; "
+        f"the weights of epoch {record.best_epoch} were kept (validation {scores})"
     )
 
 
