@@ -1,0 +1,374 @@
+"""Pages and tables made from records: right numbers, honest words, one file that needs nothing else."""
+
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import example_records
+import pytest
+import yaml
+
+from sarslim import report
+from sarslim.config import RunConfig
+from sarslim.records import Skipped
+from sarslim.report import units, words
+
+HOSTILE = ("<b>bold</b>", "a|b `c` *d*", "$x_1$ & y", 'say "hi"', "x" * 60, "船")
+VOID = {"meta", "img", "br", "link", "hr", "path", "use"}
+
+
+class Page(HTMLParser):
+    """Checks that elements close in order, and collects them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def simulated() -> str:
+    return report.run_report(**example_records.run())
+
+
+@pytest.fixture(scope="module")
+def hostile() -> str:
+    return report.run_report(**example_records.run(simulated=False, classes=HOSTILE, passed=False))
+
+
+def card(**changes) -> str:
+    record = example_records.dataset(**changes)
+    return report.data_card(record, example_records.examples(record))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (units.count(11_170_000), "11.2 M"),
+        (units.count(36_900_000), "36.9 M"),
+        (units.count(669), "669"),
+        (units.count(999_600), "1.00 M"),
+        (units.count(0), "0"),
+        (units.size(44_740_000), "44.7 MB"),
+        (units.size(512), "512 B"),
+        (units.milliseconds(1.934), "1.93 ms"),
+        (units.milliseconds(0.0499), "0.0499 ms"),
+        (units.milliseconds(9.999), "10.0 ms"),
+        (units.milliseconds(1234.5), "1234 ms"),
+        (units.percent(0.97124), "97.1 %"),
+        (units.points(-0.0133), "−1.3 points"),
+        (units.points(0.021), "+2.1 points"),
+        (units.points(-0.0001), "0.0 points"),
+        (units.times(5, 100, "fewer", "more"), "20.0× fewer"),
+        (units.times(120, 100, "faster", "slower"), "1.20× slower"),
+        (units.times(1, 344, "smaller", "larger"), "344× smaller"),
+        (units.times(7, 7, "fewer", "more"), "the same"),
+        (units.gate_value("largest drop", 0.05), "5.0 points"),
+        (units.gate_value("MACs at most", 7_400_000), "7.40 M"),
+        (units.gate_value("macro-F1 at least", 0.9), "90.0 %"),
+        (units.gate_value("latency at most", 0.8), "0.800 ms"),
+        (units.no_break("from 3.2 M to 5 % in 2.0 ms"), "from 3.2\u00a0M to 5\u00a0% in 2.0\u00a0ms"),
+    ],
+)
+def test_numbers_as_people_write_them(text, expected):
+    assert text == expected
+
+
+def test_wilson_interval():
+    # Newcombe 1998, table I: 81 of 263 and 0 of 20.
+    assert units.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert units.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert units.wilson(0, 0) == (0.0, 1.0)
+
+
+def test_summary_table():
+    assert report.summary_table(example_records.evaluation()) == [
+        ("Network", "Accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency"),
+        ("Teacher", "96.7 %", "96.7 %", "11.2 M", "148 M", "44.7 MB", "9.87 ms"),
+        ("Pruned, before recovery", "40.0 %", "39.3 %", "541 k", "7.15 M", "2.21 MB", "1.93 ms"),
+        ("Student", "95.3 %", "95.3 %", "541 k", "7.15 M", "2.21 MB", "1.93 ms"),
+    ]
+
+
+def test_report_says_what_was_achieved(simulated):
+    text = Page(simulated).text.replace("\u00a0", " ")
+    assert (
+        "With 20.6× fewer parameters and 20.7× fewer MACs, the student recognises 95.3 % of 600 simulated test chips, "
+        "1.3 percentage points less than its teacher, and it passes the quality gate." in text
+    )
+    assert "These chips are simulated" in text
+    assert "2 chips of the test part are also in the training part." in text
+    assert "between 93.3 % and 96.8 % (95 % Wilson interval)" in text
+    assert "right for 16.7 % of the test chips" in text
+    for row in (
+        "Accuracy 96.7 % 40.0 % −56.7 points 95.3 % −1.3 points",
+        "File 44.7 MB 2.21 MB 20.2× smaller 2.21 MB 20.2× smaller",
+        "Latency 9.87 ms 1.93 ms 5.1× faster 1.93 ms 5.1× faster",
+        "drop from the teacher at most 1.3 points 5.0 points ✓ pass",
+        "bulk carrier 100 96.0 % 94.0 % 87.5 – 97.2 % 94.0 % 94.0 % 0.990",
+        "All 1,500 300 600 2,400",
+    ):
+        assert row in text, row
+    assert "57de" * 16 in text
+
+
+def test_report_owns_up(hostile):
+    text = Page(hostile).text.replace("\u00a0", " ")
+    assert "not simulated: they were read from s3://raw/chips" in text
+    assert "fails the quality gate, so it is not published" in text
+    assert "1.3 points 1.0 points ✗ fail" in text
+
+
+def test_a_student_no_better_than_the_majority_is_called_useless():
+    evaluation = example_records.evaluation().model_copy(update={"majority_accuracy": 0.96})
+    assert "it has learned nothing of use" in words.verdict(example_records.dataset(), evaluation)
+
+
+def test_report_needs_nothing_but_itself(simulated, hostile):
+    for text in (simulated, hostile, card()):
+        page = Page(text)
+        assert "http" not in text
+        assert not re.search(r"url\((?!#)|@import", text)
+        assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.elements}
+        assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
+        for _, attrs in page.elements:
+            for name in ("src", "href"):
+                assert (attrs.get(name) or "#").startswith(("#", "data:image/png;base64,"))
+
+
+def test_figures_have_labels_and_ids_of_their_own(simulated):
+    page = Page(simulated)
+    figures = page.all("svg")
+    assert len(figures) == 12
+    assert all(figure["role"] == "img" and len(figure["aria-label"] or "") > 30 for figure in figures)
+    assert any("Student: bulk carrier 94.0 %" in (figure["aria-label"] or "") for figure in figures)
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids)) > 100
+    used = {attrs["href"].removeprefix("#") for _, attrs in page.elements if attrs.get("href")}
+    assert used <= set(ids)
+    # Every term of the loss has its line; numbers stay text, never formulae.
+    for term in ("label", "response", "scd", "crd", "auxiliary label", "total"):
+        assert f">{term}</text>" in simulated
+    assert "mathdefault" not in simulated
+
+
+def test_figures_take_the_colours_of_the_page(simulated):
+    style, body = simulated.split("</style>", 1)
+    for name in re.findall(r"var\((--[a-z-]+)", simulated):
+        assert style.count(f"{name}:") == 2, f"{name} needs a light and a dark value"
+    assert "currentColor" in body
+    assert "#111418" not in body
+
+
+def test_class_names_cannot_break_the_page(hostile):
+    assert "<b>" not in hostile
+    assert "&lt;b&gt;bold&lt;/b&gt;" in hostile
+    text = Page(hostile).text
+    assert "$x_1$ & y" in text
+    assert "船" in text
+    assert "x" * 60 in text
+
+
+def test_configuration_in_the_report_reads_back(simulated):
+    page = Page(simulated)
+    text = next(word for word in page.words if word.startswith("prepare:"))
+    assert RunConfig.model_validate(yaml.safe_load(text)) == example_records.config()
+
+
+def test_same_records_same_bytes(simulated):
+    assert report.run_report(**example_records.run()) == simulated
+    assert card() == card()
+
+
+def test_report_of_a_single_epoch_and_many_classes():
+    classes = tuple(f"class {index}" for index in range(15))
+    confusion = tuple(tuple(9 if i == j else 1 if i == j + 1 else 0 for j in range(15)) for i in range(15))
+    costs = {"params": 100, "macs": 2000, "file": 400, "ms": 0.1}
+    scores = example_records.scores(confusion, classes, **costs)
+    evaluation = example_records.evaluation().model_copy(
+        update={"teacher": scores, "pruned": scores, "student": scores, "gate": ()}
+    )
+    text = report.run_report(
+        **example_records.run(
+            dataset=example_records.dataset(classes=classes, warnings=()),
+            evaluation=evaluation,
+            teacher=example_records.training(epochs=1).model_copy(update={"best_epoch": 1}),
+            distill=example_records.training(epochs=1, student=True),
+        )
+    )
+    page = Page(text)
+    assert "as many parameters and as many MACs" in page.text
+    assert "the same as its teacher" in page.text
+    assert "No condition was set." in page.text
+    assert "warnings about the data" not in page.text
+
+
+def test_data_card():
+    text = card()
+    page = Page(text)
+    assert "2,400 simulated SAR chips of 6 classes" in page.text
+    assert "These chips are simulated" in page.text
+    assert "tanker 250 50 100 400" in page.text
+    assert "by ship: no ship is in two parts. Seed 0." in page.text
+    assert "amplitude (percentile): 255 · (a − 0.0123) / (2.75 − 0.0123)" in page.text
+    assert "2,403 chips read, 2,400 kept, 3 left out" in page.text
+    assert "holds NaN (2)" in page.text
+    assert "c0ffee" in page.text
+    pictures = page.all("img")
+    assert len(pictures) == 48
+    assert pictures[0]["alt"] == "bulk carrier, example 1"
+    assert pictures[0]["width"] == "128"
+
+
+def test_data_card_of_two_channels_an_unlabelled_part_and_no_examples():
+    record = example_records.dataset(simulated=False, channels=("VV", "VH"), warnings=("<i>odd</i>",), skipped=())
+    record = record.model_copy(
+        update={"parts": record.parts | {"unlabelled": record.parts["test"].model_copy(update={"per_class": ()})}}
+    )
+    pictures = example_records.examples(record, chips=2)
+    del pictures["tug"]
+    page = Page(report.data_card(record, pictures))
+    assert "tug 250 50 100 – 400" in page.text
+    assert "Channels from top to bottom: VV, VH." in page.text
+    assert "No example." in page.text
+    assert "<i>odd</i>." in page.text
+    assert {picture["height"] for picture in page.all("img")} == {"256"}
+
+
+def test_long_lists_of_skipped_chips_are_cut_with_a_count():
+    skipped = [Skipped(name=f"{i}.png", reason="holds NaN") for i in range(5000)]
+    skipped += [Skipped(name="z", reason=f"reason {i}") for i in range(80)]
+    text = card(skipped=tuple(skipped))
+    assert "holds NaN <span" in text
+    assert "(5,000)" in text
+    assert "and 4,800 more" in text
+    assert "and 31 other reasons" in text
+    assert len(text) < len(card()) + 20_000
+
+
+def test_pruning_table():
+    text = report.pruning_table(example_records.pruning())
+    assert "| Parameters | 11.2 M | 541 k | 4.8 % |" in text
+    assert "| `layer4.1.conv2` | 512 | 100 | 19.5 % |" in text
+    assert "16.8 % as cut, 39.1 % with BatchNorm statistics measured again" in text
+    assert "Latency" not in text
+    timed = example_records.pruning().model_copy(update={"latency_ms_before": 10.0, "latency_ms_after": 2.0})
+    assert "| Latency | 10.0 ms | 2.00 ms | 20.0 % |" in report.pruning_table(timed)
+
+
+def test_model_card():
+    text = report.model_card(**example_records.run(), name="sar-ships", version="1.2")
+    assert text.startswith("# sar-ships 1.2\n")
+    assert "These chips are simulated" in text
+    assert "not fit for use on real images" in text
+    assert "| Student | 95.3 % | 95.3 % | 541 k | 7.15 M | 2.21 MB | 1.93 ms |" in text
+    assert "| bulk carrier | 100 | 94.0 % | 94.0 % | 87.5 % to 97.2 % | 94.0 % |" in text
+    assert "Apache-2.0" in text
+    assert "The data belong to their owners" in text
+    assert "reconstruction" in text
+    columns = [line.count("|") for line in text.splitlines() if line.startswith("|")]
+    assert min(columns) > 2
+
+
+def test_model_card_of_real_data_with_hostile_names_and_no_version():
+    text = report.model_card(**example_records.run(simulated=False, classes=HOSTILE), name="targets", version="")
+    assert text.startswith("# targets\n")
+    assert "not fit for use on real images" not in text
+    assert "<b>" not in text
+    assert "a\\|b \\`c\\` \\*d\\*" in text
+
+
+def test_fine_tuning_has_no_self_reflection_to_explain():
+    config = RunConfig.model_validate({"distill": {"method": "finetune"}})
+    text = report.model_card(**example_records.run(config=config), name="a", version="1")
+    assert "reconstruction" not in text
+    assert "recovered by fine-tuning on labels" in text
+
+
+@pytest.mark.parametrize(
+    ("missing", "call"),
+    [
+        (("torch", "matplotlib", "sklearn"), "report.data_card(r.dataset(), r.examples(r.dataset()))"),
+        (("torch", "matplotlib", "jinja2", "PIL"), "report.pruning_table(r.pruning())"),
+        (("torch", "matplotlib", "jinja2", "PIL"), "report.model_card(**r.run(), name='a', version='')"),
+        (("torch",), "from sarslim.report import figures; figures.validation(r.training(), r.training())"),
+    ],
+)
+def test_each_page_needs_only_what_its_image_holds(missing, call):
+    code = f"import sys\nfor name in {missing!r}: sys.modules[name] = None\n"
+    code += f"import example_records as r\nfrom sarslim import report\n{call}"
+    path = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}\n{code}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+)
+MEASURE = """
+<script>
+addEventListener("load", () => {
+  const frame = document.querySelector("iframe");
+  const inside = frame.contentDocument;
+  inside.querySelectorAll("details").forEach(details => details.open = true);
+  const root = inside.documentElement;
+  const wide = [...inside.querySelectorAll("main *")].filter(
+    e => !e.closest("svg") && e.getBoundingClientRect().right > root.clientWidth + 1);
+  document.title = `overflow=${root.scrollWidth - root.clientWidth} wide=${wide.map(e => e.tagName)} ` +
+    `figures=${inside.querySelectorAll("svg").length} requests=${frame.contentWindow.performance
+      .getEntriesByType("resource").filter(entry => !entry.name.startsWith("data:")).length}`;
+});
+</script>
+"""
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", ["simulated", "hostile", "card"])
+def test_nothing_overflows_in_a_browser(name, width, tmp_path, request):
+    text = card(classes=HOSTILE) if name == "card" else request.getfixturevalue(name)
+    (tmp_path / "page.html").write_text(text)
+    # A frame, because a window of Chromium has a least width.
+    frame = f'<iframe src="page.html" style="width: {width}px; height: 900px; border: 0"></iframe>'
+    (tmp_path / "frame.html").write_text(f"<!doctype html><title>loading</title>{frame}{MEASURE}")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+    options += ["--disable-background-networking", "--disable-component-update", "--allow-file-access-from-files"]
+    options += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", (tmp_path / "frame.html").as_uri()]
+    done = subprocess.run([CHROMIUM, *options], capture_output=True, text=True, timeout=60, check=True)
+    figures = 0 if name == "card" else 12
+    assert f"<title>overflow=0 wide= figures={figures} requests=0</title>" in done.stdout, done.stdout[:300]
