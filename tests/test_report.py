@@ -6,6 +6,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import example_records
 import pytest
@@ -174,7 +175,7 @@ def test_figures_have_labels_and_ids_of_their_own(simulated):
     assert any("Student: bulk carrier 94.0 %" in (figure["aria-label"] or "") for figure in figures)
     ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
     assert len(ids) == len(set(ids)) > 100
-    used = {attrs["href"].removeprefix("#") for _, attrs in page.elements if attrs.get("href")}
+    used = {target.removeprefix("#") for _, attrs in page.elements if (target := attrs.get("href"))}
     assert used <= set(ids)
     # Every term of the loss has its line; numbers stay text, never formulae.
     for term in ("label", "response", "scd", "crd", "auxiliary label", "total"):
@@ -213,7 +214,7 @@ def test_same_records_same_bytes(simulated):
 def test_report_of_a_single_epoch_and_many_classes():
     classes = tuple(f"class {index}" for index in range(15))
     confusion = tuple(tuple(9 if i == j else 1 if i == j + 1 else 0 for j in range(15)) for i in range(15))
-    costs = {"params": 100, "macs": 2000, "file": 400, "ms": 0.1}
+    costs: dict[str, Any] = {"params": 100, "macs": 2000, "file": 400, "ms": 0.1}
     scores = example_records.scores(confusion, classes, **costs)
     evaluation = example_records.evaluation().model_copy(
         update={"teacher": scores, "pruned": scores, "student": scores, "gate": ()}
