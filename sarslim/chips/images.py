@@ -34,11 +34,10 @@ def shape(data: bytes | Path, name: str) -> tuple[int, int, int]:
     try:
         if name.lower().endswith(TIFF_SUFFIXES):
             with tifffile.TiffFile(_stream(data)) as tiff:
-                page = tiff.pages.first
-                if page.axes not in ("YX", "YXS", "SYX"):
-                    raise ValueError(f"holds {page.axes} data of shape {page.shape}")
-                bands = 1 if _is_colour(page) else page.samplesperpixel
-                return bands, page.imagelength, page.imagewidth
+                series = tiff.series[0]
+                sides = list(series.shape)
+                bands = sides.pop(_band_axis(series)) if len(sides) == 3 else 1
+                return 1 if _is_colour(series) else bands, sides[0], sides[1]
         with Image.open(_stream(data)) as image:
             return 1, image.height, image.width
     except BROKEN as error:
@@ -54,21 +53,19 @@ def read(data: bytes | Path, name: str) -> Pixels:
     try:
         if name.lower().endswith(TIFF_SUFFIXES):
             with tifffile.TiffFile(_stream(data)) as tiff:
-                page = tiff.pages.first
-                pixels, axes, colour = page.asarray(), page.axes, _is_colour(page)
+                series = tiff.series[0]
+                axis, colour = _band_axis(series), _is_colour(series)
+                pixels = series.asarray()
+                pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, axis, 0)
         else:
             with Image.open(_stream(data)) as image:
                 flat = image.mode in ("L", "I", "F", "I;16", "I;16B")
-                pixels, axes, colour = np.asarray(image if flat else image.convert("L")), "YX", False
+                pixels, colour = np.asarray(image if flat else image.convert("L"))[None], False
     except BROKEN as error:
         raise _not_an_image(name, error) from error
     if pixels.dtype.kind == "c":
         pixels = np.abs(pixels)
     pixels = pixels.astype(np.float32)
-    if axes == "YX":
-        return pixels[None]
-    if axes == "YXS":
-        pixels = np.moveaxis(pixels, -1, 0)
     return np.tensordot(LUMINANCE, pixels[:3], axes=1)[None] if colour else pixels
 
 
@@ -76,8 +73,16 @@ def _stream(data: bytes | Path) -> io.BytesIO | Path:
     return io.BytesIO(data) if isinstance(data, bytes) else data
 
 
-def _is_colour(page: tifffile.TiffPage) -> bool:
+def _band_axis(series: tifffile.TiffPageSeries) -> int:
+    """Where the bands are: samples of a pixel at the end, planes or pages in front."""
+    if series.axes != "YXS" and not (series.axes.endswith("YX") and len(series.axes) <= 3):
+        raise ValueError(f"it holds {series.axes} data of shape {series.shape}")
+    return 2 if series.axes == "YXS" else 0
+
+
+def _is_colour(series: tifffile.TiffPageSeries) -> bool:
     # Two bands, or floats, are polarisations even where the file claims to be RGB.
+    page = series.keyframe
     return page.photometric == tifffile.PHOTOMETRIC.RGB and page.samplesperpixel in (3, 4) and page.dtype == np.uint8
 
 

@@ -44,8 +44,8 @@ def select(chips: Sequence[Chip], config: PrepareConfig) -> Selection:
     """Applies the choices of the configuration.
 
     Raises:
-        InputError: no chips, an unknown class, label or polarisation, a wanted class with too few chips, fewer than
-            two classes.
+        InputError: no chips, an unknown class, label or polarisation, a wanted class with too few chips that have
+            the polarisations, fewer than two classes.
     """
     if not chips:
         raise InputError(
@@ -53,54 +53,48 @@ def select(chips: Sequence[Chip], config: PrepareConfig) -> Selection:
             f"{config.source or 'the source'} holds no chips",
             "Give a folder with one sub-folder of PNG, JPEG or TIFF chips per class, or OpenSARShip products",
         )
-    labels = Counter(chip.label for chip in chips if chip.label is not None)
+    labels = {chip.label for chip in chips if chip.label is not None}
     _check_known("prepare.merge", config.merge, labels)
-    merged = Counter[str]()
-    for label, count in labels.items():
-        merged[config.merge.get(label, label)] += count
-    classes = _classes(merged, config)
+    _check_known("prepare.classes", config.classes, {config.merge.get(label, label) for label in labels})
     channels = _channels(chips, config)
+    chosen = [(chip, bands) for chip in chips if (bands := _bands(chip, channels, config))]
+    counts = Counter(config.merge.get(chip.label, chip.label) for chip, _ in chosen if chip.label is not None)
+    classes = _classes(counts, config)
 
     samples: list[Sample] = []
-    skipped: list[Skipped] = []
-    for chip in chips:
+    skipped = _without(chips, {chip.id for chip, _ in chosen}, channels)
+    for chip, bands in chosen:
         name = None if chip.label is None else config.merge.get(chip.label, chip.label)
-        reason = _reason(name, merged, classes, config)
-        if not reason:
-            found, reason = _samples(chip, None if name is None else classes.index(name), channels, config)
-            samples += found
+        reason = _reason(name, counts, classes, config)
         if reason:
             skipped.append(Skipped(name=chip.id, reason=reason))
-    present = {sample.label for sample in samples if sample.label is not None}
-    if len(present) < 2:
-        raise InputError(
-            "prepare.polarisations",
-            f"chips with {' and '.join(channels)} remain for {len(present)} of the classes {', '.join(classes)}",
-            "Set polarisations to what the chips have, or polarisation_as to samples",
-        )
-    return Selection(samples, classes, ("/".join(channels),) if config.polarisation_as == "samples" else channels,
-                     skipped)  # fmt: skip
+            continue
+        label = None if name is None else classes.index(name)
+        samples += [Sample(chip, label, *choice) for choice in bands]
+    stored = ("/".join(channels),) if config.polarisation_as == "samples" else channels
+    return Selection(samples, classes, stored, skipped)
 
 
-def _classes(merged: Counter[str], config: PrepareConfig) -> tuple[str, ...]:
-    _check_known("prepare.classes", config.classes, merged)
+def _classes(counts: Counter[str], config: PrepareConfig) -> tuple[str, ...]:
     least = config.min_chips_per_class
-    small = [name for name in config.classes if merged[name] < least]
+    small = [name for name in config.classes if counts[name] < least]
     if small:
         raise InputError(
             "prepare.classes",
-            f"class {small[0]} has {_chips(merged[small[0]])}, fewer than min_chips_per_class={least}",
+            f"class {small[0]} has {_chips(counts[small[0]])}, fewer than min_chips_per_class={least}",
             "Take it out of classes, merge it with another class, or add chips",
         )
-    classes = config.classes or tuple(sorted(name for name, count in merged.items() if count >= least))
+    classes = tuple(dict.fromkeys(config.classes)) or tuple(
+        sorted(name for name, count in counts.items() if count >= least)
+    )
     if len(classes) < 2:
-        found = ", ".join(f"{name} ({_chips(count)})" for name, count in sorted(merged.items())) or "none"
+        found = ", ".join(f"{name} ({_chips(count)})" for name, count in sorted(counts.items())) or "none"
         raise InputError(
             "prepare.source" if not config.classes else "prepare.classes",
             f"recognition needs two classes or more, {len(classes)} left with at least {_chips(least)}; found: {found}",
             "Add chips of other classes, or change classes, merge or min_chips_per_class",
         )
-    return tuple(dict.fromkeys(classes))
+    return classes
 
 
 def _channels(chips: Sequence[Chip], config: PrepareConfig) -> tuple[str, ...]:
@@ -116,7 +110,7 @@ def _polarisation_rank(name: str) -> tuple[int, int, str]:
     return order, int(name) if name.isdigit() else 0, name
 
 
-def _reason(name: str | None, merged: Counter[str], classes: tuple[str, ...], config: PrepareConfig) -> str:
+def _reason(name: str | None, counts: Counter[str], classes: tuple[str, ...], config: PrepareConfig) -> str:
     """Why a chip of the class ``name`` is left out; "" if it is not."""
     if name is None:
         return "" if config.keep_unlabelled else "has no label, and keep_unlabelled is off"
@@ -124,24 +118,28 @@ def _reason(name: str | None, merged: Counter[str], classes: tuple[str, ...], co
         return ""
     if config.classes:
         return f"class {name} is not among classes"
-    return f"class {name} has {_chips(merged[name])}, fewer than min_chips_per_class={config.min_chips_per_class}"
+    return f"class {name} has {_chips(counts[name])}, fewer than min_chips_per_class={config.min_chips_per_class}"
 
 
-def _samples(
-    chip: Chip, label: int | None, channels: tuple[str, ...], config: PrepareConfig
-) -> tuple[list[Sample], str]:
-    """The samples of a chip, and a reason if there is none."""
-    bands = {band or AMPLITUDE: number for number, band in enumerate(chip.bands)}
-    if config.polarisation_as == "channels":
-        missing = [name for name in channels if name not in bands]
-        if missing:
-            return [], f"lacks polarisation {' and '.join(missing)}"
-        return [Sample(chip, label, tuple(bands[name] for name in channels), "+".join(channels))], ""
-    found = [Sample(chip, label, (bands[name],), name) for name in channels if name in bands]
-    return found, "" if found else f"lacks polarisation {' and '.join(channels)}"
+def _bands(chip: Chip, channels: tuple[str, ...], config: PrepareConfig) -> list[tuple[tuple[int, ...], str]]:
+    """The bands and the polarisation of each sample of a chip; empty where it lacks what is asked for."""
+    places = {band or AMPLITUDE: number for number, band in enumerate(chip.bands)}
+    if config.polarisation_as == "samples":
+        return [((places[name],), name) for name in channels if name in places]
+    if not all(name in places for name in channels):
+        return []
+    return [(tuple(places[name] for name in channels), "+".join(channels))]
 
 
-def _check_known(field: str, wanted: Sequence[str] | dict[str, str], known: Counter[str] | set[str]) -> None:
+def _without(chips: Sequence[Chip], kept: set[str], channels: tuple[str, ...]) -> list[Skipped]:
+    return [
+        Skipped(name=chip.id, reason=f"lacks polarisation {', '.join(sorted(set(channels) - set(chip.bands)))}")
+        for chip in chips
+        if chip.id not in kept
+    ]
+
+
+def _check_known(field: str, wanted: Sequence[str] | dict[str, str], known: set[str]) -> None:
     unknown = [name for name in wanted if name not in known]
     if unknown:
         near = difflib.get_close_matches(unknown[0], sorted(known), n=1, cutoff=0.5)

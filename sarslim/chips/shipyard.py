@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 # How much ships of one class differ: 0 makes sister ships.
-VARIETY = 1.0
+VARIETY = 0.5
 HULL, BRIDGE, DECK = 40, 8, 48
 
 
@@ -17,13 +17,14 @@ HULL, BRIDGE, DECK = 40, 8, 48
 class Family:
     """A ship class: ranges to draw a ship from.
 
-    ``bridge`` is the place of the superstructure as a share of the length from the stern; the deck carries ``rows``
-    rows of ``abreast`` scatterers of amplitude ``strength`` over the ``span`` of the length.
+    ``hull`` is the amplitude of the walls, ``bridge`` the place of the superstructure as a share of the length from
+    the stern; the deck carries ``rows`` rows of ``abreast`` scatterers of amplitude ``strength`` over ``span``.
     """
 
     name: str
     length_m: tuple[float, float]
     slenderness: tuple[float, float]
+    hull: float
     bridge: float
     rows: tuple[int, int]
     abreast: int
@@ -32,14 +33,14 @@ class Family:
 
 
 FAMILIES = (
-    Family("cargo", (90, 170), (5.8, 7.2), 0.12, (2, 4), 1, (0.32, 0.88), 2.2),
-    Family("tanker", (100, 200), (5.4, 6.8), 0.12, (10, 14), 1, (0.25, 0.90), 0.9),
-    Family("container", (110, 210), (6.0, 7.6), 0.27, (7, 9), 3, (0.05, 0.95), 1.0),
-    Family("bulk", (105, 205), (5.6, 7.0), 0.10, (5, 7), 2, (0.24, 0.90), 1.3),
-    Family("passenger", (90, 185), (5.6, 7.2), 0.60, (12, 16), 2, (0.10, 0.90), 0.9),
-    Family("roro", (95, 190), (5.4, 6.8), 0.86, (3, 4), 2, (0.04, 0.16), 1.6),
-    Family("offshore", (80, 150), (4.4, 5.6), 0.80, (1, 2), 2, (0.20, 0.45), 1.8),
-    Family("naval", (90, 165), (7.8, 9.4), 0.55, (2, 3), 1, (0.30, 0.72), 2.2),
+    Family("cargo", (85, 155), (5.8, 7.0), 0.5, 0.12, (2, 3), 1, (0.36, 0.86), 2.6),
+    Family("tanker", (120, 215), (5.4, 6.4), 0.4, 0.12, (9, 12), 1, (0.28, 0.88), 1.0),
+    Family("container", (130, 225), (6.2, 7.4), 0.6, 0.27, (7, 9), 3, (0.05, 0.95), 1.3),
+    Family("bulk", (115, 205), (5.6, 6.6), 0.5, 0.10, (5, 6), 2, (0.26, 0.88), 1.5),
+    Family("passenger", (95, 185), (5.8, 7.0), 0.9, 0.58, (13, 16), 2, (0.10, 0.90), 1.2),
+    Family("roro", (105, 195), (5.2, 6.4), 0.9, 0.86, (2, 3), 2, (0.03, 0.12), 1.6),
+    Family("offshore", (65, 110), (4.2, 5.2), 0.6, 0.80, (1, 2), 2, (0.15, 0.35), 1.8),
+    Family("naval", (90, 165), (8.2, 9.6), 0.7, 0.52, (2, 3), 1, (0.30, 0.72), 2.4),
 )
 
 
@@ -70,7 +71,7 @@ def build(family: Family, rng: np.random.Generator) -> Ship:
     deck_u, deck_v, deck_strength = _deck(family, rng)
     u = np.concatenate([hull_u, bridge_u, deck_u])
     v = np.concatenate([hull_v, bridge_v, deck_v])
-    strength = np.concatenate([np.full(HULL, 0.45), np.full(BRIDGE, 1.5), deck_strength])
+    strength = np.concatenate([np.full(HULL, family.hull), np.full(BRIDGE, 1.6), deck_strength])
     spread = np.exp(rng.normal(0, 0.35 * VARIETY, len(u)))
     height = np.concatenate([np.zeros(HULL), np.full(BRIDGE, 12.0), np.full(DECK, 3.0)])
     side = np.concatenate([wall, np.zeros(BRIDGE + DECK)])

@@ -18,10 +18,10 @@ from sarslim.config import SimulatorConfig
 
 PIXEL_M = 4.0
 # The two knobs of difficulty: how far ships stand out of the sea, and how unsteady their scatterers are.
-SHIP_TO_CLUTTER_DB = (6.0, 14.0)
-SCINTILLATION = 0.6
+SHIP_TO_CLUTTER_DB = (14.0, 20.0)
+SCINTILLATION = 0.3
 GAIN_DB = 2.0
-OFF_CENTRE_PX = 4.0
+OFF_CENTRE_PX = 3.0
 
 # Shape of the K distribution (small: spiky sea) and swell wavelength in metres per sea state, calm to rough.
 SEA_STATES = ((20.0, 40.0), (10.0, 60.0), (6.0, 90.0), (4.0, 120.0), (2.5, 150.0))

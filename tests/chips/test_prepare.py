@@ -1,0 +1,161 @@
+"""The whole prepare stage on small sources: numbers of the record, digests, warnings, bad input."""
+
+import csv
+import hashlib
+import shutil
+
+import numpy as np
+import pytest
+from chip_sources import configure, noise, write_image
+
+from sarslim.chips.dataset import Dataset
+from sarslim.chips.prepare import prepare
+from sarslim.errors import InputError
+
+
+def test_tree_without_splits(tree, tmp_path, capsys):
+    root = tree({"Cargo": 40, "Tanker": 20})
+    record = prepare(configure(source="s3://raw/tree"), root, tmp_path / "out")
+    assert (record.format, record.simulated, record.source) == ("folder", False, "s3://raw/tree")
+    assert {name: part.per_class for name, part in record.parts.items()} == {
+        "train": (26, 13),
+        "val": (4, 2),
+        "test": (10, 5),
+    }
+    assert (record.chips_read, record.skipped, record.warnings) == (60, (), ())
+    assert set(record.sources_sha256) == {"Cargo", "Tanker"}
+    out = capsys.readouterr().out
+    assert "prepare 60/60" in out
+
+
+def test_stored_values_statistics_and_table_agree(tree, tmp_path):
+    root = tree({"Cargo": 40, "Tanker": 20})
+    record = prepare(configure(scaling="linear"), root, tmp_path / "out")
+    dataset = Dataset.open(tmp_path / "out")
+    train = np.asarray(dataset.part("train").images, float)
+    assert record.mean == pytest.approx([train.mean()])
+    assert record.std == pytest.approx([train.std()])
+    with (tmp_path / "out" / "chips.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["chip", "class", "source", "scene", "ship", "polarisation", "split"]
+    low, high = record.scaling[0].low, record.scaling[0].high
+    assert 0 <= low < 5
+    for part in ("train", "val", "test"):
+        chosen = [row for row in rows if row["split"] == part]
+        images, labels = dataset.part(part).images, dataset.part(part).labels
+        for row, image, label in zip(chosen, images, labels, strict=True):
+            seed = 1000 * label + int(row["chip"][-7:-4])
+            pixels = np.clip(noise(seed, 20, 20), 0, 255).astype(np.uint8)[2:18, 2:18].astype(float)
+            expected = np.clip(255 * (pixels - low) / (high - low), 0, 255)
+            np.testing.assert_allclose(image[0], expected, atol=0.51)
+            assert row["class"] == record.classes[label]
+
+
+def test_scaling_is_fitted_on_training_chips_only(tree, tmp_path):
+    root = tree({"TRAIN/A": 20, "TRAIN/B": 20, "TEST/A": 5, "TEST/B": 5})
+    first = prepare(configure(), root, tmp_path / "first")
+    for path in (root / "TEST").rglob("*.png"):
+        write_image(path, np.full((20, 20), 255, np.uint8))
+    second = prepare(configure(), root, tmp_path / "second")
+    assert (second.scaling, second.mean, second.std) == (first.scaling, first.mean, first.std)
+    assert second.digest != first.digest
+
+
+def test_digest_follows_the_content_and_not_the_place(tree, tmp_path):
+    root = tree({"A": 20, "B": 20})
+    first = prepare(configure(), root, tmp_path / "first")
+    moved = shutil.copytree(root, tmp_path / "elsewhere" / "moved")
+    assert prepare(configure(source="x"), moved, tmp_path / "second").digest == first.digest
+    assert prepare(configure(merge={"A": "C"}), root, tmp_path / "third").digest != first.digest
+    assert prepare(configure(scaling="log"), root, tmp_path / "fourth").digest != first.digest
+    files = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in (tmp_path / "first").glob("*.npy")}
+    again = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in (tmp_path / "second").glob("*.npy")}
+    assert files == again
+
+
+@pytest.mark.parametrize("size", [16, 24])
+def test_float16_and_padding(tree, tmp_path, size):
+    root = tree({"A": 20, "B": 20})
+    prepare(configure(dtype="float16", image_size=size), root, tmp_path / "out")
+    images = Dataset.open(tmp_path / "out").part("train").images
+    assert (images.dtype, images.shape[1:]) == (np.float16, (1, size, size))
+    assert float(images.max()) == 255
+
+
+def test_unlabelled_chips_become_a_part_of_their_own(tree, tmp_path):
+    root = tree({"A": 20, "B": 20, "unlabelled": 7})
+    record = prepare(configure(keep_unlabelled=True), root, tmp_path / "out")
+    assert record.parts["unlabelled"].chips == 7
+    assert record.parts["unlabelled"].per_class == (0, 0)
+    part = Dataset.open(tmp_path / "out").part("unlabelled")
+    assert (len(part.images), part.labels) == (7, None)
+    assert not (tmp_path / "out" / "unlabelled_labels.npy").exists()
+
+
+def test_warnings_name_duplicates_tiny_classes_and_shared_identities(tree, tmp_path):
+    root = tree({"TRAIN/A/sn1": 30, "TEST/A/sn1": 6, "TRAIN/B": 30, "TEST/C": 6})
+    shutil.copy(root / "TRAIN/A/sn1/2_000.png", root / "TEST/A/sn1/copy.png")
+    warnings = prepare(configure(), root, tmp_path / "out").warnings
+    assert warnings == (
+        "1 chips are in more than one part with the same content: TEST/A/sn1/copy.png = TRAIN/A/sn1/2_000.png",
+        "1 of 1 ships are in more than one part: A/sn1",
+        "class B has no chip in test",
+        "class C has 6 chips only",
+        "class C has no chip in train and val",
+    )
+
+
+def test_output_may_be_an_empty_directory_only(tree, tmp_path):
+    root = tree({"A": 20, "B": 20})
+    output = tmp_path / "out"
+    output.mkdir()
+    prepare(configure(), root, output)
+    with pytest.raises(InputError, match="exists already"):
+        prepare(configure(), root, output)
+
+
+@pytest.mark.parametrize(
+    ("counts", "values", "message"),
+    [
+        (None, {}, "missing: does not exist"),
+        ({}, {}, "is empty"),
+        ({"A": 20}, {}, "recognition needs two classes or more"),
+        ({"A": 20, "B": 1}, {}, "recognition needs two classes or more"),
+        ({"A": 20, "B": 20, "C": 1}, {"classes": ["A", "C"]}, "class C has 1 chip, fewer than"),
+        ({"A": 20, "B": 20}, {"classes": ["A", "X"]}, "the source has no 'X'"),
+        ({"TRAIN/A": 20, "TRAIN/B": 20}, {}, "has train but no test part"),
+        ({"A": 2, "B": 2}, {}, "too little data for a val part"),
+        ({"A": 20, "B": 20}, {"format": "simulator"}, "simulator takes no source"),
+        ({"A": 20, "B": 20}, {"format": "opensarship"}, "holds no chips"),
+    ],
+)
+def test_bad_sources_are_refused_and_leave_nothing(tree, tmp_path, counts, values, message):
+    root = tmp_path / "missing" if counts is None else tree(counts)
+    root.mkdir(exist_ok=True) if counts == {} else None
+    with pytest.raises(InputError, match=message) as caught:
+        prepare(configure(**values), root, tmp_path / "result" / "out")
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "result" / "out").exists()
+    assert not list(tmp_path.glob("result/.out*"))
+
+
+def test_a_file_that_is_no_zip_is_refused(tmp_path):
+    (tmp_path / "chips.tar").write_bytes(b"x")
+    with pytest.raises(InputError, match="is a file, and folder chips are read from a folder"):
+        prepare(configure(), tmp_path / "chips.tar", tmp_path / "out")
+
+
+def test_nan_chip_in_a_tree_is_refused_by_name(tree, tmp_path):
+    root = tree({"A": 20, "B": 20})
+    write_image(root / "B" / "bad.tif", np.full((20, 20), np.nan, np.float32))
+    with pytest.raises(InputError, match="B/bad.tif: chip .* 400 of 400|B/bad.tif: chip .* 256 of 256|B/bad.tif"):
+        prepare(configure(), root, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_many_problems_are_told_together(tree, tmp_path):
+    root = tree({"A": 20, "B": 20})
+    for name in ("x", "y", "z"):
+        (root / "A" / f"{name}.tif").write_bytes(b"no")
+    with pytest.raises(InputError, match="A/x.tif.*A/y.tif.*A/z.tif"):
+        prepare(configure(), root, tmp_path / "out")
