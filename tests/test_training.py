@@ -25,7 +25,8 @@ class Kept:
     """A checkpoint in memory that remembers every state it was given."""
 
     def __init__(self, state: bytes | None = None) -> None:
-        self.state, self.saved, self.cleared = state, [], False
+        self.state, self.cleared = state, False
+        self.saved: list[bytes] = []
 
     def load(self):
         return self.state
@@ -221,15 +222,17 @@ def test_a_shift_beyond_the_chip_is_refused():
 def test_unlabelled_chips_do_not_move_the_label_term():
     images, labels = chips()
     others, _ = chips(40, seed=9)
-    network = nn.Sequential(Normalised(), nn.Flatten(), nn.Linear(256, 3))  # no BatchNorm: chips do not mix
+    linear = nn.Linear(256, 3)
+    network = nn.Sequential(Normalised(), nn.Flatten(), linear)  # no BatchNorm: chips do not mix
     batch = torch.from_numpy(np.concatenate([images[:6], others[:6]]))
     targets = soft_targets(labels[:6], 12, 3, 0.0)
     labelled = torch.arange(12) < 6
     LabelObjective()(network, batch, targets, labelled)["label"].backward()
-    mixed = network[2].weight.grad.clone()
-    network.zero_grad()
+    mixed = linear.weight.grad
+    assert mixed is not None
+    linear.weight.grad = None
     nn.functional.cross_entropy(network(batch[:6]), torch.from_numpy(labels[:6])).backward()
-    assert torch.allclose(mixed, network[2].weight.grad, atol=1e-7)
+    assert torch.allclose(mixed, torch.as_tensor(linear.weight.grad), atol=1e-7)
     fitted = run(tiny(), unlabelled_images=others, train_images=images, train_labels=labels)
     assert fitted.best.val_macro_f1 > 0.5
 
@@ -266,15 +269,17 @@ def test_only_weights_of_layers_decay(name):
 
 def test_the_average_follows_weights_and_statistics():
     average, network = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
-    network.weight.data.fill_(2.0)
-    network.running_mean.fill_(10.0)
-    network.num_batches_tracked.fill_(7)
+    network.load_state_dict(
+        network.state_dict()
+        | {"weight": torch.tensor([2.0]), "running_mean": torch.tensor([10.0]), "num_batches_tracked": torch.tensor(7)}
+    )
     update_average(average, network, 0.9, 10**6)
-    assert average.weight.item() == pytest.approx(1.1)
-    assert average.running_mean.item() == pytest.approx(1.0)
-    assert average.num_batches_tracked == 7
+    state = average.state_dict()
+    assert state["weight"].item() == pytest.approx(1.1)
+    assert state["running_mean"].item() == pytest.approx(1.0)
+    assert state["num_batches_tracked"] == 7
     update_average(average, network, 0.9, 0)  # early on: decay 0.1
-    assert average.weight.item() == pytest.approx(1.1 + 0.9 * 0.9)
+    assert state["weight"].item() == pytest.approx(1.1 + 0.9 * 0.9)
 
 
 def test_macro_f1_by_hand():
