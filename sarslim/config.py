@@ -123,7 +123,7 @@ class TrainingConfig(Section):
     """What training a teacher and recovering a student have in common."""
 
     epochs: Count = Field(40, description="Passes over the training chips.")
-    batch_size: Count = Field(64, description="Chips per step.")
+    batch_size: int = Field(64, ge=2, description="Chips per step.")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with Nesterov momentum, or AdamW.")
     learning_rate: float = Field(0.05, gt=0, le=10, description="Peak learning rate, reached after the warm-up.")
     weight_decay: float = Field(5e-4, ge=0, le=1, description="Decay of the weights of convolutions and linear layers.")
