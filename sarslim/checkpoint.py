@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sarslim import networks
 from sarslim.config import NETWORKS, parse
+from sarslim.cost import widths
 from sarslim.errors import InputError
 from sarslim.networks import Recogniser
 from sarslim.records import ModelRecord
@@ -40,9 +41,7 @@ def save(path: Path, network: Recogniser, record: ModelRecord) -> ModelRecord:
     draft.mkdir()
     try:
         save_file({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}, draft / WEIGHTS)
-        written = record.model_copy(
-            update={"widths": networks.widths(network), "weights_sha256": _sha256(draft / WEIGHTS)}
-        )
+        written = record.model_copy(update={"widths": widths(network), "weights_sha256": _sha256(draft / WEIGHTS)})
         (draft / MODEL).write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
         draft.replace(path)
     except BaseException:
@@ -79,7 +78,7 @@ def load(path: Path, kind: str | None = None) -> tuple[Recogniser, ModelRecord]:
             str(file), f"does not hold a {record.network}: {_few(strange)} missing or too many", MAKE_AGAIN
         )
     networks.resize(network, weights)
-    if networks.widths(network) != record.widths:
+    if widths(network) != record.widths:
         raise InputError(str(file), f"has other layer widths than {MODEL}", MAKE_AGAIN)
     # A clone is aligned like any tensor of torch; one in the middle of a file may take another path in a kernel.
     network.load_state_dict({name: tensor.clone() for name, tensor in weights.items()}, assign=True)

@@ -36,6 +36,12 @@ def count_params(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+def widths(network: nn.Module) -> dict[str, int]:
+    """Output channels of every convolution and linear layer by name."""
+    kinds = (nn.Conv2d, nn.Linear)
+    return {name: module.weight.shape[0] for name, module in network.named_modules() if isinstance(module, kinds)}
+
+
 def measure_latency(
     network: nn.Module,
     input_shape: tuple[int, ...],

@@ -9,8 +9,6 @@ from torchvision import models
 
 from sarslim.errors import InputError
 
-WIDE = (nn.Conv2d, nn.Linear)
-
 
 class Normalise(nn.Module):
     """(images - mean) / std, channel by channel; images (N, C, H, W) of any number type, result floating point."""
@@ -185,11 +183,6 @@ def forward_with_taps(network: Recogniser, images: Tensor) -> tuple[Tensor, tupl
     return logits, tuple(features[name] for name in names)
 
 
-def widths(network: nn.Module) -> dict[str, int]:
-    """Output channels of every convolution and linear layer by name."""
-    return {name: module.weight.shape[0] for name, module in network.named_modules() if isinstance(module, WIDE)}
-
-
 def resize(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Gives every convolution, linear layer and BatchNorm the shapes found in ``weights``, with undefined values.
 
@@ -198,7 +191,7 @@ def resize(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
         weights: a state dict of the same architecture, possibly pruned; must hold every parameter.
     """
     for name, module in network.named_modules():
-        if isinstance(module, WIDE):
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
             shape = weights[f"{name}.weight"].shape
             if isinstance(module, nn.Conv2d):
                 if module.groups > 1:  # depthwise: one group per channel

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from sarslim import checkpoint, networks
+from sarslim.cost import widths
 from sarslim.errors import InputError
 from sarslim.records import ModelRecord, Scaling
 
@@ -47,7 +48,7 @@ def test_round_trip_is_bit_identical(saved):
 
 def test_the_record_is_completed(saved):
     _, network, written = saved
-    assert written.widths == networks.widths(network)
+    assert written.widths == widths(network)
     assert len(written.weights_sha256) == 64
 
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from sarslim import networks
 from sarslim.config import NETWORKS
-from sarslim.cost import count_params
+from sarslim.cost import count_params, widths
 from sarslim.errors import InputError
 
 # Parameters of the torchvision networks as published for 1000 classes and 3 channels.
@@ -85,8 +85,7 @@ def test_small_stem_keeps_the_resolution(name):
 def test_output_layer_gives_one_channel_per_class(name):
     with torch.device("meta"):
         network = build(name, classes=7)
-    widths = networks.widths(network)
-    assert [layer for layer, width in widths.items() if width == 7] == list(networks.output_layers(network))
+    assert [layer for layer, width in widths(network).items() if width == 7] == list(networks.output_layers(network))
 
 
 def test_chips_are_normalised_inside():
@@ -125,5 +124,5 @@ def test_resize_takes_the_shapes_of_the_weights():
     network.load_state_dict(small.state_dict())
     images = torch.rand(2, 1, 5, 5)
     assert torch.equal(network(images), small(images))
-    assert networks.widths(network) == {"0": 3, "2": 3, "4": 2}
+    assert widths(network) == {"0": 3, "2": 3, "4": 2}
     assert (network[2].groups, network[2].in_channels, network[1].num_features, network[4].in_features) == (3, 3, 3, 3)
