@@ -17,18 +17,17 @@ from components.train_teacher import train_teacher
 from sarslim import launch
 from sarslim.config import KNOBS, STAGES, field
 
-Outputs = NamedTuple(
-    "Outputs",
-    [
-        ("dataset", dsl.Dataset),
-        ("teacher", dsl.Model),
-        ("pruned", dsl.Model),
-        ("student", dsl.Model),
-        ("evaluation", dsl.Artifact),
-        ("bundle", dsl.Model),
-        ("report", dsl.HTML),
-    ],
-)
+
+class Outputs(NamedTuple):
+    """What a run leaves behind."""
+
+    dataset: dsl.Dataset
+    teacher: dsl.Model
+    pruned: dsl.Model
+    student: dsl.Model
+    evaluation: dsl.Artifact
+    bundle: dsl.Model
+    report: dsl.HTML
 
 
 def default(knob: str) -> Any:
@@ -117,7 +116,9 @@ app.add_typer(data, name="data")
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with a section per stage.")]
 Data = Annotated[str, typer.Option("--data", "-d", help="Local path or s3:// address of the chips.")]
-Sets = Annotated[list[str] | None, typer.Option("--set", "-s", help="Any field, such as distill.temperature=3 (repeatable).")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", "-s", help="A field, such as distill.temperature=3; repeatable.")
+]
 Runs = Annotated[Path, typer.Option(help="Folder of runs, cache and embedded object store.")]
 Endpoint = Annotated[str, typer.Option(help="Use this S3 endpoint (credentials from AWS_* variables), not our own.")]
 Source = Annotated[str, typer.Argument(help="Local path or s3:// address.")]

@@ -35,7 +35,7 @@ def check_inputs(
     distill_rerun: str,
     evaluate_rerun: str,
     publish_rerun: str,
-) -> NamedTuple(
+) -> NamedTuple(  # type: ignore[valid-type]
     "Configs",
     [("prepare", str), ("teacher", str), ("prune", str), ("distill", str), ("evaluate", str), ("publish", str)],
 ):

@@ -34,7 +34,7 @@ def evaluate_student(
             student=Path(student.path),
             evaluation=Path(evaluation.path),
             bundle=Path(bundle.path),
-            report=Path(report.path),
+            page=Path(report.path),
         )
         shell.log(metrics, record.figures())
         shell.log_classification(confusion, record.student)

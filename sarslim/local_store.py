@@ -30,8 +30,9 @@ def serve(root: Path) -> Iterator[dict[str, str]]:
     access, secret = secrets.token_hex(8), secrets.token_hex(16)
     command = [
         _rclone(), "serve", "s3", str(root), "--addr", "127.0.0.1:0", "--config", "",
-        "--dir-cache-time", "0s", "--vfs-cache-mode", "off", "--log-level", "NOTICE",
+        "--dir-cache-time", "1s", "--vfs-cache-mode", "off", "--log-level", "NOTICE",
     ]  # fmt: skip
+    # Files put into the folder show after a second at most; with no cache at all rclone 1.75 spins for ever at times.
     # The key goes in by environment: a command line can be read by every user of the machine.
     server = subprocess.Popen(
         command,

@@ -170,7 +170,7 @@ def _render(template: str, **values: Any) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("sarslim", "templates"),
+        loader=jinja2.PackageLoader("sarslim.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

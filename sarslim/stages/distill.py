@@ -1,0 +1,141 @@
+"""Stage 4: the pruned network recovered."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from sarslim import __version__, checkpoint, cost, networks, pruning
+from sarslim.chips.dataset import Dataset
+from sarslim.config import DistillConfig, PruneConfig
+from sarslim.distillation import DistillObjective
+from sarslim.networks import Recogniser
+from sarslim.records import ModelRecord, TrainRecord
+from sarslim.stages.prune import calibration, require_classes
+from sarslim.stages.results import CONFIG, TRAINING, read_json, write_json
+from sarslim.stages.training import described, device, input_shape, parents_of, train
+
+
+def distill_student(config: DistillConfig, *, dataset: Path, teacher: Path, pruned: Path, student: Path) -> TrainRecord:
+    """Recovers the pruned network and saves it as a model artifact with its training record.
+
+    With ``progressive_steps`` above 1 the way to the widths of ``pruned`` is gone again from the teacher, in rounds
+    of pruning and distillation.
+
+    Raises:
+        InputError: models for other classes than the data set, or no loss term switched on.
+    """
+    data = Dataset.open(dataset)
+    whole, origin = checkpoint.load(teacher, kind="teacher")
+    small, cut = checkpoint.load(pruned, kind="pruned")
+    require_classes(origin, data, teacher)
+    require_classes(cut, data, pruned)
+    parents = parents_of(data, teacher=teacher, pruned=pruned)
+    whole.to(device())
+    if config.progressive_steps > 1:
+        network, record = _progressively(config, read_json(PruneConfig, pruned / CONFIG), whole, data, parents)
+    else:
+        network, record = small, _recover(small, whole, config, data, parents, stage="distill")
+    checkpoint.save(
+        student,
+        network,
+        ModelRecord(
+            sarslim_version=__version__,
+            kind="student",
+            network=cut.network,
+            stem=cut.stem,
+            widths={},
+            parents=parents,
+            pruning=cut.pruning,
+            metrics={"val_accuracy": record.val_accuracy, "val_macro_f1": record.val_macro_f1},
+            **described(data),
+        ),
+    )
+    write_json(student / CONFIG, config)
+    write_json(student / TRAINING, record)
+    return record
+
+
+def _recover(
+    network: Recogniser,
+    teacher: nn.Module,
+    config: DistillConfig,
+    data: Dataset,
+    parents: dict[str, str],
+    *,
+    stage: str,
+) -> TrainRecord:
+    network.to(device())
+    objective = DistillObjective(
+        config,
+        teacher=teacher,
+        taps=networks.forward_with_taps,
+        student_widths=_stage_widths(network, data),
+        teacher_widths=_stage_widths(teacher, data),
+        classes=len(data.record.classes),
+    )
+    unlabelled = config.use_unlabelled and config.method == "distill"
+    return train(
+        network, objective, config, data, stage=stage, name=network.name, parents=parents, unlabelled=unlabelled
+    )
+
+
+def _progressively(
+    config: DistillConfig, target: PruneConfig, whole: Recogniser, data: Dataset, parents: dict[str, str]
+) -> tuple[Recogniser, TrainRecord]:
+    """Prunes and distils in turn. Half of the epochs go to the last round, which meets the budget."""
+    rounds = config.progressive_steps
+    short = max(config.epochs // (2 * (rounds - 1)), 1)
+    batches = [(images.to(device()), labels.to(device())) for images, labels in calibration(data.part("train"), target)]
+    network, records = whole, []
+    for number in range(1, rounds + 1):
+        last = number == rounds
+        goal = target if last else _on_the_way(target, whole, input_shape(data), number / rounds)
+        cut = pruning.prune(
+            network,
+            goal,
+            input_shape=input_shape(data),
+            output_layers=networks.output_layers(whole),
+            stages=networks.stages(whole),
+            batches=lambda: batches,
+            teacher=whole,
+        ).network
+        assert isinstance(cut, Recogniser)
+        network = cut
+        pruning.recalibrate(network, batches)
+        epochs = max(config.epochs - short * (rounds - 1), 1) if last else short
+        recipe = config.model_copy(update={"epochs": epochs})
+        records.append(_recover(network, whole, recipe, data, parents, stage=f"distill-{number}"))
+    return network, _joined(records)
+
+
+def _on_the_way(target: PruneConfig, whole: nn.Module, shape: tuple[int, int, int], share: float) -> PruneConfig:
+    """The budget part of the way from the teacher to the target, in equal factors."""
+    whole_cost = {"macs": cost.count_macs(whole, shape), "params": cost.count_params(whole)}
+    bounds = {
+        name: f"{whole_cost[name] * (budget.limit(whole_cost[name]) / whole_cost[name]) ** share:.0f}"
+        for name, budget in target.budgets.items()
+        if name in whole_cost
+    }
+    return target.model_copy(update={"latency": "", **bounds}) if bounds else target
+
+
+def _joined(records: list[TrainRecord]) -> TrainRecord:
+    """One curve out of those of all rounds; the weights kept are those of the last round."""
+    epochs = tuple(epoch for record in records for epoch in record.epochs)
+    before = len(epochs) - len(records[-1].epochs)
+    return records[-1].model_copy(
+        update={
+            "epochs": tuple(epoch.model_copy(update={"epoch": number}) for number, epoch in enumerate(epochs, 1)),
+            "best_epoch": before + records[-1].best_epoch,
+            "seconds": sum(record.seconds for record in records),
+        }
+    )
+
+
+@torch.no_grad()
+def _stage_widths(network: nn.Module, data: Dataset) -> list[int]:
+    network.eval()
+    chip = torch.zeros(1, *input_shape(data), device=device())
+    _, features = networks.forward_with_taps(network, chip)  # type: ignore[arg-type]
+    return [feature.shape[1] for feature in features]

@@ -1,0 +1,125 @@
+"""Stage 5: what was kept and what was lost, the report, and the bundle that may be published."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from sarslim import checkpoint, report
+from sarslim import evaluation as measuring
+from sarslim.chips.dataset import Dataset
+from sarslim.config import DistillConfig, EvaluateConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig
+from sarslim.records import EvaluateRecord, ModelRecord, NetworkScores, PruneRecord, TrainRecord
+from sarslim.stages.prune import require_classes
+from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, write_json
+from sarslim.stages.training import input_shape
+from sarslim.storage import write_sums
+
+COSTS = {"macs": "MACs", "params": "parameters", "latency": "latency"}
+REPORT, CARD, LABELS = "report.html", "MODEL_CARD.md", "labels.json"
+
+
+def evaluate(
+    config: EvaluateConfig,
+    *,
+    dataset: Path,
+    teacher: Path,
+    pruned: Path,
+    student: Path,
+    evaluation: Path,
+    bundle: Path,
+    page: Path,
+) -> EvaluateRecord:
+    """Measures the three networks on the test part, writes report and bundle, and judges by the gate.
+
+    Raises:
+        InputError: no test part, or models for other classes than the data set.
+    """
+    start = time.monotonic()
+    data = Dataset.open(dataset)
+    test, train = data.part("test"), data.part("train")
+    assert test.labels is not None
+    assert train.labels is not None
+    folders = {"teacher": teacher, "pruned": pruned, "student": student}
+    scores = {kind: _score(kind, folder, data, config) for kind, folder in folders.items()}
+    record = EvaluateRecord(
+        **scores,
+        majority_accuracy=measuring.majority_accuracy(train.labels, test.labels),
+        gate=measuring.gate(config, scores["teacher"], scores["student"], _budgets(pruned, scores)),
+        seconds=time.monotonic() - start,
+    )
+    write_json(evaluation / CONFIG, config)
+    write_json(evaluation / EVALUATION, record)
+    _write_bundle(bundle, record, config, dataset=dataset, **folders)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(bundle / REPORT, page)
+    return record
+
+
+def _score(kind: str, folder: Path, data: Dataset, config: EvaluateConfig) -> NetworkScores:
+    network, model = checkpoint.load(folder, kind=kind)
+    require_classes(model, data, folder)
+    test = data.part("test")
+    assert test.labels is not None
+    print(f"note: measuring the {kind}", flush=True)
+    return measuring.score(
+        network,
+        test.images,
+        test.labels,
+        data.record.classes,
+        config=config,
+        scaling=data.record.scaling,
+        input_shape=input_shape(data),
+        file_bytes=(folder / checkpoint.WEIGHTS).stat().st_size,
+    )
+
+
+def _budgets(pruned: Path, scores: dict[str, NetworkScores]) -> list[tuple[str, float, float]]:
+    """Every budget of the prune stage: its name, what the student needs, and the most it may need."""
+    asked = read_json(PruneConfig, pruned / CONFIG).budgets
+    needs = {
+        kind: {"macs": score.macs, "params": score.params, "latency": score.latency_ms}
+        for kind, score in scores.items()
+    }
+    return [
+        (COSTS[name], needs["student"][name], budget.limit(needs["teacher"][name])) for name, budget in asked.items()
+    ]
+
+
+def _write_bundle(
+    bundle: Path,
+    record: EvaluateRecord,
+    config: EvaluateConfig,
+    *,
+    dataset: Path,
+    teacher: Path,
+    pruned: Path,
+    student: Path,
+) -> None:
+    """Puts together what is published, with the checksums of all files."""
+    story: dict[str, Any] = {
+        "config": RunConfig(
+            prepare=read_json(PrepareConfig, dataset / CONFIG),
+            teacher=read_json(TeacherConfig, teacher / CONFIG),
+            prune=read_json(PruneConfig, pruned / CONFIG),
+            distill=read_json(DistillConfig, student / CONFIG),
+            evaluate=config,
+        ),
+        "dataset": Dataset.open(dataset).record,
+        "teacher": read_json(TrainRecord, teacher / TRAINING),
+        "prune": read_json(PruneRecord, pruned / PRUNING),
+        "distill": read_json(TrainRecord, student / TRAINING),
+        "evaluation": record,
+        "teacher_model": read_json(ModelRecord, teacher / checkpoint.MODEL),
+        "student_model": read_json(ModelRecord, student / checkpoint.MODEL),
+    }
+    model: ModelRecord = story["student_model"]
+    bundle.mkdir(parents=True, exist_ok=True)
+    for name in (checkpoint.MODEL, checkpoint.WEIGHTS):
+        shutil.copyfile(student / name, bundle / name)
+    (bundle / LABELS).write_text(json.dumps(list(model.classes), indent=2) + "\n", encoding="utf-8")
+    (bundle / REPORT).write_text(report.run_report(**story), encoding="utf-8")
+    card = report.model_card(**story, name=f"{model.network} student", version="")
+    (bundle / CARD).write_text(card, encoding="utf-8")
+    write_sums(bundle)

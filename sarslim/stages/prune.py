@@ -1,0 +1,113 @@
+"""Stage 3: the network cut down to its budget."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sarslim import __version__, checkpoint, cost, networks, pruning, report
+from sarslim.chips.dataset import Dataset, Part
+from sarslim.config import PruneConfig
+from sarslim.errors import InputError
+from sarslim.inference import predict
+from sarslim.networks import Recogniser
+from sarslim.records import ModelRecord, PruneRecord
+from sarslim.stages.results import CONFIG, PRUNING, write_json
+from sarslim.stages.training import described, input_shape, parents_of
+
+BATCH = 64
+
+
+def prune_student(config: PruneConfig, *, dataset: Path, teacher: Path, pruned: Path, table: Path) -> PruneRecord:
+    """Prunes the teacher, recalibrates its BatchNorm statistics, and writes the record of what was cut.
+
+    Raises:
+        InputError: a budget out of reach, an unknown layer, a teacher for other classes.
+    """
+    start = time.monotonic()
+    data = Dataset.open(dataset)
+    whole, origin = checkpoint.load(teacher, kind="teacher")
+    require_classes(origin, data, teacher)
+    batches = calibration(data.part("train"), config)
+    cut = pruning.prune(
+        whole,
+        config,
+        input_shape=input_shape(data),
+        output_layers=networks.output_layers(whole),
+        stages=networks.stages(whole),
+        batches=lambda: batches,
+    )
+    network = cut.network
+    assert isinstance(network, Recogniser)
+    raw = accuracy(network, data.part("val"))
+    pruning.recalibrate(network, batches)
+    recalibrated = accuracy(network, data.part("val"))
+    shape = input_shape(data)
+    timed = "latency" in config.budgets
+    record = PruneRecord(
+        layers=cut.layers,
+        macs_before=cost.count_macs(whole, shape),
+        macs_after=cost.count_macs(network, shape),
+        params_before=cost.count_params(whole),
+        params_after=cost.count_params(network),
+        latency_ms_before=cost.measure_latency(whole, shape).median_ms if timed else None,
+        latency_ms_after=cost.measure_latency(network, shape).median_ms if timed else None,
+        steps=cut.steps,
+        val_accuracy_raw=raw,
+        val_accuracy_recalibrated=recalibrated,
+        seconds=time.monotonic() - start,
+    )
+    checkpoint.save(
+        pruned,
+        network,
+        ModelRecord(
+            sarslim_version=__version__,
+            kind="pruned",
+            network=origin.network,
+            stem=origin.stem,
+            widths={},
+            parents=parents_of(data, teacher=teacher),
+            pruning=config.model_dump(mode="json"),
+            metrics={"val_accuracy": recalibrated},
+            **described(data),
+        ),
+    )
+    write_json(pruned / CONFIG, config)
+    write_json(pruned / PRUNING, record)
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text(report.pruning_table(record), encoding="utf-8")
+    return record
+
+
+def calibration(part: Part, config: PruneConfig) -> list[tuple[Tensor, Tensor]]:
+    """A random choice of training chips, in batches of images (N, C, H, W) and labels (N,)."""
+    assert part.labels is not None
+    count = min(config.calibration_chips, len(part.labels))
+    rows = np.sort(np.random.default_rng(config.seed).choice(len(part.labels), count, replace=False))
+    images, labels = torch.from_numpy(part.images[rows]), torch.from_numpy(part.labels[rows])
+    # In a random order, so that a batch holds several classes.
+    order = torch.from_numpy(np.random.default_rng(config.seed).permutation(count))
+    return [(images[rows].float(), labels[rows]) for rows in order.split(BATCH) if len(rows) > 1]
+
+
+def accuracy(network: Recogniser, part: Part) -> float:
+    """Share of chips recognised rightly."""
+    assert part.labels is not None
+    return float(np.mean(predict(network, part.images).argmax(axis=1) == part.labels))
+
+
+def require_classes(model: ModelRecord, data: Dataset, path: Path) -> None:
+    """
+    Raises:
+        InputError: the model knows other classes, channels or chip sizes than the data set holds.
+    """
+    for name in ("classes", "channels", "image_size"):
+        found, wanted = getattr(model, name), getattr(data.record, name)
+        if found != wanted:
+            raise InputError(
+                str(path),
+                f"the model's {name} are {found}, those of the data set {wanted}",
+                "Give a model that was trained on this data set, or prepare the data with the same settings",
+            )

@@ -1,0 +1,56 @@
+"""Stage 2: the network to compress."""
+
+from pathlib import Path
+
+import torch
+
+from sarslim import __version__, checkpoint, networks
+from sarslim.chips.dataset import Dataset
+from sarslim.config import TeacherConfig
+from sarslim.records import ModelRecord, TrainRecord
+from sarslim.stages.results import CONFIG, TRAINING, write_json
+from sarslim.stages.source import local_copy
+from sarslim.stages.training import described, parents_of, train
+from sarslim.training import LabelObjective
+
+
+def train_teacher(config: TeacherConfig, *, dataset: Path, teacher: Path) -> TrainRecord:
+    """Trains the teacher and saves it as a model artifact with its training record.
+
+    Raises:
+        InputError: a foreign data set, or pretrained weights of another network.
+    """
+    data = Dataset.open(dataset)
+    torch.manual_seed(config.seed)
+    network = networks.build(
+        config.network,
+        classes=len(data.record.classes),
+        channels=len(data.record.channels),
+        stem=config.stem,
+        mean=data.record.mean,
+        std=data.record.std,
+    )
+    if config.pretrained:
+        with local_copy(config.pretrained) as file:
+            assert file is not None
+            checkpoint.load_pretrained(network, file)
+    parents = parents_of(data)
+    record = train(network, LabelObjective(), config, data, stage="teacher", name=config.network, parents=parents)
+    checkpoint.save(
+        teacher,
+        network,
+        ModelRecord(
+            sarslim_version=__version__,
+            kind="teacher",
+            network=config.network,
+            stem=config.stem,
+            widths={},
+            parents=parents,
+            pruning=None,
+            metrics={"val_accuracy": record.val_accuracy, "val_macro_f1": record.val_macro_f1},
+            **described(data),
+        ),
+    )
+    write_json(teacher / CONFIG, config)
+    write_json(teacher / TRAINING, record)
+    return record

@@ -1,0 +1,84 @@
+"""What training a teacher and recovering a student do alike: open the parts, run the fit loop, say how it went."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sarslim.chips.dataset import Dataset
+from sarslim.config import TrainingConfig
+from sarslim.records import TrainRecord
+from sarslim.stages.resume import checkpoint
+from sarslim.training import Objective, fit
+
+
+def device() -> torch.device:
+    """A GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def train(
+    network: nn.Module,
+    objective: Objective,
+    config: TrainingConfig,
+    data: Dataset,
+    *,
+    stage: str,
+    name: str,
+    parents: dict[str, str],
+    unlabelled: bool = False,
+) -> TrainRecord:
+    """Trains ``network`` in place on the training part of ``data`` and keeps the best epoch on its validation part.
+
+    Args:
+        stage: names the progress lines and the checkpoint.
+        name: the architecture, for the record.
+        parents: digests of the input artifacts; with the configuration they decide which checkpoint fits.
+        unlabelled: also use the unlabelled part, if there is one.
+    """
+    learn, judge = data.part("train"), data.part("val")
+    assert learn.labels is not None
+    assert judge.labels is not None
+    extra = data.part("unlabelled").images if unlabelled and data.has("unlabelled") else None
+    fitted = fit(
+        network.to(device()),
+        objective,
+        train_images=learn.images,
+        train_labels=learn.labels,
+        val_images=judge.images,
+        val_labels=judge.labels,
+        unlabelled_images=extra,
+        recipe=config,
+        scaling=data.record.scaling,
+        checkpoint=checkpoint(config, stage, parents),
+        what=stage,
+    )
+    return TrainRecord(
+        network=name,
+        epochs=fitted.epochs,
+        best_epoch=fitted.best.epoch,
+        val_accuracy=fitted.best.val_accuracy,
+        val_macro_f1=fitted.best.val_macro_f1,
+        seconds=fitted.seconds,
+        resumed_at_epoch=fitted.resumed_at_epoch,
+    )
+
+
+def input_shape(data: Dataset) -> tuple[int, int, int]:
+    """The shape (C, H, W) of one chip."""
+    size = data.record.image_size
+    return (len(data.record.channels), size, size)
+
+
+def described(data: Dataset) -> dict[str, Any]:
+    """What a model artifact says about the chips that its network was made for."""
+    names = ("classes", "channels", "image_size", "scaling", "mean", "std")
+    return {name: getattr(data.record, name) for name in names}
+
+
+def parents_of(data: Dataset, **models: Path) -> dict[str, str]:
+    """Digests of the input artifacts of a stage, by name."""
+    from sarslim import checkpoint as artifact
+
+    return {"dataset": data.record.digest} | {name: artifact.digest(path) for name, path in models.items()}
