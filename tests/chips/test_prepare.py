@@ -148,7 +148,7 @@ def test_a_file_that_is_no_zip_is_refused(tmp_path):
 def test_nan_chip_in_a_tree_is_refused_by_name(tree, tmp_path):
     root = tree({"A": 20, "B": 20})
     write_image(root / "B" / "bad.tif", np.full((20, 20), np.nan, np.float32))
-    with pytest.raises(InputError, match="B/bad.tif: chip .* 400 of 400|B/bad.tif: chip .* 256 of 256|B/bad.tif"):
+    with pytest.raises(InputError, match="B/bad.tif: chip B/bad.tif has 400 of 400 pixels that are not finite"):
         prepare(configure(), root, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
