@@ -52,7 +52,7 @@ class DistillObjective(nn.Module):
         """
         Args:
             config: weights and variants of the terms; its seed draws the heads.
-            teacher: on the device of the student. A frozen copy is kept, outside of the parameters and the state.
+            teacher: a frozen copy is kept, outside of the parameters and the state; ``to`` moves it along.
             taps: gives, for a network and images (N, C, H, W), logits (N, K) and the features (N, C_s, H_s, W_s) of
                 every stage.
             student_widths, teacher_widths: C_s of every stage.
@@ -72,6 +72,10 @@ class DistillObjective(nn.Module):
             self.heads = self._when("srd", "crd", make=lambda: [_head(c, classes) for c in student_widths[:-1]])
             self.teacher_heads = self._when("srd", make=lambda: [_head(c, classes) for c in teacher_widths[:-1]])
             self.adapters = self._when("scd", make=lambda: list(map(nn.Linear, student_widths, teacher_widths)))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "DistillObjective":
+        self._teacher[0]._apply(fn, recurse)
+        return super()._apply(fn, recurse)
 
     def _when(self, *terms: str, make: Callable[[], list[nn.Module]]) -> nn.ModuleList:
         return nn.ModuleList(make() if self.weights.keys() & set(terms) else [])

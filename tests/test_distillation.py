@@ -175,6 +175,12 @@ def test_the_teacher_is_neither_learned_nor_saved(teacher, student):
     assert not objective._teacher[0].training
 
 
+def test_the_teacher_moves_with_its_objective(teacher, student):
+    objective = objective_for(EVERYTHING, teacher, student).to(torch.device("meta"))
+    assert {p.device.type for p in objective._teacher[0].parameters()} == {"meta"}
+    assert {p.device.type for p in teacher.parameters()} == {"cpu"}
+
+
 def test_heads_follow_from_the_seed_and_leave_the_global_state(teacher, student):
     torch.manual_seed(3)
     first = objective_for(EVERYTHING, teacher, student).state_dict()
