@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
@@ -121,7 +122,7 @@ def run(dag: Any, config: RunConfig, *, runs: Path, s3_endpoint: str = "") -> Pa
     (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     if not config.prepare.source:
         print("No data given: these are SIMULATED SAR ship chips, not real ones.", flush=True)
-    warnings.filterwarnings("ignore", message=".*non-Python base image.*", category=RuntimeWarning)
+    warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
     with _store(runs, s3_endpoint):
         with run_log.watch(folder / "logs", TASKS, sys.stdout) as log:
             local.init(
@@ -159,7 +160,29 @@ def inspect(config: RunConfig) -> None:
         if source is None:
             raise InputError("source", "no source is named", "Give a local path or an s3:// address")
         found = inspect_chips(source, config.prepare)
-    print(found.text())
+    least, median, most = found.sizes_px
+    facts = {
+        "format": found.format,
+        "chips": f"{found.chips}, {found.unlabelled} of them without a label",
+        "polarisations": _counts(found.polarisations) or "not named",
+        "size": f"{least} to {most} px, median {median:g}",
+        "ships, scenes": f"{found.ships or 'not named'}, {found.scenes or 'not named'}",
+        "given splits": _counts(found.given_splits) or "none",
+        "classes": _counts(found.classes),
+        "would become": _counts(found.parts) or "nothing, see the problems",
+        "split rule": found.split_rule,
+    }
+    for name, fact in facts.items():
+        print(f"{name:<14} {fact}")
+    for reason, count in Counter(row.reason for row in found.skipped).most_common():
+        print(f"{'skipped':<14} {count}: {reason}")
+    for kind, texts in (("warning", found.warnings), ("problem", found.problems)):
+        for text in texts:
+            print(f"{kind:<14} {text}")
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -17,8 +18,10 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 STARTED = re.compile(r"Executing task '([\w-]+)'")
 CACHED = re.compile(r"Task ([\w-]+) cache hit")
 FINISHED = re.compile(r"Task '([\w-]+)' finished with status (\w+)")
-STEP = re.compile(r"    (?P<what>\S.*?) (?P<done>\d+)/(?P<total>\d+)(?:  (?P<detail>.*))?$")
-NOTE = re.compile(r"    (note|warning): ")
+# KFP indents what a task prints by four blanks, or by eight.
+STEP = re.compile(r" {4,8}(?P<what>\S.*?) (?P<done>\d+)/(?P<total>\d+)(?:  (?P<detail>.*))?$")
+NOTE = re.compile(r" {4,8}(note|warning): ")
+INDENT = re.compile(r"^( {8}| {4})")
 
 
 class RunLog(io.TextIOBase):
@@ -83,9 +86,10 @@ class RunLog(io.TextIOBase):
         self._task = "kfp"
 
     def _keep(self, line: str) -> None:
-        self._lines.setdefault(self._task, []).append(line.removeprefix("    "))
+        line = INDENT.sub("", line)
+        self._lines.setdefault(self._task, []).append(line)
         with (self.folder / f"{self._task}.log").open("a", encoding="utf-8") as file:
-            file.write(line.removeprefix("    ") + "\n")
+            file.write(line + "\n")
 
     def close_view(self) -> None:
         """Leaves the terminal as it was."""
@@ -97,10 +101,17 @@ def watch(folder: Path, names: Mapping[str, str], screen: TextIO) -> Iterator[Ru
     """Sends all that is printed in the context to a :class:`RunLog` that keeps its files in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     log = RunLog(folder, names, Console(file=screen))
+    # KFP tells of cache hits by logging alone.
+    root, handler = logging.getLogger(), logging.StreamHandler(log)
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
     try:
         with contextlib.redirect_stdout(log):
             yield log
     finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
         log.close_view()
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from sarslim.augmentation import augment, epoch_batches, mixup, rotate, shift_and_flip, steps_per_epoch
 from sarslim.config import TrainingConfig
 from sarslim.records import Scaling
+from sarslim.training.augmentation import augment, epoch_batches, mixup, rotate, shift_and_flip, steps_per_epoch
 
 LINEAR = (Scaling(kind="linear", low=0.0, high=255.0),)
 

@@ -8,7 +8,7 @@ from torch import nn
 from sarslim import networks
 from sarslim.config import NETWORKS
 from sarslim.cost import count_macs, count_params, widths
-from sarslim.coupling import Coupling
+from sarslim.pruning.coupling import Coupling
 
 SHAPE = (1, 32, 32)
 

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from sarslim import losses, training
+from sarslim import losses
 from sarslim.config import DistillConfig
 from sarslim.distillation import DistillObjective
 from sarslim.errors import InputError
 from sarslim.records import Scaling
-from sarslim.training import fit, soft_targets
+from sarslim.training import loop as training
+from sarslim.training.loop import fit, soft_targets
 
 SCALING = (Scaling(kind="linear", low=0.0, high=255.0),)
 EVERYTHING = DistillConfig(scd_weight=0.1, srd_weight=0.1, crd_weight=0.1, auxiliary_label_weight=0.1)

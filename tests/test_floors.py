@@ -10,13 +10,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = [
-    {"errors", "progress"},
-    {"config", "records", "sources"},
-    {"cost", "coupling", "importance", "speckle"},
+    {"errors", "progress", "sources"},
+    {"config", "records"},
+    {"cost", "speckle", "inference", "losses"},
     {"storage", "local_store", "chips", "networks", "training", "pruning", "distillation", "evaluation", "run_log"},
     {"checkpoint", "report"},
     {"stages"},
-    {"launch", "shell"},
+    {"shell"},
+    {"launch"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 

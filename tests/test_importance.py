@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from sarslim import importance
-from sarslim.coupling import Coupling
 from sarslim.errors import InputError
+from sarslim.pruning import importance
+from sarslim.pruning.coupling import Coupling
 
 
 @pytest.fixture

@@ -2,11 +2,12 @@ import pytest
 import torch
 from torch import nn
 
-from sarslim import checkpoint, networks, pruning
+from sarslim import checkpoint, networks
 from sarslim.config import NETWORKS, PruneConfig
 from sarslim.cost import count_macs, count_params, widths
 from sarslim.errors import InputError
-from sarslim.importance import CRITERIA
+from sarslim.pruning import budget as pruning
+from sarslim.pruning.importance import CRITERIA
 from sarslim.records import Latency, ModelRecord
 
 SHAPE = (1, 16, 16)

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from sarslim import training
 from sarslim.config import TrainingConfig
 from sarslim.errors import InputError
 from sarslim.inference import macro_f1, predict
 from sarslim.losses import label_cross_entropy
 from sarslim.records import Epoch, Scaling
-from sarslim.training import LabelObjective, fit, learning_rate, make_optimizer, soft_targets, update_average
+from sarslim.training import loop as training
+from sarslim.training.loop import LabelObjective, fit, learning_rate, make_optimizer, soft_targets, update_average
 
 SCALING = (Scaling(kind="linear", low=0.0, high=255.0),)
 PLAIN = TrainingConfig(

@@ -11,9 +11,9 @@ from sarslim.config import DistillConfig, PruneConfig
 from sarslim.distillation import DistillObjective
 from sarslim.networks import Recogniser
 from sarslim.records import ModelRecord, TrainRecord
+from sarslim.stages.learn import described, device, input_shape, parents_of, train
 from sarslim.stages.prune import calibration, require_classes
 from sarslim.stages.results import CONFIG, TRAINING, read_json, write_json
-from sarslim.stages.training import described, device, input_shape, parents_of, train
 
 
 def distill_student(config: DistillConfig, *, dataset: Path, teacher: Path, pruned: Path, student: Path) -> TrainRecord:

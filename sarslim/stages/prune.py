@@ -14,8 +14,8 @@ from sarslim.errors import InputError
 from sarslim.inference import predict
 from sarslim.networks import Recogniser
 from sarslim.records import ModelRecord, PruneRecord
+from sarslim.stages.learn import described, input_shape, parents_of
 from sarslim.stages.results import CONFIG, PRUNING, write_json
-from sarslim.stages.training import described, input_shape, parents_of
 
 BATCH = 64
 

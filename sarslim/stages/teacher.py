@@ -8,9 +8,9 @@ from sarslim import __version__, checkpoint, networks
 from sarslim.chips.dataset import Dataset
 from sarslim.config import TeacherConfig
 from sarslim.records import ModelRecord, TrainRecord
+from sarslim.stages.learn import described, parents_of, train
 from sarslim.stages.results import CONFIG, TRAINING, write_json
 from sarslim.stages.source import local_copy
-from sarslim.stages.training import described, parents_of, train
 from sarslim.training import LabelObjective
 
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from sarslim.config import Budget, PruneConfig
 from sarslim.cost import count_macs, count_params, measure_latency, widths
-from sarslim.coupling import Coupling, Unit
 from sarslim.errors import InputError
-from sarslim.importance import NEED_GRADIENTS, accumulate_gradients, score
 from sarslim.progress import Progress
+from sarslim.pruning.coupling import Coupling, Unit
+from sarslim.pruning.importance import NEED_GRADIENTS, accumulate_gradients, score
 from sarslim.records import LayerWidth
 
 Batches = Callable[[], Iterable[tuple[Tensor, Tensor]]]

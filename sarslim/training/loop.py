@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sarslim.augmentation import augment, epoch_batches, mixup, steps_per_epoch
 from sarslim.config import TrainingConfig
 from sarslim.errors import InputError
 from sarslim.inference import gather, macro_f1, predict
 from sarslim.losses import label_cross_entropy
 from sarslim.progress import Progress
 from sarslim.records import Epoch, Scaling
-from sarslim.resume import Checkpoint, dump_state, fingerprint, load_state
+from sarslim.training.augmentation import augment, epoch_batches, mixup, steps_per_epoch
+from sarslim.training.checkpoint import Checkpoint, dump_state, fingerprint, load_state
 
 CHECKPOINT_SECONDS = 20.0
 
