@@ -21,6 +21,8 @@ from sarslim import __version__, local_store, report, run_log, shell
 from sarslim.chips.inspect import inspect as inspect_chips
 from sarslim.config import STAGES, RunConfig, parse, to_parameters
 from sarslim.errors import InputError, SarslimError
+from sarslim.progress import duration
+from sarslim.records import EvaluateRecord
 from sarslim.stages import results
 from sarslim.stages.publish import bundle_uri
 from sarslim.stages.source import local_copy
@@ -256,15 +258,19 @@ def _published(config: RunConfig, bundle: Path) -> str:
     return str(uri)
 
 
-def _show(evaluation: results.EvaluateRecord, folder: Path, uri: str | None, seconds: float) -> None:
+def _show(evaluation: EvaluateRecord, folder: Path, uri: str | None, seconds: float) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=110)
     header, *rows = report.summary_table(evaluation)
-    table = Table(*header)
+    table = Table()
+    for name in header:
+        table.add_column(name, justify="left" if name == header[0] else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console = Console()
     console.print(table)
-    for check in evaluation.gate:
-        console.print(f"gate  {'passed' if check.passed else 'FAILED'}  {check.condition}", highlight=False)
+    failed = [check.condition for check in evaluation.gate if not check.passed]
+    print(f"gate    {'FAILED: ' + ', '.join(failed) if failed else 'passed'}")
     print(f"report  {folder / 'report.html'}")
-    print(f"bundle  {uri}" if uri else "bundle  not published: the gate did not pass")
-    print(f"took    {seconds:.0f} s")
+    print(f"bundle  {uri or 'not published, because the gate did not pass'}")
+    print(f"took    {duration(seconds)}")

@@ -133,8 +133,9 @@ class Storage:
 
     def delete(self, uri: S3Uri) -> None:
         """Deletes one object, if it is there."""
-        with self._errors(uri):
-            self._client.remove_object(uri.bucket, uri.key)
+        if self.exists(uri):
+            with self._errors(uri):
+                self._client.remove_object(uri.bucket, uri.key)
 
     def download(self, uri: S3Uri, directory: Path) -> Path:
         """Copies the object or all objects below ``uri`` into ``directory``.

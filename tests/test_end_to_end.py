@@ -1,0 +1,165 @@
+"""The whole DAG under KFP's local runner, from raw chips in a real object store to a published bundle."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pipeline
+from sarslim import checkpoint, launch
+from sarslim.chips.dataset import Dataset
+from sarslim.chips.prepare import prepare
+from sarslim.config import PrepareConfig, RunConfig, parse
+from sarslim.inference import predict
+from sarslim.storage import S3Uri
+
+SCORES = {"accuracy", "macro_f1", "balanced_accuracy", "params", "macs", "bytes", "latency_ms"}
+BUNDLE = {"weights.safetensors", "model.json", "labels.json", "MODEL_CARD.md", "report.html"}
+
+
+@pytest.fixture(scope="module")
+def raw(store, tmp_path_factory) -> str:
+    """The s3:// address of real PNG files in a folder per class, with a given test part."""
+    folder = tmp_path_factory.mktemp("raw")
+    config = parse(PrepareConfig, {"image_size": 32, "simulator": {"chips": 160, "classes": 2}})
+    prepare(config, None, folder / "dataset")
+    dataset = Dataset.open(folder / "dataset")
+    for part, name in (("train", "TRAIN"), ("val", "TRAIN"), ("test", "TEST")):
+        chips = dataset.part(part)
+        for number, (image, label) in enumerate(zip(chips.images, chips.labels, strict=True)):
+            file = folder / "tree" / name / dataset.record.classes[label] / f"{part}{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[0]).save(file)
+    store.upload(folder / "tree", S3Uri.parse("s3://raw/tree"))
+    return "s3://raw/tree"
+
+
+@pytest.fixture(scope="module")
+def config(raw) -> RunConfig:
+    return parse(
+        RunConfig,
+        {
+            "prepare": {"source": raw, "image_size": 32},
+            "teacher": {"epochs": 2, "batch_size": 32},
+            "distill": {"epochs": 2, "batch_size": 32},
+            "evaluate": {"latency_seconds": 0.05, "looks": [4], "max_drop": 1.0},
+            "publish": {"name": "test-ships", "destination": "s3://published/models"},
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+def go(config: RunConfig, runs: Path, store) -> dict:
+    launch.run(pipeline.compress, config, runs=runs, s3_endpoint=store.endpoint)
+    return json.loads((runs / "latest" / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def first(config, runs, store) -> dict:
+    return go(config, runs, store)
+
+
+def test_the_summary_tells_what_was_kept_and_lost(first):
+    for network in ("teacher", "pruned", "student"):
+        assert set(first[network]) == SCORES
+    assert first["student"]["macs"] <= 0.05 * first["teacher"]["macs"]
+    assert first["student"]["params"] <= 0.05 * first["teacher"]["params"]
+    assert first["student"]["bytes"] < 0.06 * first["teacher"]["bytes"]
+    assert first["majority_accuracy"] == 0.5
+    assert first["versions"]["kfp"] == "2.17.0"
+    assert set(first["seconds"]) == {"check", "prepare", "teacher", "prune", "distill", "evaluate", "publish"}
+    assert first["cached"] == []
+    assert first["config"]["prepare"]["source"] == "s3://raw/tree"
+
+
+def test_a_run_leaves_a_report_a_configuration_and_a_log_per_stage(first, runs):
+    latest = runs / "latest"
+    assert "test chips" in (latest / "report.html").read_text()
+    assert (latest / "config.yaml").is_file()
+    assert {file.stem for file in (latest / "logs").glob("*.log")} >= set(first["seconds"])
+
+
+def test_the_published_bundle_gives_the_predictions_of_the_student(first, runs, store, tmp_path):
+    names = store.fetch_bundle(S3Uri.parse(first["bundle_uri"]), tmp_path / "bundle")
+    assert set(names) == BUNDLE
+    published, record = checkpoint.load(tmp_path / "bundle", kind="student")
+    pipelines = runs / "store" / "sarslim" / "pipelines"
+    student, _ = checkpoint.load(next(pipelines.glob("*/distill-student/student")))
+    chips = Dataset.open(next(pipelines.glob("*/prepare-data/dataset"))).part("test")
+    np.testing.assert_array_equal(predict(published, chips.images), predict(student, chips.images))
+    assert json.loads((tmp_path / "bundle" / "labels.json").read_text()) == list(record.classes)
+
+
+def test_secrets_stay_out_of_logs_and_artifacts(first, runs, monkeypatch):
+    import os
+
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"].encode()
+    files = [path for path in runs.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert not [path for path in files if secret in path.read_bytes()]
+
+
+def test_an_unchanged_run_comes_from_the_cache_in_seconds(first, config, runs, store):
+    start = time.monotonic()
+    again = go(config, runs, store)
+    assert time.monotonic() - start < 30
+    assert set(again["cached"]) == {"prepare", "teacher", "prune", "distill", "evaluate", "publish"}
+    assert again["bundle_uri"] == first["bundle_uri"]
+    assert again["student"] == first["student"]
+
+
+def test_a_distillation_parameter_reruns_only_what_depends_on_it(first, runs, store):
+    changed = launch.rerun_config(runs / "latest", "distill", ["distill.temperature=2"])
+    summary = go(changed, runs, store)
+    assert set(summary["cached"]) == {"prepare", "teacher", "prune"}
+    assert summary["teacher"]["accuracy"] == first["teacher"]["accuracy"]
+
+
+def test_changed_data_behind_the_same_address_are_prepared_again(first, config, runs, store, raw):
+    name = store.list(S3Uri.parse(raw))[0][0]
+    place = S3Uri.parse(raw) / name
+    store.write(place.__class__(place.bucket, place.key.replace(".png", "-copy.png")), store.read(place))
+    summary = go(config, runs, store)
+    assert "prepare" not in summary["cached"]
+
+
+def test_a_failed_gate_publishes_nothing(first, config, runs, store):
+    strict = config.evaluate.model_copy(update={"min_accuracy": 1.0})
+    summary = go(
+        config.model_copy(
+            update={"evaluate": strict, "publish": config.publish.model_copy(update={"name": "not-good-enough"})}
+        ),
+        runs,
+        store,
+    )
+    assert summary["gate_passed"] is False
+    assert summary["bundle_uri"] is None
+    assert store.list(S3Uri.parse("s3://published/models/not-good-enough")) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"prepare": {"source": "s3://nowhere/raw"}}, "there is no bucket 'nowhere'"),
+        ({"prepare": {"source": "s3://raw/nothing"}}, "nothing is stored at 's3://raw/nothing'"),
+        ({"prepare": {"source": "/no/such/folder"}}, "there is nothing at '/no/such/folder'"),
+        ({"prune": {"macs": "0.0001%"}}, "prune.macs=0.0001% is out of reach"),
+        ({"prune": {"macs": "99G"}}, "is more than the teacher needs"),
+    ],
+    ids=["bucket", "object", "path", "budget too small", "budget too large"],
+)
+def test_a_mistake_ends_the_run_before_anything_is_prepared(change, words, runs, store):
+    with pytest.raises(launch.RunFailed) as caught:
+        launch.run(pipeline.compress, parse(RunConfig, change), runs=runs / "bad", s3_endpoint=store.endpoint)
+    assert caught.value.exit_code == 2
+    assert str(caught.value).startswith("input error: ")
+    assert words in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+    assert not list((runs / "bad").glob("store/sarslim/pipelines/*/prepare-data"))

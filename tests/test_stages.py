@@ -1,0 +1,227 @@
+"""Stages at work on small data: interruption and resumption, distillation in rounds, and inputs that do not fit."""
+
+import json
+import shutil
+
+import pytest
+
+from sarslim import checkpoint
+from sarslim.config import (
+    DistillConfig,
+    EvaluateConfig,
+    PrepareConfig,
+    PruneConfig,
+    PublishConfig,
+    RunConfig,
+    TeacherConfig,
+    parse,
+    to_parameters,
+)
+from sarslim.errors import InputError
+from sarslim.progress import Progress
+from sarslim.records import TrainRecord
+from sarslim.stages.check import check
+from sarslim.stages.distill import distill_student
+from sarslim.stages.evaluate import evaluate
+from sarslim.stages.prepare import prepare
+from sarslim.stages.prune import prune_student
+from sarslim.stages.publish import publish
+from sarslim.stages.results import read_json
+from sarslim.stages.teacher import train_teacher
+from sarslim.storage import write_sums
+from sarslim.training import loop
+
+TEACHER = {"network": "aconvnet", "epochs": 4, "batch_size": 32, "ema_decay": 0.9, "mixup": 0.2, "learning_rate": 0.01}
+PRUNE = {"macs": "20%", "params": "20%", "calibration_chips": 64}
+
+
+class Killed(BaseException):
+    """Stands for a process that is killed: no clean-up of ours sees it."""
+
+
+@pytest.fixture(scope="module")
+def house(store, tmp_path_factory):
+    """Data set, teacher and pruned network, made once."""
+    folder = tmp_path_factory.mktemp("house")
+    data = {"image_size": 32, "simulator": {"chips": 120, "classes": 3}}
+    prepare(parse(PrepareConfig, data), dataset=folder / "dataset", card=folder / "card.html")
+    train_teacher(parse(TeacherConfig, TEACHER), dataset=folder / "dataset", teacher=folder / "teacher")
+    prune_student(
+        parse(PruneConfig, PRUNE),
+        dataset=folder / "dataset",
+        teacher=folder / "teacher",
+        pruned=folder / "pruned",
+        table=folder / "pruning.md",
+    )
+    return folder
+
+
+def weights(folder) -> str:
+    return checkpoint.read_record(folder).weights_sha256
+
+
+def distil(config, house, out) -> TrainRecord:
+    return distill_student(
+        config, dataset=house / "dataset", teacher=house / "teacher", pruned=house / "pruned", student=out
+    )
+
+
+@pytest.fixture
+def killed_in_epoch_3(monkeypatch):
+    """Training saves after every epoch, and dies when it reports the third one."""
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    step = Progress.step
+
+    def die(self, detail="", count=1):
+        step(self, detail, count)
+        if self.done == 3 and self.total == 4:
+            raise Killed
+
+    monkeypatch.setattr(Progress, "step", die)
+    return monkeypatch
+
+
+def test_a_killed_teacher_resumes_to_the_weights_of_one_that_was_not(house, tmp_path, killed_in_epoch_3):
+    config = parse(TeacherConfig, TEACHER | {"rerun": "killed"})
+    with pytest.raises(Killed):
+        train_teacher(config, dataset=house / "dataset", teacher=tmp_path / "teacher")
+    assert not (tmp_path / "teacher").exists()
+    killed_in_epoch_3.undo()
+    record = train_teacher(config, dataset=house / "dataset", teacher=tmp_path / "teacher")
+    assert record.resumed_at_epoch == 3
+    assert len(record.epochs) == 4
+    assert weights(tmp_path / "teacher") == weights(house / "teacher")
+
+
+def test_a_killed_distillation_resumes_to_the_same_student(house, tmp_path, killed_in_epoch_3):
+    config = parse(DistillConfig, {"epochs": 4, "batch_size": 32, "scd_weight": 0.1, "srd_weight": 0.1})
+    with pytest.raises(Killed):
+        distil(config, house, tmp_path / "killed")
+    killed_in_epoch_3.undo()
+    assert distil(config, house, tmp_path / "killed").resumed_at_epoch == 3
+    whole = distil(config, house, tmp_path / "whole")
+    assert whole.resumed_at_epoch == 0
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+
+
+def test_another_configuration_does_not_resume_from_the_checkpoint(house, tmp_path, killed_in_epoch_3):
+    with pytest.raises(Killed):
+        distil(parse(DistillConfig, {"epochs": 4, "temperature": 3}), house, tmp_path / "killed")
+    killed_in_epoch_3.undo()
+    assert distil(parse(DistillConfig, {"epochs": 4, "temperature": 2}), house, tmp_path / "x").resumed_at_epoch == 0
+
+
+def test_distillation_logs_every_term_and_finetuning_labels_only(house, tmp_path):
+    terms = {"scd_weight": 0.1, "srd_weight": 0.1, "crd_weight": 0.1}
+    full = distil(parse(DistillConfig, {"epochs": 1, **terms}), house, tmp_path / "full")
+    assert {"label", "response", "scd", "srd", "crd", "auxiliary_label", "total"} <= set(full.epochs[0].losses)
+    plain = distil(parse(DistillConfig, {"epochs": 1, "method": "finetune", **terms}), house, tmp_path / "plain")
+    assert set(plain.epochs[0].losses) == {"label", "total"}
+
+
+def test_the_student_carries_no_heads_and_the_widths_of_the_pruned_network(house, tmp_path):
+    distil(parse(DistillConfig, {"epochs": 1, "srd_weight": 0.1}), house, tmp_path / "student")
+    student, pruned = checkpoint.read_record(tmp_path / "student"), checkpoint.read_record(house / "pruned")
+    assert student.widths == pruned.widths
+    assert student.parents == {
+        "dataset": pruned.parents["dataset"],
+        "teacher": checkpoint.digest(house / "teacher"),
+        "pruned": checkpoint.digest(house / "pruned"),
+    }
+
+
+def test_pruning_and_distilling_in_rounds_ends_within_the_budget(house, tmp_path):
+    record = distil(parse(DistillConfig, {"epochs": 6, "progressive_steps": 3}), house, tmp_path / "student")
+    assert [epoch.epoch for epoch in record.epochs] == [1, 2, 3, 4, 5, 6]
+    assert record.best_epoch >= 3
+    student, pruned = checkpoint.read_record(tmp_path / "student"), checkpoint.read_record(house / "pruned")
+    assert student.widths == pruned.widths
+    assert weights(tmp_path / "student") != weights(house / "pruned")
+
+
+def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, store):
+    distil(parse(DistillConfig, {"epochs": 1}), house, tmp_path / "student")
+    config = parse(EvaluateConfig, {"latency_seconds": 0.02, "looks": [1], "min_accuracy": 1.0})
+    record = evaluate(
+        config,
+        dataset=house / "dataset",
+        teacher=house / "teacher",
+        pruned=house / "pruned",
+        student=tmp_path / "student",
+        evaluation=tmp_path / "evaluation",
+        bundle=tmp_path / "bundle",
+        page=tmp_path / "report.html",
+    )
+    verdicts = {check.condition: check.passed for check in record.gate}
+    assert verdicts["accuracy"] is False
+    assert verdicts["MACs"] is True
+    assert verdicts["parameters"] is True
+    assert record.passed is False
+    assert record.student.macs <= 0.2 * record.teacher.macs
+    receipt = publish(parse(PublishConfig, {"version": "1"}), bundle=tmp_path / "bundle", receipt=tmp_path / "r.json")
+    assert receipt.uri == "s3://sarslim/models/sar-ships/1"
+    assert store.fetch_bundle is not None
+    assert set(receipt.sha256) == {"weights.safetensors", "model.json", "labels.json", "MODEL_CARD.md", "report.html"}
+
+
+def test_a_published_version_is_not_overwritten(house, tmp_path, store):
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "a").write_text("1")
+    write_sums(bundle)
+    config = parse(PublishConfig, {"name": "fixed", "version": "1"})
+    publish(config, bundle=bundle, receipt=tmp_path / "receipt.json")
+    (bundle / "a").write_text("2")
+    write_sums(bundle)
+    with pytest.raises(InputError, match="another bundle has this version"):
+        publish(config, bundle=bundle, receipt=tmp_path / "receipt.json")
+
+
+def test_a_model_of_another_kind_is_refused(house, tmp_path):
+    with pytest.raises(InputError, match="is a pruned model where a teacher model is needed"):
+        prune_student(
+            parse(PruneConfig, PRUNE),
+            dataset=house / "dataset",
+            teacher=house / "pruned",
+            pruned=tmp_path / "out",
+            table=tmp_path / "t.md",
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_data_set_with_other_classes_than_the_model_is_refused(house, tmp_path):
+    other = parse(PrepareConfig, {"image_size": 32, "simulator": {"chips": 80, "classes": 2}})
+    prepare(other, dataset=tmp_path / "dataset", card=tmp_path / "card.html")
+    with pytest.raises(InputError, match="the model's classes are .* those of the data set"):
+        prune_student(
+            parse(PruneConfig, PRUNE),
+            dataset=tmp_path / "dataset",
+            teacher=house / "teacher",
+            pruned=tmp_path / "out",
+            table=tmp_path / "t.md",
+        )
+
+
+def test_a_damaged_artifact_is_refused_by_name(house, tmp_path):
+    shutil.copytree(house / "teacher", tmp_path / "teacher")
+    (tmp_path / "teacher" / "weights.safetensors").write_bytes(b"short")
+    with pytest.raises(InputError, match="weights.safetensors"):
+        checkpoint.load(tmp_path / "teacher")
+    with pytest.raises(InputError, match="is missing"):
+        read_json(TrainRecord, tmp_path / "nothing.json")
+
+
+def test_the_check_fills_in_the_fingerprint_and_sees_changed_data(tmp_path):
+    folder = tmp_path / "raw" / "Cargo"
+    folder.mkdir(parents=True)
+    (folder / "a.png").write_bytes(b"1")
+    config = parse(RunConfig, {"prepare": {"source": str(tmp_path / "raw")}})
+    before = check(to_parameters(config)).prepare.fingerprint
+    assert check(to_parameters(config)).prepare.fingerprint == before
+    (folder / "a.png").write_bytes(b"2")
+    assert check(to_parameters(config)).prepare.fingerprint != before
+
+
+def test_the_data_card_says_that_chips_are_simulated(house):
+    assert "simulated" in (house / "card.html").read_text().lower()
+    assert json.loads((house / "dataset" / "dataset.json").read_text())["simulated"] is True
