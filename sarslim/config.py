@@ -53,7 +53,8 @@ class Budget(BaseModel):
 class Section(BaseModel):
     """What the configurations of all stages share."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # YAML reads a budget of 250000 or a version of 1.0 as a number.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
 
     rerun: str = Field("", description="Any text: another text runs this stage again, with all else unchanged.")
 
@@ -196,7 +197,9 @@ class PruneConfig(Section):
     stage_max_ratio: dict[str, Fraction] = Field({}, description="Stage or layer name -> largest share taken from it.")
     round_to: Count = Field(4, description="Widths are multiples of this number.")
     ignore: tuple[str, ...] = Field((), description="Names of layers to leave alone. The classifier always is.")
-    steps: int = Field(40, ge=1, le=1000, description="Small steps in which the budget is approached.")
+    steps: int = Field(
+        40, ge=1, le=1000, description="Small steps towards the budget with global and isomorphic allocation."
+    )
     calibration_chips: int = Field(1024, ge=1, description="Training chips for BatchNorm statistics and gradients.")
     seed: int = Field(0, ge=0, description="Seed of the random criterion and of the choice of calibration chips.")
 

@@ -157,7 +157,11 @@ def run(dag: Any, config: RunConfig, *, runs: Path, s3_endpoint: str = "") -> Pa
 
 
 def inspect(config: RunConfig) -> None:
-    """Prints what the source of a configuration holds."""
+    """Prints what the source of a configuration holds.
+
+    Raises:
+        InputError: what would stop its preparation.
+    """
     with local_copy(config.prepare.source) as source:
         if source is None:
             raise InputError("source", "no source is named", "Give a local path or an s3:// address")
@@ -178,9 +182,10 @@ def inspect(config: RunConfig) -> None:
         print(f"{name:<14} {fact}")
     for reason, count in Counter(row.reason for row in found.skipped).most_common():
         print(f"{'skipped':<14} {count}: {reason}")
-    for kind, texts in (("warning", found.warnings), ("problem", found.problems)):
-        for text in texts:
-            print(f"{kind:<14} {text}")
+    for text in found.warnings:
+        print(f"{'warning':<14} {text}")
+    if found.problems:
+        raise InputError(config.prepare.source, "cannot be prepared as it is", " ".join(found.problems))
 
 
 def _counts(counts: Mapping[str, int]) -> str:
