@@ -252,7 +252,8 @@ def _what_failed(log: run_log.RunLog, error: RuntimeError) -> RunFailed:
             return RunFailed(line, InputError.exit_code)
         if line.startswith(shell.SERVICE_ERROR):
             return RunFailed(line, SarslimError.exit_code)
-    last = next((line for line in reversed(log.lines(task)) if line.strip()), str(error))
+    said = [line for line in log.lines(task) if line.strip() and not run_log.FINISHED.search(line)]
+    last = said[-1] if said else str(error)
     return RunFailed(f"stage {task} failed: {last}\nThe whole log: {log.folder / task}.log", 1)
 
 

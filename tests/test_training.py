@@ -307,3 +307,29 @@ def test_options_combine():
     for mixup, balanced, smoothing in itertools.product((0.0, 0.2), (False, True), (0.0, 0.1)):
         options = {"mixup": mixup, "class_balanced": balanced, "label_smoothing": smoothing, "epochs": 1}
         assert len(run(tiny(), PLAIN.model_copy(update=options)).epochs) == 1
+
+
+def test_networks_see_plain_strides():
+    seen = []
+
+    class Watching(LabelObjective):
+        def forward(self, network, images, targets, labelled):
+            seen.append(images.stride())
+            return super().forward(network, images, targets, labelled)
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (10, 1, 16, 16)).astype(np.uint8)
+    labels = np.arange(10) % 2
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 2))
+    fit(
+        network,
+        Watching(),
+        train_images=images,
+        train_labels=labels,
+        val_images=images,
+        val_labels=labels,
+        recipe=TrainingConfig(epochs=1, batch_size=5, learning_rate=1e-4),
+        scaling=(Scaling(kind="linear", low=0, high=255),),
+        what="test",
+    )
+    assert seen == [(256, 256, 16, 1)] * 2

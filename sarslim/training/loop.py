@@ -160,8 +160,9 @@ def fit(
                 images = augment(images, recipe, scaling, rng)
                 if recipe.mixup:
                     images, targets = mixup(images, targets, len(known), recipe.mixup, rng)
-                if on_gpu:
-                    images = images.contiguous(memory_format=torch.channels_last)
+                # The strides that indexing leaves behind pass, with one channel, for channels_last: on these oneDNN's
+                # backward pass corrupts memory at some batch sizes (63 chips, two threads, torch 2.14.1).
+                images = images.clone(memory_format=torch.channels_last if on_gpu else torch.contiguous_format)
 
                 with torch.autocast(device.type, torch.bfloat16, enabled=on_gpu and recipe.mixed_precision):
                     terms = objective(network, images, targets, labelled)
