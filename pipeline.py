@@ -15,7 +15,8 @@ from components.prune_student import prune_student
 from components.publish import publish_bundle
 from components.train_teacher import train_teacher
 from sarslim import launch
-from sarslim.config import KNOBS, STAGES, field
+from sarslim.config import STAGES
+from sarslim.parameters import KNOBS, field
 
 
 class Outputs(NamedTuple):

@@ -19,8 +19,9 @@ from rich.table import Table
 
 from sarslim import __version__, local_store, report, run_log, shell
 from sarslim.chips.inspect import inspect as inspect_chips
-from sarslim.config import STAGES, RunConfig, parse, to_parameters
+from sarslim.config import STAGES, RunConfig, parse
 from sarslim.errors import InputError, SarslimError
+from sarslim.parameters import to_parameters
 from sarslim.progress import duration
 from sarslim.records import EvaluateRecord
 from sarslim.stages import results

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sarslim.config import RunConfig, parse, to_parameters
+from sarslim.config import RunConfig, parse
 from sarslim.errors import InputError, ServiceError
+from sarslim.parameters import to_parameters
 from sarslim.stages.check import check
 from sarslim.storage import S3Uri
 

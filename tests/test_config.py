@@ -6,18 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sarslim.config import (
-    KNOBS,
-    STAGES,
-    Budget,
-    PruneConfig,
-    RunConfig,
-    field,
-    from_parameters,
-    parse,
-    to_parameters,
-)
+from sarslim.config import STAGES, Budget, PruneConfig, RunConfig, parse
 from sarslim.errors import InputError
+from sarslim.parameters import KNOBS, field, from_parameters, to_parameters
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

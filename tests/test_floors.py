@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "progress", "sources"},
     {"config", "records"},
-    {"cost", "speckle", "inference", "losses"},
+    {"parameters", "cost", "speckle", "inference", "losses"},
     {"storage", "local_store", "chips", "networks", "training", "pruning", "distillation", "evaluation", "run_log"},
     {"checkpoint", "report"},
     {"stages"},

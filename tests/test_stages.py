@@ -15,9 +15,9 @@ from sarslim.config import (
     RunConfig,
     TeacherConfig,
     parse,
-    to_parameters,
 )
 from sarslim.errors import InputError
+from sarslim.parameters import to_parameters
 from sarslim.progress import Progress
 from sarslim.records import TrainRecord
 from sarslim.stages.check import check

@@ -6,7 +6,8 @@ from typing import Any
 
 from sarslim import networks, pruning
 from sarslim.chips.inspect import fingerprint
-from sarslim.config import RunConfig, from_parameters
+from sarslim.config import RunConfig
+from sarslim.parameters import from_parameters
 from sarslim.stages.source import local_copy, stored_fingerprint
 from sarslim.storage import is_s3
 

@@ -11,8 +11,8 @@ from sarslim.config import DistillConfig, PruneConfig
 from sarslim.distillation import DistillObjective
 from sarslim.networks import Recogniser
 from sarslim.records import ModelRecord, TrainRecord
-from sarslim.stages.learn import described, device, input_shape, parents_of, train
-from sarslim.stages.prune import calibration, require_classes
+from sarslim.stages.learn import described, device, input_shape, parents_of, require_classes, train
+from sarslim.stages.prune import calibration
 from sarslim.stages.results import CONFIG, TRAINING, read_json, write_json
 
 

@@ -11,8 +11,7 @@ from sarslim import evaluation as measuring
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, EvaluateConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig
 from sarslim.records import EvaluateRecord, ModelRecord, NetworkScores, PruneRecord, TrainRecord
-from sarslim.stages.learn import input_shape
-from sarslim.stages.prune import require_classes
+from sarslim.stages.learn import input_shape, require_classes
 from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, write_json
 from sarslim.storage import write_sums
 

@@ -6,9 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from sarslim import checkpoint as artifact
 from sarslim.chips.dataset import Dataset
 from sarslim.config import TrainingConfig
-from sarslim.records import TrainRecord
+from sarslim.errors import InputError
+from sarslim.records import ModelRecord, TrainRecord
 from sarslim.stages.resume import checkpoint
 from sarslim.training import Objective, fit
 
@@ -79,6 +81,19 @@ def described(data: Dataset) -> dict[str, Any]:
 
 def parents_of(data: Dataset, **models: Path) -> dict[str, str]:
     """Digests of the input artifacts of a stage, by name."""
-    from sarslim import checkpoint as artifact
-
     return {"dataset": data.record.digest} | {name: artifact.digest(path) for name, path in models.items()}
+
+
+def require_classes(model: ModelRecord, data: Dataset, path: Path) -> None:
+    """
+    Raises:
+        InputError: the model knows other classes, channels or chip sizes than the data set holds.
+    """
+    for name in ("classes", "channels", "image_size"):
+        found, wanted = getattr(model, name), getattr(data.record, name)
+        if found != wanted:
+            raise InputError(
+                str(path),
+                f"the model's {name} are {found}, those of the data set {wanted}",
+                "Give a model that was trained on this data set, or prepare the data with the same settings",
+            )

@@ -10,11 +10,10 @@ from torch import Tensor
 from sarslim import __version__, checkpoint, cost, networks, pruning, report
 from sarslim.chips.dataset import Dataset, Part
 from sarslim.config import PruneConfig
-from sarslim.errors import InputError
 from sarslim.inference import predict
 from sarslim.networks import Recogniser
 from sarslim.records import ModelRecord, PruneRecord
-from sarslim.stages.learn import described, input_shape, parents_of
+from sarslim.stages.learn import described, input_shape, parents_of, require_classes
 from sarslim.stages.results import CONFIG, PRUNING, write_json
 
 BATCH = 64
@@ -96,18 +95,3 @@ def accuracy(network: Recogniser, part: Part) -> float:
     """Share of chips recognised rightly."""
     assert part.labels is not None
     return float(np.mean(predict(network, part.images).argmax(axis=1) == part.labels))
-
-
-def require_classes(model: ModelRecord, data: Dataset, path: Path) -> None:
-    """
-    Raises:
-        InputError: the model knows other classes, channels or chip sizes than the data set holds.
-    """
-    for name in ("classes", "channels", "image_size"):
-        found, wanted = getattr(model, name), getattr(data.record, name)
-        if found != wanted:
-            raise InputError(
-                str(path),
-                f"the model's {name} are {found}, those of the data set {wanted}",
-                "Give a model that was trained on this data set, or prepare the data with the same settings",
-            )
