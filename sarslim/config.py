@@ -123,19 +123,19 @@ class TrainingConfig(Section):
     """What training a teacher and recovering a student have in common."""
 
     epochs: Count = Field(40, description="Passes over the training chips.")
-    batch_size: int = Field(64, ge=2, description="Chips per step.")
-    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with Nesterov momentum, or AdamW.")
-    learning_rate: float = Field(0.05, gt=0, le=10, description="Peak learning rate, reached after the warm-up.")
-    weight_decay: float = Field(5e-4, ge=0, le=1, description="Decay of the weights of convolutions and linear layers.")
+    batch_size: int = Field(32, ge=2, description="Chips per step.")
+    optimizer: Literal["sgd", "adamw"] = Field("adamw", description="SGD with Nesterov momentum, or AdamW.")
+    learning_rate: float = Field(0.002, gt=0, le=10, description="Peak learning rate, reached after the warm-up.")
+    weight_decay: float = Field(0.05, ge=0, le=1, description="Decay of the weights of convolutions and linear layers.")
     warmup_epochs: float = Field(2.0, ge=0, description="Linear warm-up; a cosine to zero follows.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the label spread over all classes.")
-    mixup: float = Field(0.0, ge=0, le=2, description="Alpha of the Beta distribution of mixup. 0: off.")
+    mixup: float = Field(0.2, ge=0, le=2, description="Alpha of the Beta distribution of mixup. 0: off.")
     class_balanced: bool = Field(False, description="Draw every class equally often.")
     shift: int = Field(4, ge=0, description="Largest random shift in pixels.")
     flip: bool = Field(True, description="Random mirror images.")
     rotate: float = Field(0.0, ge=0, le=180, description="Largest random rotation in degrees.")
     speckle_looks: float = Field(0.0, ge=0, description="Looks of extra random speckle in training. 0: off.")
-    ema_decay: float = Field(0.0, ge=0, lt=1, description="Decay of an average of the weights. 0: off.")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="Decay of an average of the weights. 0: off.")
     patience: int = Field(
         0, ge=0, description="Stop after this many epochs without a better validation macro-F1. 0: off."
     )

@@ -73,14 +73,14 @@ def test_every_field_is_described():
 def test_parameters_carry_a_configuration_there_and_back():
     values = {
         "prepare": {"simulator": {"chips": 100}, "merge": {"Bulk Carrier": "Cargo"}, "percentiles": [1, 99]},
-        "teacher": {"mixup": 0.2, "seed": 3},
+        "teacher": {"mixup": 0.4, "seed": 3},
         "prune": {"macs": "", "params": "100k", "stage_max_ratio": {"backbone.layer1": 0.5}},
         "publish": {"version": "1.0"},
     }
     config = parse(RunConfig, values)
     parameters = to_parameters(config)
     assert parameters["params_budget"] == "100k"
-    assert json.loads(parameters["teacher_options"]) == {"mixup": 0.2, "seed": 3}
+    assert json.loads(parameters["teacher_options"]) == {"mixup": 0.4, "seed": 3}
     assert from_parameters(parameters) == config
 
 

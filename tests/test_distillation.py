@@ -16,7 +16,15 @@ from sarslim.training import loop as training
 from sarslim.training.loop import fit, soft_targets
 
 SCALING = (Scaling(kind="linear", low=0.0, high=255.0),)
-EVERYTHING = DistillConfig(scd_weight=0.1, srd_weight=0.1, crd_weight=0.1, auxiliary_label_weight=0.1)
+EVERYTHING = DistillConfig(
+    optimizer="sgd",
+    learning_rate=0.05,
+    weight_decay=5e-4,
+    scd_weight=0.1,
+    srd_weight=0.1,
+    crd_weight=0.1,
+    auxiliary_label_weight=0.1,
+)
 NOTHING = DistillConfig(label_weight=0, response_weight=0, scd_weight=0, srd_weight=0, crd_weight=0)
 OWN_TERMS = ["label", "response", "scd", "srd", "crd"]
 

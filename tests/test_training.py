@@ -17,7 +17,17 @@ from sarslim.training.loop import LabelObjective, fit, learning_rate, make_optim
 
 SCALING = (Scaling(kind="linear", low=0.0, high=255.0),)
 PLAIN = TrainingConfig(
-    epochs=6, batch_size=8, learning_rate=0.05, weight_decay=0, warmup_epochs=1, shift=0, flip=False, seed=1
+    optimizer="sgd",
+    mixup=0.0,
+    ema_decay=0.0,
+    epochs=6,
+    batch_size=8,
+    learning_rate=0.05,
+    weight_decay=0,
+    warmup_epochs=1,
+    shift=0,
+    flip=False,
+    seed=1,
 )
 
 
