@@ -86,7 +86,10 @@ def load_config(file: Path | None, source: str, sets: list[str]) -> RunConfig:
         path, equals, value = text.partition("=")
         if not equals or "." not in path:
             raise InputError("--set", f"{text!r} sets nothing", "Write stage.field=value, such as distill.epochs=20")
-        _assign(values, path, yaml.safe_load(value) if value else "")
+        try:
+            _assign(values, path, yaml.safe_load(value) if value else "")
+        except yaml.YAMLError:
+            raise InputError(path, f"{value!r} cannot be read", "Quote it as YAML asks") from None
     return parse(RunConfig, values)
 
 

@@ -26,15 +26,16 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     ("arguments", "words"),
     [
         (["run", "--set", "distill.temprature=3"], "did you mean temperature?"),
-        (["run", "--set", "prune.macs=0"], "prune.macs '0': leaves no network"),
+        (["run", "--set", "prune.macs=0"], "prune.macs 0: leaves no network"),
         (["run", "--set", "distill"], "Write stage.field=value"),
+        (["run", "--set", "prepare.classes=[Cargo"], "'[Cargo' cannot be read"),
         (["run", "--config", "no/such.yaml"], "there is no file no/such.yaml"),
         (["run", "--config", "README.md"], "README.md"),
         (["rerun", "19990101-000000", "--from", "prune"], "there is no run '19990101-000000'"),
         (["data", "inspect", "no/such/folder"], "there is nothing at"),
         (["data", "inspect", "configs"], "configs"),
     ],
-    ids=["misspelt", "budget", "set", "config", "not yaml", "run", "source", "no chips"],
+    ids=["misspelt", "budget", "set", "unreadable", "config", "not yaml", "run", "source", "no chips"],
 )
 def test_the_command_line_answers_in_one_line(arguments, words, tmp_path):
     folder = [] if arguments[0] == "data" else ["--runs", str(tmp_path)]
