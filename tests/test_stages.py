@@ -28,7 +28,7 @@ from sarslim.stages.prune import prune_student
 from sarslim.stages.publish import publish
 from sarslim.stages.results import read_json
 from sarslim.stages.teacher import train_teacher
-from sarslim.storage import write_sums
+from sarslim.storage import S3Uri, write_sums
 from sarslim.training import loop
 
 TEACHER = {"network": "aconvnet", "epochs": 4, "batch_size": 32, "ema_decay": 0.9, "mixup": 0.2, "learning_rate": 0.01}
@@ -160,7 +160,7 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
     assert record.student.macs <= 0.2 * record.teacher.macs
     receipt = publish(parse(PublishConfig, {"version": "1"}), bundle=tmp_path / "bundle", receipt=tmp_path / "r.json")
     assert receipt.uri == "s3://sarslim/models/sar-ships/1"
-    assert store.fetch_bundle is not None
+    assert store.fetch_bundle(S3Uri.parse(receipt.uri), tmp_path / "copy") == receipt.sha256
     assert set(receipt.sha256) == {"weights.safetensors", "model.json", "labels.json", "MODEL_CARD.md", "report.html"}
 
 
