@@ -28,6 +28,7 @@ compile: .venv/ready
 	@$(PYTHON) -m venv --clear .venv
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	-@$(PY) -m compileall -qq -j 0 .venv/lib  # on all cores, which pip does not; each of six tasks saves seconds
 	@touch $@
 
 lock:

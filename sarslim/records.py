@@ -85,7 +85,7 @@ class TrainRecord(Record):
 
     network: str
     epochs: tuple[Epoch, ...]
-    best_epoch: int
+    kept_epoch: int
     val_accuracy: float
     val_macro_f1: float
     seconds: float
@@ -96,7 +96,7 @@ class TrainRecord(Record):
         return {
             "val_accuracy": self.val_accuracy,
             "val_macro_f1": self.val_macro_f1,
-            "best_epoch": self.best_epoch,
+            "kept_epoch": self.kept_epoch,
             "epochs": len(self.epochs),
             "seconds": self.seconds,
         }

@@ -83,6 +83,7 @@ class Storage:
                 "Set both in the environment",
             )
         http = urllib3.PoolManager(
+            maxsize=PARALLEL_TRANSFERS,
             timeout=urllib3.Timeout(connect=min(5, timeout_seconds), read=timeout_seconds),
             retries=urllib3.Retry(total=retries, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
             ca_certs=os.environ.get("AWS_CA_BUNDLE"),

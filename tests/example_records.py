@@ -134,7 +134,7 @@ def training(*, student: bool = False, epochs: int = 40) -> TrainRecord:
     return TrainRecord(
         network="resnet18",
         epochs=tuple(curve),
-        best_epoch=epochs - 2,
+        kept_epoch=epochs - 2,
         val_accuracy=best,
         val_macro_f1=best,
         seconds=1.2 * epochs,

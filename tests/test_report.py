@@ -223,7 +223,7 @@ def test_report_of_a_single_epoch_and_many_classes():
         **example_records.run(
             dataset=example_records.dataset(classes=classes, warnings=()),
             evaluation=evaluation,
-            teacher=example_records.training(epochs=1).model_copy(update={"best_epoch": 1}),
+            teacher=example_records.training(epochs=1).model_copy(update={"kept_epoch": 1}),
             distill=example_records.training(epochs=1, student=True),
         )
     )

@@ -89,7 +89,7 @@ def test_a_tiny_network_overfits_a_tiny_set(capsys):
     fitted = run(network, PLAIN.model_copy(update={"epochs": 20}))
     images, labels = chips()
     assert (predict(network, images).argmax(axis=1) == labels).all()
-    assert fitted.best.val_macro_f1 == 1
+    assert fitted.kept.val_macro_f1 == 1
     assert fitted.epochs[-1].losses["label"] < 0.1 < fitted.epochs[0].losses["label"]
     assert fitted.epochs[0].losses.keys() == {"label", "total"}
     assert [epoch.epoch for epoch in fitted.epochs] == list(range(1, 21))
@@ -101,24 +101,30 @@ def test_a_tiny_network_overfits_a_tiny_set(capsys):
     assert lines[0].endswith("left")
 
 
-def test_the_kept_weights_are_those_of_the_best_epoch():
+def test_the_kept_weights_are_those_of_the_kept_epoch():
     network = tiny()
     fitted = run(network, PLAIN.model_copy(update={"learning_rate": 1.0, "warmup_epochs": 0}))
     images, labels = chips()
     scores = training.validate(network, images, labels)
-    assert scores["val_macro_f1"] == fitted.best.val_macro_f1
-    assert scores["val_loss"] == pytest.approx(fitted.best.val_loss)
-    assert fitted.best == max(fitted.epochs, key=lambda epoch: (epoch.val_macro_f1, -epoch.val_loss))
+    assert scores["val_macro_f1"] == fitted.kept.val_macro_f1
+    assert scores["val_loss"] == pytest.approx(fitted.kept.val_loss)
+    assert fitted.kept == training.kept(list(fitted.epochs), len(labels))
 
 
-def test_equal_scores_are_decided_by_loss_then_by_age():
-    def epoch(number, f1, loss):
-        return Epoch(
-            epoch=number, learning_rate=1, losses={}, val_loss=loss, val_accuracy=0, val_macro_f1=f1, seconds=0
-        )
+def past(number: int, f1: float, loss: float = 1.0) -> Epoch:
+    return Epoch(epoch=number, learning_rate=1, losses={}, val_loss=loss, val_accuracy=0, val_macro_f1=f1, seconds=0)
 
-    history = [epoch(1, 0.8, 0.1), epoch(2, 0.9, 0.4), epoch(3, 0.9, 0.3), epoch(4, 0.9, 0.3)]
+
+def test_the_best_of_equal_scores_has_the_lower_loss_then_the_lower_age():
+    history = [past(1, 0.8, 0.1), past(2, 0.9, 0.4), past(3, 0.9, 0.3), past(4, 0.9, 0.3)]
     assert training.best(history).epoch == 3
+
+
+@pytest.mark.parametrize(("chips", "epoch"), [(100, 4), (225, 4), (226, 3), (900, 3), (901, 2), (10**6, 2)])
+def test_the_last_epoch_within_a_standard_error_of_the_best_is_kept(chips, epoch):
+    # sqrt(0.9 * 0.1 / chips) is 0.02 for 225 chips and 0.01 for 900.
+    history = [past(1, 0.5), past(2, 0.9), past(3, 0.89 + 1e-12), past(4, 0.88 + 1e-12), past(5, 0.5)]
+    assert training.kept(history, chips).epoch == epoch
 
 
 @pytest.mark.parametrize(
@@ -212,7 +218,7 @@ def test_early_stopping_counts_epochs_since_the_best(capsys):
     constant = PLAIN.model_copy(update={"epochs": 30, "patience": 3, "learning_rate": 1e-9, "warmup_epochs": 0})
     images, labels = chips()
     fitted = run(tiny(), constant, val_images=images[:3], val_labels=(labels[:3] + 1) % 3)
-    assert len(fitted.epochs) == fitted.best.epoch + 3 < 30
+    assert len(fitted.epochs) == training.best(list(fitted.epochs)).epoch + 3 < 30
     assert "stopped early" in capsys.readouterr().out
 
 
@@ -244,7 +250,7 @@ def test_unlabelled_chips_do_not_move_the_label_term():
     nn.functional.cross_entropy(network(batch[:6]), torch.from_numpy(labels[:6])).backward()
     assert torch.allclose(mixed, torch.as_tensor(linear.weight.grad), atol=1e-7)
     fitted = run(tiny(), unlabelled_images=others, train_images=images, train_labels=labels)
-    assert fitted.best.val_macro_f1 > 0.5
+    assert fitted.kept.val_macro_f1 > 0.5
 
 
 def test_soft_targets_and_label_cross_entropy_by_hand():

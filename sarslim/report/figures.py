@@ -114,14 +114,14 @@ def validation(teacher: TrainRecord, student: TrainRecord) -> str:
             name, colour, marker = NETWORKS[key]
             scores = {epoch.epoch: 100 * epoch.val_macro_f1 for epoch in record.epochs}
             axes.plot(list(scores), list(scores.values()), color=colour, label=name)
-            if record.best_epoch in scores:
-                axes.plot(record.best_epoch, scores[record.best_epoch], marker, color=colour, markersize=7)
+            if record.kept_epoch in scores:
+                axes.plot(record.kept_epoch, scores[record.kept_epoch], marker, color=colour, markersize=7)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
         axes.set(xlabel="Epoch", ylabel="Validation macro-F1 (%)")
         _legend_below(axes)
         label = (
-            f"Line chart of the macro-F1 on the validation part. Kept: teacher epoch {teacher.best_epoch} with "
-            f"{units.percent(teacher.val_macro_f1)}, student epoch {student.best_epoch} with "
+            f"Line chart of the macro-F1 on the validation part. Kept: teacher epoch {teacher.kept_epoch} with "
+            f"{units.percent(teacher.val_macro_f1)}, student epoch {student.kept_epoch} with "
             f"{units.percent(student.val_macro_f1)}."
         )
         return _svg(figure, "validation", label)

@@ -173,7 +173,7 @@ def curve(record: TrainRecord) -> str:
     scores = f"accuracy {units.percent(record.val_accuracy)}, macro-F1 {units.percent(record.val_macro_f1)}"
     return (
         f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{resumed}; "
-        f"the weights of epoch {record.best_epoch} were kept (validation {scores})"
+        f"the weights of epoch {record.kept_epoch} were kept (validation {scores})"
     )
 
 

@@ -127,7 +127,7 @@ def _joined(records: list[TrainRecord]) -> TrainRecord:
     return records[-1].model_copy(
         update={
             "epochs": tuple(epoch.model_copy(update={"epoch": number}) for number, epoch in enumerate(epochs, 1)),
-            "best_epoch": before + records[-1].best_epoch,
+            "kept_epoch": before + records[-1].kept_epoch,
             "seconds": sum(record.seconds for record in records),
         }
     )

@@ -31,7 +31,7 @@ def train(
     parents: dict[str, str],
     unlabelled: bool = False,
 ) -> TrainRecord:
-    """Trains ``network`` in place on the training part of ``data`` and keeps the best epoch on its validation part.
+    """Trains ``network`` in place on the training part of ``data``; its validation part decides which epoch is kept.
 
     Args:
         stage: names the progress lines and the checkpoint.
@@ -59,9 +59,9 @@ def train(
     return TrainRecord(
         network=name,
         epochs=fitted.epochs,
-        best_epoch=fitted.best.epoch,
-        val_accuracy=fitted.best.val_accuracy,
-        val_macro_f1=fitted.best.val_macro_f1,
+        kept_epoch=fitted.kept.epoch,
+        val_accuracy=fitted.kept.val_accuracy,
+        val_macro_f1=fitted.kept.val_macro_f1,
         seconds=fitted.seconds,
         resumed_at_epoch=fitted.resumed_at_epoch,
     )

@@ -57,10 +57,10 @@ class LabelObjective(nn.Module):
 
 @dataclass(frozen=True)
 class Fitted:
-    """The curve of a run, its best epoch, the seconds of all epochs, and the epochs a checkpoint gave (0: none)."""
+    """The curve of a run, the epoch whose weights were kept, the seconds of all epochs, and the epochs a checkpoint gave (0: none)."""
 
     epochs: tuple[Epoch, ...]
-    best: Epoch
+    kept: Epoch
     seconds: float
     resumed_at_epoch: int
 
@@ -79,10 +79,9 @@ def fit(
     checkpoint: Checkpoint | None = None,
     what: str,
 ) -> Fitted:
-    """Trains ``network`` in place and leaves it with the weights of the best epoch, in evaluation mode.
+    """Trains ``network`` in place and leaves it with the weights of the epoch that :func:`kept` names, in evaluation mode.
 
-    Best is the highest validation macro-F1, then the lowest validation loss, then the earliest. With ``ema_decay``
-    it is the average of the weights that is validated and kept. What is random in an epoch follows from (seed,
+    With ``ema_decay`` it is the average of the weights that is validated and kept. What is random in an epoch follows from (seed,
     epoch) alone, so a run that resumes from a checkpoint gives, on a CPU, the very weights of one that was never
     interrupted. The global random state is left as it was.
 
@@ -117,7 +116,7 @@ def fit(
     average = copy.deepcopy(network).requires_grad_(False) if recipe.ema_decay else None
     judged = network if average is None else average
     history: list[Epoch] = []
-    best_weights: dict[str, Tensor] = {}
+    kept_weights: dict[str, Tensor] = {}
 
     run = fingerprint(recipe.model_dump_json(), network.state_dict(), objective.state_dict())
     state = load_state(checkpoint, run, device, what) if checkpoint else None
@@ -128,7 +127,7 @@ def fit(
         if average is not None:
             average.load_state_dict(state["average"])
         history = [Epoch(**epoch) for epoch in state["history"]]
-        best_weights = state["best_weights"]
+        kept_weights = state["kept_weights"]
     resumed_at = len(history)
 
     progress = Progress(what, recipe.epochs, every_seconds=0.0, done=resumed_at)
@@ -187,8 +186,8 @@ def fit(
                 raise diverged(what, epoch + 1, rate, {"val_loss": torch.tensor(scores["val_loss"])})
             seconds = time.monotonic() - start
             history.append(Epoch(epoch=epoch + 1, learning_rate=rate, losses=losses, seconds=seconds, **scores))
-            if best(history) is history[-1]:
-                best_weights = {name: value.cpu().clone() for name, value in judged.state_dict().items()}
+            if kept(history, len(val_labels)) is history[-1]:
+                kept_weights = {name: value.cpu().clone() for name, value in judged.state_dict().items()}
             if checkpoint and time.monotonic() - saved >= CHECKPOINT_SECONDS:
                 checkpoint.save(
                     dump_state(
@@ -198,22 +197,34 @@ def fit(
                         optimizer=optimizer.state_dict(),
                         average=average.state_dict() if average is not None else None,
                         history=[past.model_dump() for past in history],
-                        best_weights=best_weights,
+                        kept_weights=kept_weights,
                     )
                 )
                 saved = time.monotonic()
             progress.step(f"loss {losses['total']:.4f}  val macro-F1 {scores['val_macro_f1']:.4f}")
 
-    network.load_state_dict(best_weights)
+    network.load_state_dict(kept_weights)
     network.to(memory_format=torch.contiguous_format).eval()
     if checkpoint:
         checkpoint.clear()
-    return Fitted(tuple(history), best(history), sum(past.seconds for past in history), resumed_at)
+    return Fitted(tuple(history), kept(history, len(val_labels)), sum(past.seconds for past in history), resumed_at)
 
 
 def best(history: list[Epoch]) -> Epoch:
     """The epoch with the highest validation macro-F1, then the lowest validation loss, then the earliest."""
     return max(history, key=lambda epoch: (epoch.val_macro_f1, -epoch.val_loss, -epoch.epoch))
+
+
+def kept(history: list[Epoch], chips: int) -> Epoch:
+    """The last epoch within one standard error of the best validation macro-F1, with ``chips`` validation chips.
+
+    A few hundred chips cannot tell such epochs apart, and their best is often an early, lucky one; the learning rate
+    falls to zero, so the later is the more settled. The rule of one standard error: Breiman et al., Classification
+    and Regression Trees, 1984, section 3.4.3; the error is that of a share, sqrt(f (1 - f) / chips).
+    """
+    top = best(history).val_macro_f1
+    margin = math.sqrt(top * (1 - top) / chips)
+    return next(epoch for epoch in reversed(history) if epoch.val_macro_f1 >= top - margin)
 
 
 def make_optimizer(recipe: TrainingConfig, network: nn.Module, objective: Objective) -> torch.optim.Optimizer:
