@@ -145,6 +145,7 @@ class TrainingConfig(Section):
     checkpoints: str = Field(
         "s3://sarslim/checkpoints", description="Where interrupted training is kept, to resume from. Empty: nowhere."
     )
+    checkpoint_seconds: float = Field(20.0, ge=0, description="Least time between two checkpoints. 0: every epoch.")
 
 
 NETWORKS = (

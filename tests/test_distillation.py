@@ -12,7 +12,6 @@ from sarslim.config import DistillConfig
 from sarslim.distillation import DistillObjective
 from sarslim.errors import InputError
 from sarslim.records import Scaling
-from sarslim.training import loop as training
 from sarslim.training.loop import fit, soft_targets
 
 SCALING = (Scaling(kind="linear", low=0.0, high=255.0),)
@@ -268,15 +267,22 @@ class Kept:
         self.state = None
 
 
-def test_a_run_recovers_resumes_and_leaves_the_teacher_alone(monkeypatch, teacher, student):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+def test_a_run_recovers_resumes_and_leaves_the_teacher_alone(teacher, student):
     images, labels = chips(24, 0)
     data = {
         "train_images": images, "train_labels": labels, "val_images": images, "val_labels": labels,
         "unlabelled_images": chips(18, 1)[0], "scaling": SCALING, "what": "distill",
     }  # fmt: skip
     recipe = EVERYTHING.model_copy(
-        update={"epochs": 8, "batch_size": 8, "shift": 1, "mixup": 0.2, "ema_decay": 0.8, "warmup_epochs": 1.0}
+        update={
+            "checkpoint_seconds": 0,
+            "epochs": 8,
+            "batch_size": 8,
+            "shift": 1,
+            "mixup": 0.2,
+            "ema_decay": 0.8,
+            "warmup_epochs": 1.0,
+        }
     )
     before = copy.deepcopy(teacher.state_dict())
     kept, objective = Kept(), objective_for(recipe, teacher, student)

@@ -29,9 +29,9 @@ from sarslim.stages.publish import publish
 from sarslim.stages.results import read_json
 from sarslim.stages.teacher import train_teacher
 from sarslim.storage import S3Uri, write_sums
-from sarslim.training import loop
 
-TEACHER = {"network": "aconvnet", "epochs": 4, "batch_size": 32, "ema_decay": 0.9, "mixup": 0.2, "learning_rate": 0.01}
+EVERY_EPOCH = {"epochs": 4, "checkpoint_seconds": 0}
+TEACHER = EVERY_EPOCH | {"network": "aconvnet", "ema_decay": 0.9, "learning_rate": 0.01}
 PRUNE = {"macs": "20%", "params": "20%", "calibration_chips": 64}
 
 
@@ -68,8 +68,7 @@ def distil(config, house, out) -> TrainRecord:
 
 @pytest.fixture
 def killed_in_epoch_3(monkeypatch):
-    """Training saves after every epoch, and dies when it reports the third one."""
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    """Training dies when it reports the third epoch."""
     step = Progress.step
 
     def die(self, detail="", count=1):
@@ -94,7 +93,7 @@ def test_a_killed_teacher_resumes_to_the_weights_of_one_that_was_not(house, tmp_
 
 
 def test_a_killed_distillation_resumes_to_the_same_student(house, tmp_path, killed_in_epoch_3):
-    config = parse(DistillConfig, {"epochs": 4, "batch_size": 32, "scd_weight": 0.1, "srd_weight": 0.1})
+    config = parse(DistillConfig, EVERY_EPOCH | {"scd_weight": 0.1, "srd_weight": 0.1})
     with pytest.raises(Killed):
         distil(config, house, tmp_path / "killed")
     killed_in_epoch_3.undo()
@@ -106,9 +105,9 @@ def test_a_killed_distillation_resumes_to_the_same_student(house, tmp_path, kill
 
 def test_another_configuration_does_not_resume_from_the_checkpoint(house, tmp_path, killed_in_epoch_3):
     with pytest.raises(Killed):
-        distil(parse(DistillConfig, {"epochs": 4, "temperature": 3}), house, tmp_path / "killed")
+        distil(parse(DistillConfig, EVERY_EPOCH | {"temperature": 3}), house, tmp_path / "killed")
     killed_in_epoch_3.undo()
-    assert distil(parse(DistillConfig, {"epochs": 4, "temperature": 2}), house, tmp_path / "x").resumed_at_epoch == 0
+    assert distil(parse(DistillConfig, EVERY_EPOCH | {"temperature": 2}), house, tmp_path / "x").resumed_at_epoch == 0
 
 
 def test_distillation_logs_every_term_and_finetuning_labels_only(house, tmp_path):

@@ -17,6 +17,7 @@ from sarslim.training.loop import LabelObjective, fit, learning_rate, make_optim
 
 SCALING = (Scaling(kind="linear", low=0.0, high=255.0),)
 PLAIN = TrainingConfig(
+    checkpoint_seconds=0,
     optimizer="sgd",
     mixup=0.0,
     ema_decay=0.0,
@@ -165,8 +166,7 @@ def test_the_global_random_state_is_left_alone():
 
 
 @pytest.mark.parametrize("epoch", [1, 3])
-def test_a_resumed_run_is_the_run_that_was_never_interrupted(monkeypatch, epoch):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+def test_a_resumed_run_is_the_run_that_was_never_interrupted(epoch):
     recipe = PLAIN.model_copy(update={"mixup": 0.4, "ema_decay": 0.9, "shift": 2, "speckle_looks": 4.0})
     whole, resumed = tiny(), tiny(seed=5)
     kept = Kept()
@@ -181,8 +181,7 @@ def test_a_resumed_run_is_the_run_that_was_never_interrupted(monkeypatch, epoch)
     assert without_time[0] == without_time[1]
 
 
-def test_a_run_that_was_finished_but_not_cleared_is_not_trained_again(monkeypatch):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+def test_a_run_that_was_finished_but_not_cleared_is_not_trained_again():
     kept, whole, resumed = Kept(), tiny(), tiny(seed=5)
     run(whole, checkpoint=kept)
     assert run(resumed, checkpoint=Kept(kept.saved[-1])).resumed_at_epoch == PLAIN.epochs
@@ -191,13 +190,12 @@ def test_a_run_that_was_finished_but_not_cleared_is_not_trained_again(monkeypatc
 
 def test_checkpoints_are_no_more_frequent_than_asked():
     kept = Kept()
-    run(tiny(), checkpoint=kept)
+    run(tiny(), PLAIN.model_copy(update={"checkpoint_seconds": 60}), checkpoint=kept)
     assert kept.saved == []
 
 
 @pytest.mark.parametrize("found", ["broken", "other recipe", "other widths"])
-def test_a_foreign_or_broken_checkpoint_is_left_aside(monkeypatch, capsys, found):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+def test_a_foreign_or_broken_checkpoint_is_left_aside(capsys, found):
     kept = Kept()
     if found == "other widths":
         images, labels = chips(classes=2)

@@ -25,8 +25,6 @@ from sarslim.records import Epoch, Scaling
 from sarslim.training.augmentation import augment, epoch_batches, mixup, steps_per_epoch
 from sarslim.training.checkpoint import Checkpoint, dump_state, fingerprint, load_state
 
-CHECKPOINT_SECONDS = 20.0
-
 
 class Objective(Protocol):
     """Maps a batch to named loss terms, and may hold parameters of its own that learn with the network.
@@ -57,7 +55,7 @@ class LabelObjective(nn.Module):
 
 @dataclass(frozen=True)
 class Fitted:
-    """The curve of a run, the epoch whose weights were kept, the seconds of all epochs, and the epochs a checkpoint gave (0: none)."""
+    """A run: its curve, the epoch whose weights were kept, its seconds, and the epochs that a checkpoint gave."""
 
     epochs: tuple[Epoch, ...]
     kept: Epoch
@@ -79,11 +77,11 @@ def fit(
     checkpoint: Checkpoint | None = None,
     what: str,
 ) -> Fitted:
-    """Trains ``network`` in place and leaves it with the weights of the epoch that :func:`kept` names, in evaluation mode.
+    """Trains ``network`` in place and leaves it in evaluation mode, with the weights of the epoch of :func:`kept`.
 
-    With ``ema_decay`` it is the average of the weights that is validated and kept. What is random in an epoch follows from (seed,
-    epoch) alone, so a run that resumes from a checkpoint gives, on a CPU, the very weights of one that was never
-    interrupted. The global random state is left as it was.
+    With ``ema_decay`` it is the average of the weights that is validated and kept. What is random in an epoch follows
+    from (seed, epoch) alone, so a run that resumes from a checkpoint gives, on a CPU, the very weights of one that
+    was never interrupted. The global random state is left as it was.
 
     Args:
         network: on the device to train on; takes (N, C, H, W) values 0..255, gives logits (N, K).
@@ -188,7 +186,7 @@ def fit(
             history.append(Epoch(epoch=epoch + 1, learning_rate=rate, losses=losses, seconds=seconds, **scores))
             if kept(history, len(val_labels)) is history[-1]:
                 kept_weights = {name: value.cpu().clone() for name, value in judged.state_dict().items()}
-            if checkpoint and time.monotonic() - saved >= CHECKPOINT_SECONDS:
+            if checkpoint and time.monotonic() - saved >= recipe.checkpoint_seconds:
                 checkpoint.save(
                     dump_state(
                         run=run,
