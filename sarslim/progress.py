@@ -9,6 +9,11 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
 
 
+def note(text: str) -> None:
+    """Prints a line that a launcher passes on to the person who waits."""
+    print(f"note: {text}", flush=True)
+
+
 class Progress:
     """Prints ``what done/total  detail  time left``, not more often than asked.
 

@@ -20,7 +20,7 @@ CACHED = re.compile(r"Task ([\w-]+) cache hit")
 FINISHED = re.compile(r"Task '([\w-]+)' finished with status (\w+)")
 # KFP indents what a task prints by four blanks, or by eight.
 STEP = re.compile(r" {4,8}(?P<what>\S.*?) (?P<done>\d+)/(?P<total>\d+)(?:  (?P<detail>.*))?$")
-NOTE = re.compile(r" {4,8}(note|warning): ")
+NOTE = re.compile(r" {4,8}note: (?P<text>.*)")
 INDENT = re.compile(r"^( {8}| {4})")
 
 
@@ -70,8 +70,8 @@ class RunLog(io.TextIOBase):
             self._end(self._name(match[1]), succeeded=match[2] == "SUCCESS")
         elif match := STEP.match(line):
             self._view.step(self._task, match["what"], int(match["done"]), int(match["total"]), match["detail"] or "")
-        elif NOTE.match(line):
-            self._view.note(self._task, line.strip())
+        elif match := NOTE.match(line):
+            self._view.note(self._task, match["text"])
 
     def _name(self, task: str) -> str:
         return self._names.get(task, task)

@@ -22,7 +22,7 @@ def test_lines_are_sorted_by_task_and_progress_is_shown(tmp_path):
         "[teacher] started",
         "[teacher] teacher 1/2  loss 1.0  3s left",
         "[teacher] teacher 2/2  loss 0.5",
-        "[teacher] note: chips are simulated",
+        "[teacher] chips are simulated",
         "[teacher] done in 0s",
         "[prune] from cache",
     ]

@@ -19,7 +19,7 @@ from sarslim.chips.index import Pixels, Reader
 from sarslim.chips.select import Sample, Selection, select
 from sarslim.chips.split import PARTS, TINY_CLASS, overlaps, split
 from sarslim.config import PrepareConfig
-from sarslim.progress import Progress
+from sarslim.progress import Progress, note
 from sarslim.records import DatasetRecord, PartCount, Scaling, Skipped
 
 # Training chips from which percentiles are estimated: more would not move them.
@@ -37,7 +37,7 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
         InputError: nothing usable at ``source``, or a configuration that does not fit it.
     """
     reader = open_reader(config, source)
-    print(f"chips  reading the index of {config.source or reader.format}", flush=True)
+    note(f"reading the index of {config.source or reader.format}")
     index = reader.index()
     index.check()
     selection = select(index.chips, config)
@@ -83,7 +83,7 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
         )
         (folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
     for warning in record.warnings:
-        print(f"chips  warning: {warning}", flush=True)
+        note(warning)
     return record
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sarslim.config import Budget, PruneConfig
 from sarslim.cost import count_macs, count_params, measure_latency, widths
 from sarslim.errors import InputError
-from sarslim.progress import Progress
+from sarslim.progress import Progress, note
 from sarslim.pruning.coupling import Coupling, Unit
 from sarslim.pruning.importance import NEED_GRADIENTS, accumulate_gradients, score
 from sarslim.records import LayerWidth
@@ -83,7 +83,7 @@ def prune(
     if "latency" in bounds:
         aim = bounds["latency"]
         while (found := _latency(pruned, input_shape)) > bounds["latency"]:  # the search was lucky with its timings
-            print(f"latency {readable('latency', found)} is above the bound: pruning a little more", flush=True)
+            note(f"latency {readable('latency', found)} is above the bound, pruning a little more")
             aim *= LATENCY_MARGIN
             approach(bounds | {"latency": aim}, again=True)
     pruned.zero_grad(set_to_none=True)

@@ -10,6 +10,7 @@ from sarslim import checkpoint, report
 from sarslim import evaluation as measuring
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, EvaluateConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig
+from sarslim.progress import note
 from sarslim.records import EvaluateRecord, ModelRecord, NetworkScores, PruneRecord, TrainRecord
 from sarslim.stages.learn import input_shape, require_classes
 from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, write_json
@@ -61,7 +62,7 @@ def _score(kind: str, folder: Path, data: Dataset, config: EvaluateConfig) -> Ne
     require_classes(model, data, folder)
     test = data.part("test")
     assert test.labels is not None
-    print(f"note: measuring the {kind}", flush=True)
+    note(f"measuring the {kind}")
     return measuring.score(
         network,
         test.images,

@@ -19,7 +19,7 @@ def checkpoint(config: TrainingConfig, stage: str, parents: dict[str, str]) -> S
     decides: tuple[Any, ...] = (
         config.model_dump_json(exclude={"checkpoints"}),
         sorted(parents.items()),
-        sources.digest(f"sarslim.stages.{stage}"),
+        sources.digest(f"sarslim.stages.{stage.partition('-')[0]}"),
     )
     name = f"{stage}-{hashlib.sha256(repr(decides).encode()).hexdigest()[:24]}.pt"
     return StoredBytes(Storage.from_environment(), S3Uri.parse(config.checkpoints) / name)

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from sarslim.progress import note
+
 
 class Checkpoint(Protocol):
     """Where the state of one training run is kept between processes."""
@@ -29,7 +31,7 @@ def dump_state(**state: Any) -> bytes:
     return buffer.getvalue()
 
 
-def load_state(checkpoint: Checkpoint, run: str, device: torch.device, what: str) -> dict[str, Any] | None:
+def load_state(checkpoint: Checkpoint, run: str, device: torch.device) -> dict[str, Any] | None:
     """The state kept for this very run; None, with a line that says so, where another or a broken one is found."""
     content = checkpoint.load()
     if content is None:
@@ -37,10 +39,10 @@ def load_state(checkpoint: Checkpoint, run: str, device: torch.device, what: str
     try:
         state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
-        print(f"{what}: the checkpoint cannot be read, training starts from the beginning", flush=True)
+        note("the checkpoint cannot be read, training starts from the beginning")
         return None
     if not isinstance(state, dict) or state.get("run") != run:
-        print(f"{what}: the checkpoint is of another run, training starts from the beginning", flush=True)
+        note("the checkpoint is of another run, training starts from the beginning")
         return None
-    print(f"{what}: resumed after epoch {len(state['history'])}", flush=True)
+    note(f"resumed after epoch {len(state['history'])}")
     return state

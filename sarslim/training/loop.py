@@ -20,7 +20,7 @@ from sarslim.config import TrainingConfig
 from sarslim.errors import InputError
 from sarslim.inference import gather, macro_f1, predict
 from sarslim.losses import label_cross_entropy
-from sarslim.progress import Progress
+from sarslim.progress import Progress, note
 from sarslim.records import Epoch, Scaling
 from sarslim.training.augmentation import augment, epoch_batches, mixup, steps_per_epoch
 from sarslim.training.checkpoint import Checkpoint, dump_state, fingerprint, load_state
@@ -117,7 +117,7 @@ def fit(
     kept_weights: dict[str, Tensor] = {}
 
     run = fingerprint(recipe.model_dump_json(), network.state_dict(), objective.state_dict())
-    state = load_state(checkpoint, run, device, what) if checkpoint else None
+    state = load_state(checkpoint, run, device) if checkpoint else None
     if state:
         network.load_state_dict(state["network"])
         objective.load_state_dict(state["objective"])
@@ -133,7 +133,7 @@ def fit(
     with torch.random.fork_rng(devices=[device] if on_gpu else []):
         for epoch in range(resumed_at, recipe.epochs):
             if recipe.patience and history and epoch - best(history).epoch >= recipe.patience:
-                print(f"{what}: no better validation macro-F1 in {recipe.patience} epochs, stopped early", flush=True)
+                note(f"no better validation macro-F1 in {recipe.patience} epochs, stopped early")
                 break
             start = time.monotonic()
             rng = np.random.default_rng((recipe.seed, epoch))
