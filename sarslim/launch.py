@@ -62,6 +62,10 @@ def shown_errors() -> Iterator[None]:
         sys.stdout.flush()
         print(shell.error_line(error), file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stdout.flush()
+        print("interrupted; the same command goes on: stages that ended are cached, training resumes", file=sys.stderr)
+        sys.exit(130)
 
 
 def compile_all(pipelines: Mapping[str, Any], out: Path) -> None:
