@@ -1,6 +1,8 @@
 """The sarslim pipelines, and the commands that compile and run them."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -8,15 +10,22 @@ import typer
 from kfp import dsl
 
 from components.check import check_inputs
+from components.compare import compare_networks
 from components.distill_student import distill_student
 from components.evaluate import evaluate_student
+from components.measure import measure_network
+from components.placement import Placement
+from components.plan import plan_methods, plan_rivals, plan_sweep
 from components.prepare_data import prepare_data
 from components.prune_student import prune_student
 from components.publish import publish_bundle
 from components.train_teacher import train_teacher
 from sarslim import launch
-from sarslim.config import STAGES
-from sarslim.parameters import KNOBS, field
+from sarslim.cluster import ClusterConfig
+from sarslim.config import STAGES, GridConfig
+from sarslim.parameters import ARTIFACTS, default, description, given_artifacts, names
+
+Values = Mapping[str, Any]
 
 
 class Outputs(NamedTuple):
@@ -31,73 +40,30 @@ class Outputs(NamedTuple):
     report: dsl.HTML
 
 
-def default(knob: str) -> Any:
-    """The default of a pipeline parameter, which lives in its pydantic model."""
-    return field(KNOBS[knob][0]).default
+class Compared(NamedTuple):
+    """What a comparison of networks leaves behind."""
+
+    comparison: dsl.Artifact
+    report: dsl.HTML
 
 
-def described(function: Callable) -> Callable:
-    """Adds the description of every parameter, from its pydantic field, where KFP looks for it."""
-    lines = [f"    {knob}: {field(paths[0]).description}" for knob, paths in KNOBS.items()]
-    lines += [f"    {stage}_options: JSON object with any other fields of the {stage} stage." for stage in STAGES]
-    function.__doc__ = "\n".join([function.__doc__ or "", "", "Args:", *lines])
-    return function
-
-
-@dsl.pipeline(name="compress")
-@described
-def compress(
-    source: str = default("source"),
-    source_format: str = default("source_format"),
-    image_size: int = default("image_size"),
-    network: str = default("network"),
-    teacher_epochs: int = default("teacher_epochs"),
-    macs_budget: str = default("macs_budget"),
-    params_budget: str = default("params_budget"),
-    recovery_method: str = default("recovery_method"),
-    recovery_epochs: int = default("recovery_epochs"),
-    temperature: float = default("temperature"),
-    self_reflection: float = default("self_reflection"),
-    max_drop: float = default("max_drop"),
-    model_name: str = default("model_name"),
-    seed: int = default("seed"),
-    prepare_options: str = "{}",
-    teacher_options: str = "{}",
-    prune_options: str = "{}",
-    distill_options: str = "{}",
-    evaluate_options: str = "{}",
-    publish_options: str = "{}",
-    prepare_rerun: str = "",
-    teacher_rerun: str = "",
-    prune_rerun: str = "",
-    distill_rerun: str = "",
-    evaluate_rerun: str = "",
-    publish_rerun: str = "",
-) -> Outputs:
+def compress(on: Placement, values: Values, start: str = "") -> Outputs | None:
     """Compresses a SAR recognition network: prepare chips, train a teacher, prune it, distil, evaluate, publish."""
-    # The check itself is never cached: it is what notices that the data behind an address have changed.
-    check = check_inputs(**locals()).set_caching_options(False).set_display_name("Check inputs")
-    config = check.outputs
-
-    prepare = prepare_data(config=config["prepare"]).set_display_name("Prepare chips")
-    dataset = prepare.outputs["dataset"]
-
-    train = train_teacher(config=config["teacher"], dataset=dataset).set_display_name("Train teacher")
-    teacher = train.outputs["teacher"]
-
-    prune = prune_student(config=config["prune"], dataset=dataset, teacher=teacher).set_display_name("Prune")
-    pruned = prune.outputs["pruned"]
-
-    distill = distill_student(config=config["distill"], dataset=dataset, teacher=teacher, pruned=pruned)
-    student = distill.set_display_name("Distil with self-reflection").outputs["student"]
-
-    judge = evaluate_student(
-        config=config["evaluate"], dataset=dataset, teacher=teacher, pruned=pruned, student=student
-    ).set_display_name("Evaluate")
-
-    with dsl.If(judge.outputs["Output"] == True, name="gate passed"):  # noqa: E712 a KFP condition, not Python's
-        publish_bundle(config=config["publish"], bundle=judge.outputs["bundle"]).set_display_name("Publish")
-
+    with on.watched():
+        config, given = begin(on, values, start)
+        dataset, teacher = learn(on, config, given)
+        pruned = given.get("pruned") or cut(on, config["prune"], dataset, teacher)
+        student = given.get("student") or recover(on, config["distill"], dataset, teacher, pruned)
+        judge = on(
+            "evaluate",
+            evaluate_student(
+                config=config["evaluate"], dataset=dataset, teacher=teacher, pruned=pruned, student=student
+            ),
+        )
+        with dsl.If(judge.outputs["Output"] == True, name="gate passed"):  # noqa: E712 a KFP condition, not Python's
+            on("publish", publish_bundle(config=config["publish"], bundle=judge.outputs["bundle"]))
+    if on.cluster:  # KFP takes no outputs from inside an exit handler
+        return None
     return Outputs(
         dataset=dataset,
         teacher=teacher,
@@ -109,7 +75,150 @@ def compress(
     )
 
 
-PIPELINES = {"compress": compress}
+def sweep(on: Placement, values: Values) -> Compared | None:
+    """Prunes and recovers one teacher once per budget and method; a Pareto report shows what each costs and can do."""
+    with on.watched():
+        config, _ = begin(on, values)
+        plan = plan_sweep(
+            **{stage: config[stage] for stage in ("prepare", "teacher", "prune", "distill", "evaluate")},
+            budgets=values["budgets"],
+            methods=values["methods"],
+        )
+        cells = on("check", plan, "Plan the sweep").outputs["Output"]
+        dataset, teacher = learn(on, config)
+        whole = measure(on, "teacher", config["evaluate"], dataset, teacher)
+        with dsl.ParallelFor(cells, name="budgets and methods", parallelism=on.parallel) as cell:
+            pruned = cut(on, cell.prune, dataset, teacher)
+            student = recover(on, cell.distill, dataset, teacher, pruned)
+            measured = measure(on, cell.label, cell.evaluate, dataset, student)
+        return compared(on, compare_networks(reference=whole, others=dsl.Collected(measured)))
+
+
+def baselines(on: Placement, values: Values) -> Compared | None:
+    """Holds the recovered network against its fine-tuned twin and against lightweight networks of the same recipe."""
+    with on.watched():
+        config, _ = begin(on, values)
+        plan = plan_methods(distill=config["distill"], evaluate=config["evaluate"], methods=values["methods"])
+        methods = on("check", plan, "Plan the methods").outputs["Output"]
+        plan = plan_rivals(teacher=config["teacher"], evaluate=config["evaluate"], networks=values["networks"])
+        rivals = on("check", plan, "Plan the rivals").outputs["Output"]
+        dataset, teacher = learn(on, config)
+        whole = measure(on, "teacher", config["evaluate"], dataset, teacher)
+        pruned = cut(on, config["prune"], dataset, teacher)
+        with dsl.ParallelFor(methods, name="methods", parallelism=on.parallel) as cell:
+            student = recover(on, cell.distill, dataset, teacher, pruned)
+            recovered = measure(on, cell.label, cell.evaluate, dataset, student)
+        with dsl.ParallelFor(rivals, name="rivals", parallelism=on.parallel) as cell:
+            train = on("teacher", train_teacher(config=cell.teacher, dataset=dataset), "Train rival")
+            others = measure(on, cell.label, cell.evaluate, dataset, train.outputs["teacher"])
+        return compared(
+            on, compare_networks(reference=whole, others=dsl.Collected(others), more=dsl.Collected(recovered))
+        )
+
+
+def begin(on: Placement, values: Values, start: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration of every stage, and the artifacts that an earlier run gives."""
+    uris = {f"{name}_uri": values.get(f"{name}_uri", "") for name in ARTIFACTS}
+    parameters = {name: values.get(name, default(name)) for name in names()}
+    config = on("check", check_inputs(**parameters, **uris, start=start)).outputs
+    given = {name: on.given(name, uris[f"{name}_uri"]) for name in given_artifacts(start)}
+    return config, given
+
+
+def learn(on: Placement, config: Values, given: Values | None = None) -> tuple[Any, Any]:
+    """The data set and the teacher."""
+    given = given or {}
+    dataset = given.get("dataset") or on("prepare", prepare_data(config=config["prepare"])).outputs["dataset"]
+    teacher = (
+        given.get("teacher")
+        or (on("teacher", train_teacher(config=config["teacher"], dataset=dataset)).outputs["teacher"])
+    )
+    return dataset, teacher
+
+
+def cut(on: Placement, config: Any, dataset: Any, teacher: Any) -> Any:
+    """The pruned network."""
+    return on("prune", prune_student(config=config, dataset=dataset, teacher=teacher)).outputs["pruned"]
+
+
+def recover(on: Placement, config: Any, dataset: Any, teacher: Any, pruned: Any) -> Any:
+    """The student."""
+    distill = distill_student(config=config, dataset=dataset, teacher=teacher, pruned=pruned)
+    return on("distill", distill).outputs["student"]
+
+
+def measure(on: Placement, name: Any, config: Any, dataset: Any, model: Any) -> Any:
+    """The figures of one network on the test part, as a parameter."""
+    task = measure_network(name=name, config=config, dataset=dataset, model=model)
+    return on("evaluate", task, "Measure").outputs["Output"]
+
+
+def compared(on: Placement, task: Any) -> Compared | None:
+    """The end of a comparison."""
+    outputs = on("evaluate", task, "Compare").outputs
+    return None if on.cluster else Compared(comparison=outputs["comparison"], report=outputs["report"])
+
+
+@dataclass(frozen=True)
+class Dag:
+    """A pipeline before it is traced: its function, the artifact it starts from, and parameters beside the knobs."""
+
+    function: Callable[..., Any]
+    start: str = ""
+    grid: tuple[str, ...] = ()
+
+    def parameters(self) -> dict[str, tuple[Any, str]]:
+        """Default (or none) and description of every parameter by name; what has no default comes first."""
+        uris = {f"{name}_uri": f"URI of the {name} artifact of an earlier run." for name in given_artifacts(self.start)}
+        fields = {name: GridConfig.model_fields[name] for name in self.grid}
+        return (
+            {name: (inspect.Parameter.empty, text) for name, text in uris.items()}
+            | {name: (default(name), description(name)) for name in names(self.start)}
+            | {name: (field.default, str(field.description)) for name, field in fields.items()}
+        )
+
+
+DAGS = {
+    "compress": Dag(compress),
+    "sweep": Dag(sweep, grid=("budgets", "methods")),
+    "baselines": Dag(baselines, grid=("methods", "networks")),
+    "from-dataset": Dag(compress, start="dataset"),
+    "from-teacher": Dag(compress, start="teacher"),
+    "from-pruned": Dag(compress, start="pruned"),
+    "from-distilled": Dag(compress, start="student"),
+}
+
+
+def build(name: str, cluster: ClusterConfig | None = None) -> Any:
+    """Traces a pipeline. KFP reads its parameters from a signature, which is made from the pydantic models here."""
+    dag = DAGS[name]
+    parameters = dag.parameters()
+
+    def traced(*values: Any) -> Any:
+        options = {"start": dag.start} if dag.start else {}
+        return dag.function(Placement(cluster), dict(zip(parameters, values, strict=True)), **options)
+
+    signature = [
+        inspect.Parameter(
+            parameter,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=value,
+            annotation=str if value is inspect.Parameter.empty else type(value),
+        )
+        for parameter, (value, _) in parameters.items()
+    ]
+    returns = None if cluster else Outputs if dag.function is compress else Compared
+    traced.__signature__ = inspect.Signature(signature, return_annotation=returns)  # type: ignore[attr-defined]
+    lines = [f"    {parameter}: {text}" for parameter, (_, text) in parameters.items()]
+    traced.__doc__ = "\n".join([summary(dag), "", "Args:", *lines])
+    return dsl.pipeline(traced, name=name, description=summary(dag))
+
+
+def summary(dag: Dag) -> str:
+    """What a pipeline does, in a sentence."""
+    text = str(dag.function.__doc__)
+    return f"{text} Starts from the {dag.start} of an earlier run." if dag.start else text
+
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data = typer.Typer(help="Look at data before anything is trained.", no_args_is_help=True)
@@ -120,24 +229,48 @@ Data = Annotated[str, typer.Option("--data", "-d", help="Local path or s3:// add
 Sets = Annotated[
     list[str] | None, typer.Option("--set", "-s", help="A field, such as distill.temperature=3; repeatable.")
 ]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("--input", "-i", help="A parameter that no stage has, such as budgets=10%,5% or teacher_uri=...."),
+]
+Name = Annotated[str, typer.Option("--pipeline", "-p", help=f"One of {', '.join(DAGS)}.")]
 Runs = Annotated[Path, typer.Option(help="Folder of runs, cache and embedded object store.")]
 Endpoint = Annotated[str, typer.Option(help="Use this S3 endpoint (credentials from AWS_* variables), not our own.")]
 Source = Annotated[str, typer.Argument(help="Local path or s3:// address.")]
+Cluster = Annotated[Path | None, typer.Option(help="YAML file with what the cluster gives to each stage.")]
+Places = Annotated[
+    list[str] | None,
+    typer.Option("--place", help="A field of it, such as teacher.memory_limit=16Gi or accelerator.count=1."),
+]
 
 
 @app.command("compile")
-def compile_pipelines(out: Annotated[Path, typer.Option(help="Folder for the YAML files.")] = Path("build")) -> None:
+def compile_pipelines(
+    out: Annotated[Path, typer.Option(help="Folder for the YAML files.")] = Path("build"),
+    cluster: Cluster = None,
+    places: Places = None,
+) -> None:
     """Write every pipeline as YAML, to upload to Kubeflow Pipelines."""
-    launch.compile_all(PIPELINES, out)
+    with launch.shown_errors():
+        placed = launch.load_cluster(cluster, places or [])
+        launch.compile_all({name: build(name, placed) for name in DAGS}, out)
 
 
 @app.command()
 def run(
-    config: Config = None, data: Data = "", sets: Sets = None, runs: Runs = Path("runs"), s3_endpoint: Endpoint = ""
+    pipeline: Name = "compress",
+    config: Config = None,
+    data: Data = "",
+    sets: Sets = None,
+    inputs: Inputs = None,
+    runs: Runs = Path("runs"),
+    s3_endpoint: Endpoint = "",
 ) -> None:
     """Run the whole DAG on this machine."""
     with launch.shown_errors():
-        launch.run(compress, launch.load_config(config, data, sets or []), runs=runs, s3_endpoint=s3_endpoint)
+        launch.choose("--pipeline", pipeline, DAGS)
+        settings = launch.load_config(config, data, sets or [])
+        launch.run(build(pipeline), settings, inputs=inputs or [], runs=runs, s3_endpoint=s3_endpoint)
 
 
 @app.command()
@@ -151,11 +284,11 @@ def rerun(
     """Run an earlier run again from one stage on; the stages before it come from the cache."""
     with launch.shown_errors():
         config = launch.rerun_config(runs / run, start, sets or [])
-        launch.run(compress, config, runs=runs, s3_endpoint=s3_endpoint)
+        launch.run(build("compress"), config, runs=runs, s3_endpoint=s3_endpoint)
 
 
-@data.command()
-def inspect(source: Source, config: Config = None, sets: Sets = None) -> None:
+@data.command("inspect")
+def inspect_source(source: Source, config: Config = None, sets: Sets = None) -> None:
     """Say what a source holds: format, classes, counts, polarisations, sizes, ships, problems."""
     with launch.shown_errors():
         launch.inspect(launch.load_config(config, source, sets or []))

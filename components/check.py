@@ -35,16 +35,26 @@ def check_inputs(
     distill_rerun: str,
     evaluate_rerun: str,
     publish_rerun: str,
+    start: str,
+    dataset_uri: str,
+    teacher_uri: str,
+    pruned_uri: str,
+    student_uri: str,
+    run_config: dsl.Output[dsl.Artifact],
 ) -> NamedTuple(  # type: ignore[valid-type]
     "Configs",
     [("prepare", str), ("teacher", str), ("prune", str), ("distill", str), ("evaluate", str), ("publish", str)],
 ):
     """Validates all parameters, looks at the source, and hands every stage its complete configuration."""
     parameters = dict(locals())
+    from pathlib import Path
+
     from sarslim import shell
     from sarslim.config import STAGES
     from sarslim.stages.check import check
+    from sarslim.stages.results import write_json
 
-    with shell.stage():
+    with shell.stage("check", outputs={"run_config": run_config}):
         config = check(parameters)
+        write_json(Path(run_config.path), config)
     return tuple(getattr(config, stage).model_dump_json() for stage in STAGES)

@@ -21,7 +21,9 @@ def distill_student(
     from sarslim.config import DistillConfig, parse
     from sarslim.stages.distill import distill_student as distill
 
-    with shell.stage():
+    with shell.stage(
+        "distill", inputs={"dataset": dataset, "teacher": teacher, "pruned": pruned}, outputs={"student": student}
+    ):
         record = distill(
             parse(DistillConfig, config),
             dataset=Path(dataset.path),

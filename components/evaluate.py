@@ -25,7 +25,11 @@ def evaluate_student(
     from sarslim.config import EvaluateConfig, parse
     from sarslim.stages.evaluate import evaluate
 
-    with shell.stage():
+    with shell.stage(
+        "evaluate",
+        inputs={"dataset": dataset, "teacher": teacher, "pruned": pruned, "student": student},
+        outputs={"evaluation": evaluation, "bundle": bundle, "report": report},
+    ):
         record = evaluate(
             parse(EvaluateConfig, config),
             dataset=Path(dataset.path),

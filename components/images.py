@@ -16,6 +16,10 @@ MODULES = {
     "distill": "sarslim.stages.distill",
     "evaluate": "sarslim.stages.evaluate",
     "publish": "sarslim.stages.publish",
+    "outcome": "sarslim.stages.outcome",
+    "plan": "sarslim.stages.plan",
+    "measure": "sarslim.stages.measure",
+    "compare": "sarslim.stages.compare",
 }
 
 

@@ -19,6 +19,6 @@ def prepare_data(
     from sarslim.config import PrepareConfig, parse
     from sarslim.stages.prepare import prepare
 
-    with shell.stage():
+    with shell.stage("prepare", outputs={"dataset": dataset}):
         record = prepare(parse(PrepareConfig, config), dataset=Path(dataset.path), card=Path(data_card.path))
         shell.log(metrics, record.figures())

@@ -21,7 +21,7 @@ def prune_student(
     from sarslim.config import PruneConfig, parse
     from sarslim.stages.prune import prune_student as prune
 
-    with shell.stage():
+    with shell.stage("prune", inputs={"dataset": dataset, "teacher": teacher}, outputs={"pruned": pruned}):
         record = prune(
             parse(PruneConfig, config),
             dataset=Path(dataset.path),

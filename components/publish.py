@@ -19,6 +19,6 @@ def publish_bundle(
     from sarslim.config import PublishConfig, parse
     from sarslim.stages.publish import publish
 
-    with shell.stage():
+    with shell.stage("publish", inputs={"bundle": bundle}, outputs={"receipt": receipt}):
         record = publish(parse(PublishConfig, config), bundle=Path(bundle.path), receipt=Path(receipt.path))
         shell.log(metrics, record.figures())

@@ -19,6 +19,6 @@ def train_teacher(
     from sarslim.config import TeacherConfig, parse
     from sarslim.stages.teacher import train_teacher as train
 
-    with shell.stage():
+    with shell.stage("teacher", inputs={"dataset": dataset}, outputs={"teacher": teacher}):
         record = train(parse(TeacherConfig, config), dataset=Path(dataset.path), teacher=Path(teacher.path))
         shell.log(metrics, record.figures())

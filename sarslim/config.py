@@ -285,6 +285,18 @@ class RunConfig(BaseModel):
 
 STAGES = tuple(RunConfig.model_fields)
 
+
+class GridConfig(BaseModel):
+    """What sweeps and comparisons vary, as texts with commas; the plan task reads and checks them."""
+
+    budgets: str = Field("20%, 10%, 5%, 2%", description="Budgets, each a bound of MACs and of parameters.")
+    methods: str = Field("distill, finetune", description="Recovery methods.")
+    networks: str = Field(
+        "mobilenet_v2, mobilenet_v3_small, shufflenet_v2_x0_5, squeezenet1_1, efficientnet_b0, aconvnet",
+        description="Rival networks, trained from scratch with the teacher's recipe.",
+    )
+
+
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -1,12 +1,13 @@
 """Runs a DAG on this machine, compiles it, and tells what came out. The DAG itself comes in as an argument."""
 
+import difflib
 import os
 import shutil
 import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -19,15 +20,16 @@ from rich.table import Table
 
 from sarslim import __version__, local_store, report, run_log, shell
 from sarslim.chips.inspect import inspect as inspect_chips
+from sarslim.cluster import ClusterConfig
 from sarslim.config import STAGES, RunConfig, parse
 from sarslim.errors import InputError, SarslimError
 from sarslim.parameters import to_parameters
 from sarslim.progress import duration
-from sarslim.records import EvaluateRecord
+from sarslim.records import Comparison, EvaluateRecord
 from sarslim.stages import results
 from sarslim.stages.publish import bundle_uri
 from sarslim.stages.source import local_copy
-from sarslim.storage import SUMS, Storage
+from sarslim.storage import SUMS, Storage, is_s3
 
 PACKAGES = ("kfp", "torch", "torchvision", "torch-pruning", "numpy", "minio", "pydantic")
 TASKS = {
@@ -38,6 +40,8 @@ TASKS = {
     "distill-student": "distill",
     "evaluate-student": "evaluate",
     "publish-bundle": "publish",
+    "measure-network": "measure",
+    "compare-networks": "compare",
 }
 
 
@@ -68,6 +72,17 @@ def shown_errors() -> Iterator[None]:
         sys.exit(130)
 
 
+def choose(what: str, name: str, known: Iterable[str]) -> None:
+    """
+    Raises:
+        InputError: ``name`` is not known; the remedy lists what is.
+    """
+    known = list(known)
+    if name not in known:
+        near = "".join(f" (did you mean {found}?)" for found in difflib.get_close_matches(name, known, n=1))
+        raise InputError(what, f"{name!r} is not known{near}", f"Choose from {', '.join(known)}")
+
+
 def compile_all(pipelines: Mapping[str, Any], out: Path) -> None:
     """Writes ``<name>.yaml`` for every pipeline."""
     out.mkdir(parents=True, exist_ok=True)
@@ -82,19 +97,30 @@ def load_config(file: Path | None, source: str, sets: list[str]) -> RunConfig:
     Raises:
         InputError: a missing or malformed file, an unknown field, a wrong value.
     """
-    values = {} if file is None else _read_yaml(file)
+    values = {} if file is None else _read_yaml(file, f"Write a section per stage: {', '.join(STAGES)}")
     if source:
-        address = source if source.startswith("s3://") else str(Path(source).expanduser().resolve())
+        address = source if is_s3(source) else str(Path(source).expanduser().resolve())
         _assign(values, "prepare.source", address)
     for text in sets:
-        path, equals, value = text.partition("=")
+        path, equals, _ = text.partition("=")
         if not equals or "." not in path:
             raise InputError("--set", f"{text!r} sets nothing", "Write stage.field=value, such as distill.epochs=20")
-        try:
-            _assign(values, path, yaml.safe_load(value) if value else "")
-        except yaml.YAMLError:
-            raise InputError(path, f"{value!r} cannot be read", "Quote it as YAML asks") from None
+        _set(values, text)
     return parse(RunConfig, values)
+
+
+def load_cluster(file: Path | None, places: list[str]) -> ClusterConfig:
+    """What a cluster gives to the stages, from a YAML file and ``field=value`` texts, in this order.
+
+    Raises:
+        InputError: a missing or malformed file, an unknown field, a wrong value.
+    """
+    values = {} if file is None else _read_yaml(file, "Write fields such as secret, teacher or accelerator")
+    for text in places:
+        if "=" not in text:
+            raise InputError("--place", f"{text!r} sets nothing", "Write field=value, such as accelerator.count=1")
+        _set(values, text)
+    return parse(ClusterConfig, values)
 
 
 def rerun_config(run: Path, start: str, sets: list[str]) -> RunConfig:
@@ -106,8 +132,7 @@ def rerun_config(run: Path, start: str, sets: list[str]) -> RunConfig:
     if not (run / "config.yaml").is_file():
         known = ", ".join(sorted(path.parent.name for path in run.parent.glob("*/config.yaml"))) or "none yet"
         raise InputError("run", f"there is no run {run.name!r} in {run.parent}", f"Known runs: {known}")
-    if start not in STAGES:
-        raise InputError("--from", f"{start!r} is not a stage", f"Choose from {', '.join(STAGES)}")
+    choose("--from", start, STAGES)
     early = [text for text in sets if text.split(".")[0] in STAGES[: STAGES.index(start)]]
     if early:
         raise InputError("--set", f"{early[0]!r} changes a stage before {start}", "Start --from that stage")
@@ -117,20 +142,25 @@ def rerun_config(run: Path, start: str, sets: list[str]) -> RunConfig:
     return load_config(run / "config.yaml", "", sets)
 
 
-def run(dag: Any, config: RunConfig, *, runs: Path, s3_endpoint: str = "") -> Path:
+def run(dag: Any, config: RunConfig, *, runs: Path, inputs: list[str] | None = None, s3_endpoint: str = "") -> Path:
     """Runs ``dag`` with KFP's local runner; results land in ``runs/<id>`` and ``runs/latest``.
+
+    Args:
+        inputs: ``name=value`` for parameters of the pipeline that no stage has.
 
     Returns:
         The folder of the run.
 
     Raises:
+        InputError: an input that the pipeline does not take, or one that it lacks.
         RunFailed: what a stage said before it ended.
     """
     started = time.monotonic()
+    parameters = arguments(dag, config, inputs or [])
     runs = runs.resolve()
     folder = _new_folder(runs)
     (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    if not config.prepare.source:
+    if not parameters.get("source", "given"):
         print("No data given: these are SIMULATED SAR ship chips, not real ones.", flush=True)
     warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
     with _store(runs, s3_endpoint):
@@ -142,10 +172,13 @@ def run(dag: Any, config: RunConfig, *, runs: Path, s3_endpoint: str = "") -> Pa
                 cache_root=str(runs / "cache"),
             )
             try:
-                outputs = dag(**to_parameters(config)).outputs
+                outputs = dag(**parameters).outputs
             except RuntimeError as error:
                 raise _what_failed(log, error) from error
         artifacts = {name: Path(artifact.path) for name, artifact in outputs.items()}
+        shutil.copyfile(artifacts["report"], folder / "report.html")
+        if "comparison" in artifacts:
+            return _end_comparison(artifacts["comparison"], folder, time.monotonic() - started)
         evaluation = results.read_evaluation(artifacts["evaluation"])
         uri = _published(config, artifacts["bundle"]) if evaluation.passed else None
     found = results.summary(
@@ -158,10 +191,30 @@ def run(dag: Any, config: RunConfig, *, runs: Path, s3_endpoint: str = "") -> Pa
         cached=log.cached,
     )
     results.write_json(folder / "summary.json", found)
-    shutil.copyfile(artifacts["report"], folder / "report.html")
-    _point_latest(runs, folder)
+    _point_latest(folder)
     _show(evaluation, folder, uri, time.monotonic() - started)
     return folder
+
+
+def arguments(dag: Any, config: RunConfig, inputs: list[str]) -> dict[str, Any]:
+    """The arguments of a pipeline: what the configuration says of its parameters, and ``name=value`` for the others.
+
+    Raises:
+        InputError: an input that the pipeline does not take, or one that it lacks.
+    """
+    takes = dag.component_spec.inputs
+    values = {name: value for name, value in to_parameters(config).items() if name in takes}
+    others = [name for name in takes if name not in values]
+    for text in inputs:
+        name, _, value = text.partition("=")
+        if not others:
+            raise InputError("--input", f"{name!r}: {dag.name} takes no input", "Leave it out, or name a --pipeline")
+        choose("--input", name, others)
+        values[name] = value
+    for name in others:
+        if name not in values and takes[name].default is None:
+            raise InputError("--input", f"{name} is missing", f"Give it: --input {name}=...")
+    return values
 
 
 def inspect(config: RunConfig) -> None:
@@ -200,16 +253,24 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def _set(values: dict[str, Any], text: str) -> None:
+    path, _, value = text.partition("=")
+    try:
+        _assign(values, path, yaml.safe_load(value) if value else "")
+    except yaml.YAMLError:
+        raise InputError(path, f"{value!r} cannot be read", "Quote it as YAML asks") from None
+
+
+def _read_yaml(file: Path, remedy: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError("--config", f"there is no file {file}", "Check the path; ready ones are in configs/") from None
     except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
         summary = " ".join(str(error).split())
-        raise InputError(str(file), f"is not YAML ({summary})", "Write a section per stage") from None
+        raise InputError(str(file), f"is not YAML ({summary})", remedy) from None
     if not isinstance(values, dict):
-        raise InputError(str(file), "holds no sections", f"Write a section per stage: {', '.join(STAGES)}")
+        raise InputError(str(file), "holds no sections", remedy)
     return values
 
 
@@ -233,10 +294,10 @@ def _new_folder(runs: Path) -> Path:
     raise InputError("--runs", f"{runs} is full of runs of this second", "Try again")
 
 
-def _point_latest(runs: Path, folder: Path) -> None:
-    link = runs / f".latest-{folder.name}"
+def _point_latest(folder: Path) -> None:
+    link = folder.with_name(f".latest-{folder.name}")
     link.symlink_to(folder.name)
-    link.replace(runs / "latest")
+    link.replace(folder.with_name("latest"))
 
 
 @contextmanager
@@ -272,17 +333,30 @@ def _published(config: RunConfig, bundle: Path) -> str:
     return str(uri)
 
 
-def _show(evaluation: EvaluateRecord, folder: Path, uri: str | None, seconds: float) -> None:
+def _end_comparison(comparison: Path, folder: Path, seconds: float) -> Path:
+    shutil.copyfile(comparison, folder / "comparison.json")
+    _point_latest(folder)
+    _show_table(report.measured_rows(results.read_json(Comparison, comparison)))
+    print(f"report  {folder / 'report.html'}")
+    print(f"took    {duration(seconds)}")
+    return folder
+
+
+def _show_table(table_rows: list[tuple[str, ...]]) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=110)
-    header, *rows = report.summary_table(evaluation)
+    header, *rows = table_rows
     table = Table()
     for name in header:
         table.add_column(name, justify="left" if name == header[0] else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def _show(evaluation: EvaluateRecord, folder: Path, uri: str | None, seconds: float) -> None:
+    _show_table(report.summary_table(evaluation))
     failed = [check.condition for check in evaluation.gate if not check.passed]
     print(f"gate    {'FAILED: ' + ', '.join(failed) if failed else 'passed'}")
     print(f"report  {folder / 'report.html'}")

@@ -26,6 +26,33 @@ KNOBS: dict[str, tuple[str, ...]] = {
     **{f"{stage}_rerun": (f"{stage}.rerun",) for stage in RunConfig.model_fields},
 }
 
+# What a run can start from: each artifact, and the stage that makes it.
+ARTIFACTS = {"dataset": "prepare", "teacher": "teacher", "pruned": "prune", "student": "distill"}
+
+
+def given_artifacts(start: str) -> tuple[str, ...]:
+    """What an earlier run has to give where a run starts from the artifact ``start``: it and all before it."""
+    return tuple(ARTIFACTS)[: tuple(ARTIFACTS).index(start) + 1] if start else ()
+
+
+def names(start: str = "") -> tuple[str, ...]:
+    """The parameters of a pipeline that starts from the artifact ``start``: those of the stages that it runs."""
+    first = STAGES.index(ARTIFACTS[start]) + 1 if start else 0
+    knobs = [knob for knob, paths in KNOBS.items() if any(path.split(".")[0] in STAGES[first:] for path in paths)]
+    return (*knobs, *(f"{stage}_options" for stage in STAGES[first:]))
+
+
+def default(name: str) -> Any:
+    """The default of a pipeline parameter, which lives in its pydantic model."""
+    return "{}" if name.endswith("_options") else field(KNOBS[name][0]).default
+
+
+def description(name: str) -> str:
+    """What people read about a pipeline parameter."""
+    if name.endswith("_options"):
+        return f"JSON object with any other fields of the {name.removesuffix('_options')} stage."
+    return str(field(KNOBS[name][0]).description)
+
 
 def field(path: str) -> Any:
     """The pydantic field at a dotted path such as ``distill.temperature``."""

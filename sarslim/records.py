@@ -273,3 +273,47 @@ class PublishRecord(Record):
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
         return {"files": len(self.sha256)}
+
+
+class Measured(Record):
+    """One network on the test part, under the name that tables give it."""
+
+    name: str
+    test_chips: int
+    scores: NetworkScores
+
+
+class Comparison(Record):
+    """Networks on the same test part; the first is the one that the others are held against."""
+
+    networks: tuple[Measured, ...]
+
+
+class JournalEntry(Record):
+    """What one task was given, what it makes, and how it ended. Artifacts by name and address.
+
+    ``running`` is what remains of a task that was killed; ``refused`` means that the user has to change something.
+    """
+
+    stage: str
+    state: Literal["running", "succeeded", "refused", "failed"]
+    message: str = ""
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
+class Rerun(Record):
+    """The pipeline that goes on from where a run failed, and the artifacts to paste into it."""
+
+    pipeline: str
+    parameters: dict[str, str]
+
+
+class OutcomeRecord(Record):
+    """How a run ended: where it failed and why, what is there, and what to run next."""
+
+    state: str
+    failed_stage: str | None
+    message: str
+    artifacts: dict[str, str]
+    rerun: Rerun | None

@@ -74,11 +74,10 @@ class RunLog(io.TextIOBase):
             self._view.note(self._task, match["text"])
 
     def _name(self, task: str) -> str:
-        return self._names.get(task, task)
+        # KFP numbers the tasks of one component: measure-network-2.
+        return self._names.get(task, self._names.get(re.sub(r"-\d+$", "", task), task))
 
     def _end(self, task: str, *, succeeded: bool) -> None:
-        if task not in self._names.values():
-            return
         self.seconds[task] = round(time.monotonic() - self._started, 2)
         if not succeeded:
             self.failed = task

@@ -1,26 +1,66 @@
-"""What every component does around its stage: one clear line for a mistake, figures for the KFP UI."""
+"""What every component does around its stage: a journal entry, one clear line for a mistake, figures for the KFP UI."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sarslim import journal
 from sarslim.errors import InputError, SarslimError
+from sarslim.progress import note
+from sarslim.records import JournalEntry
 
 INPUT_ERROR = "input error: "
 SERVICE_ERROR = "service error: "
 
 
 @contextmanager
-def stage() -> Iterator[None]:
-    """Turns a :class:`SarslimError` into one line and an exit code: 2 for a user's mistake, 1 for a failure."""
+def stage(name: str, *, inputs: Mapping[str, Any] | None = None, outputs: Mapping[str, Any]) -> Iterator[None]:
+    """Turns a :class:`SarslimError` into one line and an exit code, 2 for a user's mistake and 1 for a failure.
+
+    Args:
+        name: the stage.
+        inputs, outputs: KFP artifacts by the name under which a later run may be given them.
+    """
+    entry = JournalEntry(
+        stage=name,
+        state="running",
+        inputs={key: artifact.uri for key, artifact in (inputs or {}).items()},
+        outputs={key: artifact.uri for key, artifact in outputs.items()},
+    )
+    _refuse_again(entry)
+    _write(entry)
     try:
         yield
     except SarslimError as error:
         print(error_line(error), flush=True)
+        state = "refused" if isinstance(error, InputError) else "failed"
+        _write(entry.model_copy(update={"state": state, "message": error_line(error)}))
         sys.exit(error.exit_code)
+    except BaseException as error:
+        _write(entry.model_copy(update={"state": "failed", "message": f"{type(error).__name__}: {error}"}))
+        raise
+    _write(entry.model_copy(update={"state": "succeeded"}))
+
+
+def _write(entry: JournalEntry) -> None:
+    try:
+        journal.write(entry)
+    except SarslimError as error:  # the stage itself may get on without the object store
+        note(f"no journal: {error}")
+
+
+def _refuse_again(entry: JournalEntry) -> None:
+    """Ends a retry at once if the attempt before it ended by a user's mistake: Kubernetes retries those too."""
+    if int(os.environ.get("KFP_RETRY_INDEX") or 0) == 0:
+        return
+    for past in journal.read(journal.run_root(next(iter(entry.outputs.values())))):
+        if past.outputs == entry.outputs and past.state == "refused":
+            print(past.message, flush=True)
+            sys.exit(InputError.exit_code)
 
 
 def error_line(error: SarslimError) -> str:

@@ -29,7 +29,7 @@ MISSING_CODES = {"NoSuchKey", "NoSuchObject", "NotFound", "ResourceNotFound"}
 
 @dataclass(frozen=True)
 class S3Uri:
-    """An address in an object store: ``s3://bucket/key``."""
+    """An address in an object store: ``s3://bucket/key``. ``minio://``, which KFP writes by default, means the same."""
 
     bucket: str
     key: str = ""
@@ -40,7 +40,7 @@ class S3Uri:
         Raises:
             InputError: not of the form ``s3://bucket[/key]``.
         """
-        match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", text)
+        match = re.fullmatch(r"(?:s3|minio)://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", text)
         if match is None:
             raise InputError("S3 address", f"{text!r} is not one", "Write s3://bucket/path")
         return cls(match[1], (match[2] or "").strip("/"))
@@ -54,7 +54,7 @@ class S3Uri:
 
 def is_s3(text: str) -> bool:
     """Whether ``text`` is an address in an object store."""
-    return text.startswith("s3://")
+    return text.startswith(("s3://", "minio://"))
 
 
 class Storage:

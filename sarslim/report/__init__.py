@@ -4,8 +4,17 @@ Importing this needs no more than pydantic: a page loads its own tools when it i
 images hold the same ones (prepare has no matplotlib, prune has no jinja2).
 """
 
-from sarslim.report.cards import model_card, pruning_table
-from sarslim.report.pages import data_card, run_report
-from sarslim.report.words import summary_table
+from sarslim.report.cards import comparison_table, model_card, pruning_table
+from sarslim.report.pages import comparison_page, data_card, run_report
+from sarslim.report.words import measured_rows, summary_table
 
-__all__ = ["data_card", "model_card", "pruning_table", "run_report", "summary_table"]
+__all__ = [
+    "comparison_page",
+    "comparison_table",
+    "data_card",
+    "measured_rows",
+    "model_card",
+    "pruning_table",
+    "run_report",
+    "summary_table",
+]

@@ -5,7 +5,13 @@ from collections.abc import Callable, Sequence
 import sarslim.report.units as units
 import sarslim.report.words as words
 from sarslim.config import RunConfig
-from sarslim.records import DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord
+from sarslim.records import Comparison, DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord
+
+
+def comparison_table(record: Comparison) -> str:
+    """Networks side by side, as Markdown."""
+    header, *rows = words.measured_rows(record)
+    return f"# Comparison of networks\n\n{_table(header, rows)}\n"
 
 
 def pruning_table(record: PruneRecord) -> str:

@@ -9,6 +9,7 @@ import html
 import io
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -19,7 +20,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 import sarslim.report.units as units
-from sarslim.records import EvaluateRecord, NetworkScores, PruneRecord, TrainRecord
+from sarslim.records import Comparison, EvaluateRecord, NetworkScores, PruneRecord, TrainRecord
 
 # Colour as drawn -> as the page knows it.
 INK, LINE, ON_FILL = "#111418", "#d8dde3", "#111519"
@@ -274,6 +275,40 @@ def tradeoff(evaluation: EvaluateRecord) -> str:
             for key, (name, _, _) in NETWORKS.items()
         ]
         return _svg(figure, "tradeoff", f"Accuracy over MACs per chip: {', '.join(parts)}.")
+
+
+def pareto(record: Comparison) -> str:
+    """Accuracy of every network over its MACs, with 95 % intervals; the line joins those that none other beats."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _canvas(4.2)
+        places = [(network.scores.macs, 100 * network.scores.accuracy) for network in record.networks]
+        for network, (macs, accuracy) in zip(record.networks, places, strict=True):
+            low, high = units.wilson(network.scores.accuracy * network.test_chips, network.test_chips)
+            axes.plot([macs, macs], [100 * low, 100 * high], color=LINE, linewidth=2, zorder=1)
+            axes.plot(macs, accuracy, "o", color=INK, markersize=5)
+            axes.annotate(network.name, (macs, accuracy), xytext=(6, 3), textcoords="offset points", fontsize=9)
+        front = pareto_front(places)
+        axes.plot(*zip(*front, strict=True), color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=0)
+        axes.set_xscale("log")
+        axes.set_xlim(min(macs for macs, _ in places) / 2, max(macs for macs, _ in places) * 6)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=8))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.brief(value)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set(xlabel="MACs per chip", ylabel="Accuracy (%)")
+        parts = [
+            f"{network.name} {units.percent(network.scores.accuracy)} with {units.count(network.scores.macs)} MACs"
+            for network in record.networks
+        ]
+        return _svg(figure, "pareto", f"Accuracy over MACs per chip: {', '.join(parts)}.")
+
+
+def pareto_front(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The (cost, accuracy) pairs that no other pair beats in both, by rising cost."""
+    front: list[tuple[float, float]] = []
+    for place in sorted(places, key=lambda pair: (pair[0], -pair[1])):
+        if not front or place[1] > front[-1][1]:
+            front.append(place)
+    return front
 
 
 def latency(evaluation: EvaluateRecord) -> str:

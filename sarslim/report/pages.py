@@ -11,7 +11,7 @@ import numpy as np
 import sarslim.report.units as units
 import sarslim.report.words as words
 from sarslim.config import RunConfig
-from sarslim.records import DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord
+from sarslim.records import Comparison, DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord
 
 MOST_EXAMPLES = 12
 # Chips are shown in whole multiples of their pixels, near this size.
@@ -102,6 +102,23 @@ def run_report(
         config_text=words.yaml(config),
         digests=_digests(dataset, teacher_model, student_model),
         versions=sorted({dataset.sarslim_version, teacher_model.sarslim_version, student_model.sarslim_version}),
+    )
+
+
+def comparison_page(record: Comparison) -> str:
+    """Networks side by side: the table, and accuracy over costs."""
+    import sarslim.report.figures as figures
+
+    header, *rows = words.measured_rows(record)
+    best = max(record.networks, key=lambda network: network.scores.accuracy)
+    return _render(
+        "comparison.html",
+        title="Comparison of networks",
+        lead=f"{len(record.networks)} networks on the same {record.networks[0].test_chips:,} test chips; the most "
+        f"accurate is {best.name} with {units.percent(best.scores.accuracy)}.",
+        header=header,
+        rows=rows,
+        pareto=figures.pareto(record),
     )
 
 

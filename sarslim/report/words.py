@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 import sarslim.report.units as units
 from sarslim.config import RunConfig
-from sarslim.records import DatasetRecord, EvaluateRecord, NetworkScores, Scaling, TrainRecord
+from sarslim.records import Comparison, DatasetRecord, EvaluateRecord, NetworkScores, Scaling, TrainRecord
 
 NETWORKS = {"teacher": "Teacher", "pruned": "Pruned, before recovery", "student": "Student"}
 FORMATS = {
@@ -41,6 +41,27 @@ def summary_table(evaluation: EvaluateRecord) -> list[tuple[str, ...]]:
                 units.count(scores.params),
                 units.count(scores.macs),
                 units.size(scores.bytes),
+                units.milliseconds(scores.latency_ms),
+            )
+        )
+    return rows
+
+
+def measured_rows(record: Comparison) -> list[tuple[str, ...]]:
+    """One row per network of a comparison, header first, with the 95 % interval of its accuracy."""
+    header = ("Network", "Accuracy", "95 % interval", "Macro-F1", "Parameters", "MACs", "Latency")
+    rows: list[tuple[str, ...]] = [header]
+    for network in record.networks:
+        scores = network.scores
+        low, high = units.wilson(scores.accuracy * network.test_chips, network.test_chips)
+        rows.append(
+            (
+                network.name,
+                units.percent(scores.accuracy),
+                f"{units.percent(low).removesuffix(' %')} – {units.percent(high)}",
+                units.percent(scores.macro_f1),
+                units.count(scores.params),
+                units.count(scores.macs),
                 units.milliseconds(scores.latency_ms),
             )
         )

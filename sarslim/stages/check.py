@@ -7,7 +7,8 @@ from typing import Any
 from sarslim import networks, pruning
 from sarslim.chips.inspect import fingerprint
 from sarslim.config import RunConfig
-from sarslim.parameters import from_parameters
+from sarslim.parameters import from_parameters, given_artifacts
+from sarslim.stages.given import check_given
 from sarslim.stages.source import local_copy, stored_fingerprint
 from sarslim.storage import is_s3
 
@@ -16,17 +17,26 @@ TYPICAL_CLASSES = 5
 
 
 def check(parameters: Mapping[str, Any]) -> RunConfig:
-    """Validates all pipeline parameters together and looks at the source.
+    """Validates all pipeline parameters together and looks at the source, or at the artifacts that replace it.
+
+    Args:
+        parameters: of the pipeline, by name; ``start`` names the last artifact that an earlier run gives, if any.
 
     Returns:
         The complete configuration, with the fingerprint of the source filled in.
 
     Raises:
-        InputError: every wrong parameter, or a source that is not there.
+        InputError: every wrong parameter, a source that is not there, or an artifact of another kind than asked for.
         ServiceError: the object store cannot be reached.
     """
     config = from_parameters(parameters)
-    _check_budgets(config)
+    given = {name: parameters[f"{name}_uri"] for name in given_artifacts(parameters["start"])}
+    if given:
+        check_given(given)
+    if "pruned" not in given:
+        check_budgets(config)
+    if given:
+        return config
     prepare = config.prepare.model_copy(update={"fingerprint": _fingerprint(config.prepare.source)})
     return config.model_copy(update={"prepare": prepare})
 
@@ -41,7 +51,7 @@ def _fingerprint(source: str) -> str:
         return fingerprint(Path(path))
 
 
-def _check_budgets(config: RunConfig) -> None:
+def check_budgets(config: RunConfig) -> None:
     """Builds the teacher, untrained, to see whether the budget can be met; costs depend on shapes only."""
     # A measured latency means nothing before the prune stage, which may run on another machine.
     untimed = config.prune.model_copy(update={"latency": ""})

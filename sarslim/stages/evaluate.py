@@ -10,9 +10,8 @@ from sarslim import checkpoint, report
 from sarslim import evaluation as measuring
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, EvaluateConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig
-from sarslim.progress import note
 from sarslim.records import EvaluateRecord, ModelRecord, NetworkScores, PruneRecord, TrainRecord
-from sarslim.stages.learn import input_shape, require_classes
+from sarslim.stages.measure import score
 from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, write_json
 from sarslim.storage import write_sums
 
@@ -42,7 +41,7 @@ def evaluate(
     assert test.labels is not None
     assert train.labels is not None
     folders = {"teacher": teacher, "pruned": pruned, "student": student}
-    scores = {kind: _score(kind, folder, data, config) for kind, folder in folders.items()}
+    scores = {kind: score(folder, data, config, name=kind, kind=kind) for kind, folder in folders.items()}
     record = EvaluateRecord(
         **scores,
         majority_accuracy=measuring.majority_accuracy(train.labels, test.labels),
@@ -55,24 +54,6 @@ def evaluate(
     page.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(bundle / REPORT, page)
     return record
-
-
-def _score(kind: str, folder: Path, data: Dataset, config: EvaluateConfig) -> NetworkScores:
-    network, model = checkpoint.load(folder, kind=kind)
-    require_classes(model, data, folder)
-    test = data.part("test")
-    assert test.labels is not None
-    note(f"measuring the {kind}")
-    return measuring.score(
-        network,
-        test.images,
-        test.labels,
-        data.record.classes,
-        config=config,
-        scaling=data.record.scaling,
-        input_shape=input_shape(data),
-        file_bytes=(folder / checkpoint.WEIGHTS).stat().st_size,
-    )
 
 
 def _budgets(pruned: Path, scores: dict[str, NetworkScores]) -> list[tuple[str, float, float]]:

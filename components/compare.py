@@ -1,0 +1,31 @@
+"""Networks side by side."""
+
+from typing import List  # noqa: UP035 KFP 2.17 reads no list[str] of collected outputs
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.component(base_image=image("compare"), install_kfp_package=False)
+def compare_networks(
+    reference: str,
+    others: List[str],  # noqa: UP006
+    comparison: dsl.Output[dsl.Artifact],
+    report: dsl.Output[dsl.HTML],
+    table: dsl.Output[dsl.Markdown],
+    more: List[str] = [],  # noqa: B006, UP006
+):
+    """Writes the table and the Pareto report of networks that were measured on the same test part."""
+    from pathlib import Path
+
+    from sarslim import shell
+    from sarslim.stages.compare import compare
+
+    with shell.stage("evaluate", outputs={"comparison": comparison, "report": report}):
+        compare(
+            [reference, *more, *others],
+            comparison=Path(comparison.path),
+            page=Path(report.path),
+            table=Path(table.path),
+        )

@@ -1,0 +1,94 @@
+"""Where tasks run: names for people everywhere; resources, secrets, retries and an exit handler on a cluster."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from kfp import dsl, kubernetes
+
+from components.report_outcome import report_outcome
+from sarslim.cluster import ClusterConfig
+
+TITLES = {
+    "check": "Check inputs",
+    "prepare": "Prepare chips",
+    "teacher": "Train teacher",
+    "prune": "Prune",
+    "distill": "Distil with self-reflection",
+    "evaluate": "Evaluate",
+    "publish": "Publish",
+    "outcome": "Outcome",
+}
+KINDS = {"dataset": dsl.Dataset, "teacher": dsl.Model, "pruned": dsl.Model, "student": dsl.Model}
+TRAINING = ("teacher", "distill")
+ALWAYS = ("check", "outcome")
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+ADDRESS = ("AWS_ENDPOINT_URL", "AWS_REGION")
+CA_FOLDER = "/etc/sarslim/ca"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How the tasks of a pipeline are placed; without a cluster they run on this machine."""
+
+    cluster: ClusterConfig | None
+
+    def __call__(self, stage: str, task: Any, title: str = "") -> Any:
+        """Gives a task its name, its caching and, on a cluster, all that it needs to run there."""
+        task.set_display_name(title or TITLES[stage])
+        # The check notices that the data behind an address have changed; a cached outcome would be another run's.
+        task.set_caching_options(stage not in ALWAYS)
+        if self.cluster is not None:
+            _place(task, stage, self.cluster)
+        return task
+
+    def watched(self) -> AbstractContextManager[Any]:
+        """Around all tasks of a run: on a cluster, its outcome is written down however it ends."""
+        if self.cluster is None:
+            return nullcontext()
+        return dsl.ExitHandler(self("outcome", report_outcome()), name="run")
+
+    def given(self, name: str, uri: Any) -> Any:
+        """An artifact of an earlier run."""
+        importer = dsl.importer(artifact_uri=uri, artifact_class=KINDS[name], reimport=False)
+        return importer.set_display_name(f"Given {name}").output
+
+    @property
+    def parallel(self) -> int:
+        """Cells of a sweep at the same time."""
+        return 1 if self.cluster is None else self.cluster.parallel
+
+
+def _place(task: Any, stage: str, cluster: ClusterConfig) -> None:
+    wanted = cluster.resources(stage)
+    task.set_cpu_request(wanted.cpu_request).set_cpu_limit(wanted.cpu_limit)
+    task.set_memory_request(wanted.memory_request).set_memory_limit(wanted.memory_limit)
+    if wanted.retries:
+        task.set_retry(wanted.retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="600s")
+    kubernetes.set_timeout(task, wanted.timeout_minutes * 60)
+    kubernetes.use_secret_as_env(task, cluster.secret, {key: key for key in CREDENTIALS})
+    kubernetes.use_secret_as_env(task, cluster.secret, {key: key for key in ADDRESS}, optional=True)
+    kubernetes.set_security_context(task, run_as_non_root=True)
+    # The root file system of the image is not written to.
+    kubernetes.empty_dir_mount(task, "tmp", "/tmp")
+    if cluster.ca_config_map:
+        kubernetes.use_config_map_as_volume(task, cluster.ca_config_map, CA_FOLDER)
+        task.set_env_variable("AWS_CA_BUNDLE", f"{CA_FOLDER}/ca.crt")
+    if cluster.image_pull_secret:
+        kubernetes.set_image_pull_secrets(task, [cluster.image_pull_secret])
+    if stage in TRAINING:
+        kubernetes.empty_dir_mount(task, "dshm", "/dev/shm", medium="Memory", size_limit=cluster.shared_memory)
+        _accelerate(task, cluster)
+
+
+def _accelerate(task: Any, cluster: ClusterConfig) -> None:
+    wanted = cluster.accelerator
+    if not wanted.count:
+        return
+    task.set_accelerator_type(wanted.type).set_accelerator_limit(wanted.count)
+    for label, value in wanted.node_selector.items():
+        kubernetes.add_node_selector(task, label, value)
+    for taint in wanted.tolerations:
+        kubernetes.add_toleration(task, taint.key, taint.operator, taint.value, taint.effect)
+    if wanted.queue:
+        kubernetes.add_pod_label(task, "kueue.x-k8s.io/queue-name", wanted.queue)

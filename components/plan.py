@@ -1,0 +1,59 @@
+"""What a sweep and a comparison run in their loops, refused here if it cannot run."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.component(base_image=image("plan"), install_kfp_package=False)
+def plan_sweep(
+    prepare: str,
+    teacher: str,
+    prune: str,
+    distill: str,
+    evaluate: str,
+    budgets: str,
+    methods: str,
+    plan: dsl.Output[dsl.Artifact],
+) -> list:
+    """Configurations of pruning and recovery for every budget and every method."""
+    from pathlib import Path
+
+    from sarslim import shell
+    from sarslim.stages.plan import plan_sweep
+    from sarslim.stages.results import write_json
+
+    with shell.stage("check", outputs={"plan": plan}):
+        cells = plan_sweep(prepare, teacher, prune, distill, evaluate, budgets=budgets, methods=methods)
+        write_json(Path(plan.path), {"cells": cells})
+    return cells
+
+
+@dsl.component(base_image=image("plan"), install_kfp_package=False)
+def plan_rivals(teacher: str, evaluate: str, networks: str, plan: dsl.Output[dsl.Artifact]) -> list:
+    """Configurations of training for every rival network, with the teacher's recipe."""
+    from pathlib import Path
+
+    from sarslim import shell
+    from sarslim.stages.plan import plan_rivals
+    from sarslim.stages.results import write_json
+
+    with shell.stage("check", outputs={"plan": plan}):
+        cells = plan_rivals(teacher, evaluate, networks=networks)
+        write_json(Path(plan.path), {"cells": cells})
+    return cells
+
+
+@dsl.component(base_image=image("plan"), install_kfp_package=False)
+def plan_methods(distill: str, evaluate: str, methods: str, plan: dsl.Output[dsl.Artifact]) -> list:
+    """Configurations of recovery for every method."""
+    from pathlib import Path
+
+    from sarslim import shell
+    from sarslim.stages.plan import plan_methods
+    from sarslim.stages.results import write_json
+
+    with shell.stage("check", outputs={"plan": plan}):
+        cells = plan_methods(distill, evaluate, methods=methods)
+        write_json(Path(plan.path), {"cells": cells})
+    return cells

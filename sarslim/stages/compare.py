@@ -1,0 +1,30 @@
+"""Networks that were measured on the same test part, side by side."""
+
+from pathlib import Path
+
+from sarslim import report
+from sarslim.config import parse
+from sarslim.errors import InputError
+from sarslim.records import Comparison, Measured
+from sarslim.stages.results import write_json
+
+
+def compare(measured: list[str], *, comparison: Path, page: Path, table: Path) -> Comparison:
+    """Writes records, page and table; the first network is the one that the others are held against.
+
+    Args:
+        measured: records of :func:`sarslim.stages.measure.measure` as JSON.
+
+    Raises:
+        InputError: networks that were measured on different test parts.
+    """
+    networks = tuple(parse(Measured, text) for text in measured)
+    sizes = {network.test_chips for network in networks}
+    if len(sizes) > 1:
+        raise InputError("networks", f"were measured on test parts of {sorted(sizes)} chips", "Measure them again")
+    record = Comparison(networks=networks)
+    write_json(comparison, record)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(report.comparison_page(record), encoding="utf-8")
+    table.write_text(report.comparison_table(record), encoding="utf-8")
+    return record
