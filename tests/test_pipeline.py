@@ -1,69 +1,252 @@
-"""The compiled DAG: its tasks, its wiring, its parameters and what is cached."""
+"""The compiled pipelines: tasks, wiring, parameters, caching, and what a cluster gives to each task."""
 
 import inspect
+import os
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 
 import pipeline
 from components import images
+from components.check import check_inputs
 from sarslim import launch, sources
-from sarslim.config import RunConfig
+from sarslim.cluster import ClusterConfig
+from sarslim.config import STAGES, RunConfig
+from sarslim.errors import InputError
 from sarslim.parameters import KNOBS, to_parameters
 
-WIRING = {
+GOLDEN = Path(__file__).parent / "golden"
+BUILT = {
     "check-inputs": set(),
     "prepare-data": {"check-inputs"},
     "train-teacher": {"check-inputs", "prepare-data"},
     "prune-student": {"check-inputs", "prepare-data", "train-teacher"},
     "distill-student": {"check-inputs", "prepare-data", "train-teacher", "prune-student"},
     "evaluate-student": {"check-inputs", "prepare-data", "train-teacher", "prune-student", "distill-student"},
-    "condition-1": {"check-inputs", "evaluate-student"},
+    "condition-2": {"check-inputs", "evaluate-student"},
 }
+TASKS = {
+    "compress": set(BUILT),
+    "from-dataset": set(BUILT) - {"prepare-data"} | {"importer"},
+    "from-teacher": set(BUILT) - {"prepare-data", "train-teacher"} | {"importer", "importer-2"},
+    "from-pruned": {"check-inputs", "importer", "importer-2", "importer-3", "distill-student", "evaluate-student",
+                    "condition-2"},
+    "from-distilled": {"check-inputs", "importer", "importer-2", "importer-3", "importer-4", "evaluate-student",
+                       "condition-2"},
+    "sweep": {"check-inputs", "plan-sweep", "prepare-data", "train-teacher", "measure-network", "for-loop-2",
+              "compare-networks"},
+    "baselines": {"check-inputs", "plan-methods", "plan-rivals", "prepare-data", "train-teacher", "measure-network",
+                  "prune-student", "for-loop-2", "for-loop-3", "compare-networks"},
+}  # fmt: skip
+
+
+def compiled(out: Path, *places: str) -> dict[str, tuple[dict, dict]]:
+    """Pipeline spec and platform spec of every pipeline, compiled for a cluster."""
+    cluster = launch.load_cluster(None, list(places))
+    launch.compile_all({name: pipeline.build(name, cluster) for name in pipeline.DAGS}, out)
+    specs = {}
+    for name in pipeline.DAGS:
+        spec, platform = yaml.safe_load_all((out / f"{name}.yaml").read_text())
+        specs[name] = (spec, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"])
+    return specs
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory):
-    out = tmp_path_factory.mktemp("yaml")
-    launch.compile_all(pipeline.PIPELINES, out)
-    return yaml.safe_load((out / "compress.yaml").read_text())
+def specs(tmp_path_factory):
+    return compiled(tmp_path_factory.mktemp("yaml"))
 
 
-def test_tasks_are_wired_by_what_they_need(spec):
-    tasks = spec["root"]["dag"]["tasks"]
-    assert {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()} == WIRING
-    inside = spec["components"]["comp-condition-1"]["dag"]["tasks"]
-    assert set(inside) == {"publish-bundle"}
-    assert tasks["condition-1"]["triggerPolicy"]["condition"].endswith("== true")
+def run_of(spec: dict) -> dict:
+    """The tasks inside the exit handler."""
+    return spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
 
 
-def test_all_tasks_but_the_check_are_cached(spec):
-    tasks = spec["root"]["dag"]["tasks"]
-    cached = {name for name, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
-    assert cached == set(WIRING) - {"check-inputs", "condition-1"}
+def executors(spec: dict) -> dict[str, dict]:
+    return {
+        name.removeprefix("exec-"): executor["container"]
+        for name, executor in spec["deploymentSpec"]["executors"].items()
+        if "container" in executor
+    }
 
 
-def test_parameters_have_the_defaults_of_their_models_and_a_description(spec):
-    parameters = spec["root"]["inputDefinitions"]["parameters"]
+def normalised(text: str) -> str:
+    """Without what changes with every edit or release: images, commands, the version of the SDK."""
+    text = re.sub(r"sdkVersion: kfp-[\d.]+", "sdkVersion: kfp", text)
+    text = re.sub(r"image: \S+", "image: IMAGE", text)
+    spec, platform = yaml.safe_load_all(text)
+    for container in executors(spec).values():
+        container.pop("command"), container.pop("args")
+    return yaml.safe_dump_all([spec, platform], sort_keys=True, width=120)
+
+
+@pytest.mark.parametrize("name", pipeline.DAGS)
+def test_the_yaml_is_the_golden_one(name, tmp_path):
+    """After a wanted change: SARSLIM_GOLDEN=write pytest tests/test_pipeline.py, then read the diff."""
+    launch.compile_all({name: pipeline.build(name, ClusterConfig())}, tmp_path)
+    text = (tmp_path / f"{name}.yaml").read_text()
+    assert text.isascii()
+    found, golden = normalised(text), GOLDEN / f"{name}.yaml"
+    if os.environ.get("SARSLIM_GOLDEN") == "write":
+        golden.write_text(found)
+    assert found == golden.read_text()
+
+
+def test_compiling_twice_gives_the_same_bytes(tmp_path):
+    for out in ("one", "two"):
+        launch.compile_all({name: pipeline.build(name, ClusterConfig()) for name in pipeline.DAGS}, tmp_path / out)
+    for name in pipeline.DAGS:
+        assert (tmp_path / "one" / f"{name}.yaml").read_bytes() == (tmp_path / "two" / f"{name}.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("name", pipeline.DAGS)
+def test_every_pipeline_has_its_tasks_inside_an_exit_handler(name, specs):
+    spec, _ = specs[name]
+    assert set(run_of(spec)) == TASKS[name]
+    root = spec["root"]["dag"]["tasks"]
+    assert set(root) == {"exit-handler-1", "report-outcome"}
+    assert root["report-outcome"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert spec["pipelineInfo"]["description"].endswith(".")
+
+
+def test_tasks_are_wired_by_what_they_need(specs):
+    spec, _ = specs["compress"]
+    tasks = run_of(spec)
+    assert {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()} == BUILT
+    assert set(spec["components"]["comp-condition-2"]["dag"]["tasks"]) == {"publish-bundle"}
+    assert tasks["condition-2"]["triggerPolicy"]["condition"].endswith("== true")
+
+
+def test_on_this_machine_the_same_tasks_run_without_an_exit_handler():
+    spec = pipeline.build("compress").pipeline_spec
+    assert set(spec.root.dag.tasks) == set(BUILT) - {"condition-2"} | {"condition-1"}
+    assert set(spec.root.output_definitions.artifacts) == set(pipeline.Outputs._fields)
+
+
+@pytest.mark.parametrize("name", pipeline.DAGS)
+def test_all_tasks_but_check_plan_and_outcome_are_cached(name, specs):
+    spec, _ = specs[name]
+    dags = [spec["root"]["dag"], *(part["dag"] for part in spec["components"].values() if "dag" in part)]
+    tasks = {key: task for dag in dags for key, task in dag["tasks"].items() if not re.match("exit|for|cond|imp", key)}
+    cached = {key for key, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
+    assert set(tasks) - cached == {
+        key for key in tasks if key.startswith("plan") or key in ("check-inputs", "report-outcome")
+    }
+
+
+def test_parameters_have_the_defaults_of_their_models_and_a_description(specs):
+    for spec, _ in specs.values():
+        assert all(one["description"] for one in spec["root"]["inputDefinitions"]["parameters"].values())
+    parameters = specs["compress"][0]["root"]["inputDefinitions"]["parameters"]
     defaults = {name: parameter.get("defaultValue") for name, parameter in parameters.items()}
     assert defaults == to_parameters(RunConfig())
-    assert all(parameter["description"] for parameter in parameters.values())
     assert set(KNOBS) < set(parameters)
 
 
-def test_every_task_has_a_name_for_people(spec):
-    tasks = spec["root"]["dag"]["tasks"]
-    names = {task["taskInfo"]["name"] for name, task in tasks.items() if name != "condition-1"}
-    assert names == {
-        "Check inputs", "Prepare chips", "Train teacher", "Prune", "Distil with self-reflection", "Evaluate",
-    }  # fmt: skip
+def test_an_entry_point_takes_uris_and_the_parameters_of_the_stages_that_it_runs(specs):
+    parameters = specs["from-pruned"][0]["root"]["inputDefinitions"]["parameters"]
+    asked = {name for name, parameter in parameters.items() if "defaultValue" not in parameter}
+    assert asked == {"dataset_uri", "teacher_uri", "pruned_uri"}
+    assert {"temperature", "distill_options", "max_drop", "model_name"} < set(parameters)
+    assert not {"network", "macs_budget", "teacher_epochs", "source", "prune_options"} & set(parameters)
 
 
 def test_the_check_takes_every_parameter_of_the_pipeline():
-    assert list(inspect.signature(pipeline.check_inputs.python_func).parameters) == list(
-        inspect.signature(pipeline.compress.pipeline_func).parameters
-    )
+    takes = list(inspect.signature(check_inputs.python_func).parameters)
+    assert set(takes) - set(to_parameters(RunConfig())) == {
+        "start", "dataset_uri", "teacher_uri", "pruned_uri", "student_uri", "run_config",
+    }  # fmt: skip
+    assert set(to_parameters(RunConfig())) < set(takes)
+
+
+def test_every_task_has_resources_of_its_stage(specs):
+    found = {name: container["resources"] for name, container in executors(specs["compress"][0]).items()}
+    cores = {name: (float(r["cpuRequest"]), float(r["cpuLimit"])) for name, r in found.items()}
+    memory = {name: (float(r["memoryRequest"]), float(r["memoryLimit"])) for name, r in found.items()}
+    gibi = 1.073741824
+    assert cores == {
+        "check-inputs": (0.5, 2), "prepare-data": (0.5, 2), "train-teacher": (2, 8), "prune-student": (0.5, 4),
+        "distill-student": (2, 8), "evaluate-student": (0.5, 4), "publish-bundle": (0.5, 2), "report-outcome": (0.5, 2),
+    }  # fmt: skip
+    assert {name: (low / gibi, high / gibi) for name, (low, high) in memory.items()} == {
+        "check-inputs": (1, 2), "prepare-data": (1, 4), "train-teacher": (4, 16), "prune-student": (1, 8),
+        "distill-student": (4, 16), "evaluate-student": (1, 8), "publish-bundle": (1, 2), "report-outcome": (1, 2),
+    }  # fmt: skip
+    assert not any("accelerator" in resources for resources in found.values())
+
+
+def test_failures_of_the_machine_are_retried_with_back_off(specs):
+    tasks = run_of(specs["compress"][0])
+    policies = {name: task.get("retryPolicy") for name, task in tasks.items()}
+    expected = {"maxRetryCount": 2, "backoffDuration": "30s", "backoffFactor": 2.0, "backoffMaxDuration": "600s"}
+    assert all(policies[name] == expected for name in BUILT if name != "condition-2")
+    assert "retryPolicy" not in specs["compress"][0]["root"]["dag"]["tasks"]["report-outcome"]
+
+
+def test_credentials_come_from_the_secret_and_never_from_a_parameter(tmp_path):
+    for spec, platform in compiled(tmp_path, "secret=my-store", "ca_config_map=my-ca").values():
+        assert set(platform) == {f"exec-{name}" for name in executors(spec)}
+        for name, task in platform.items():
+            keys = {key["envVar"]: s for s in task["secretAsEnv"] for key in s["keyToEnv"]}
+            assert set(keys) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_REGION"}
+            assert {s["secretName"] for s in keys.values()} == {"my-store"}
+            assert [keys[key].get("optional", False) for key in ("AWS_ACCESS_KEY_ID", "AWS_REGION")] == [False, True]
+            assert task["configMapAsVolume"][0]["configMapName"] == "my-ca"
+            assert {"name": "AWS_CA_BUNDLE", "value": "/etc/sarslim/ca/ca.crt"} in executors(spec)[
+                name.removeprefix("exec-")
+            ]["env"]
+            assert task["securityContext"]["runAsNonRoot"] is True
+            assert task["activeDeadlineSeconds" if "activeDeadlineSeconds" in task else "timeoutSeconds"]
+            assert {"mountPath": "/tmp", "volumeName": "tmp"}.items() <= task["emptyDirMounts"][0].items()
+        assert not {"secret", "credentials", "password", "key"} & set(spec["root"]["inputDefinitions"]["parameters"])
+
+
+def test_accelerators_go_to_training_alone(tmp_path):
+    spec, platform = compiled(
+        tmp_path, "accelerator.count=2", "accelerator.node_selector={pool: gpu}", "accelerator.queue=team",
+        "accelerator.tolerations=[{key: nvidia.com/gpu, effect: NoSchedule}]", "teacher.memory_limit=32Gi",
+    )["compress"]  # fmt: skip
+    for name, container in executors(spec).items():
+        training = name in ("train-teacher", "distill-student")
+        task = platform[f"exec-{name}"]
+        assert ("accelerator" in container["resources"]) == training
+        assert task.get("nodeSelector", {}).get("labels") == ({"pool": "gpu"} if training else None)
+        assert [taint["key"] for taint in task.get("tolerations", [])] == (["nvidia.com/gpu"] if training else [])
+        labels = task.get("podMetadata", {}).get("labels", {})
+        assert labels == ({"kueue.x-k8s.io/queue-name": "team"} if training else {})
+        mounts = {mount["mountPath"]: mount for mount in task["emptyDirMounts"]}
+        assert set(mounts) == ({"/tmp", "/dev/shm"} if training else {"/tmp"})
+        if training:
+            assert mounts["/dev/shm"]["medium"] == "Memory"
+            assert container["resources"]["accelerator"] == {
+                "count": "2", "type": "nvidia.com/gpu", "resourceCount": "2", "resourceType": "nvidia.com/gpu",
+            }  # fmt: skip
+    assert float(executors(spec)["train-teacher"]["resources"]["memoryLimit"]) == pytest.approx(32 * 1.073741824)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("teachr.memory_limit=1Gi", "teachr is not a field (did you mean teacher?)"),
+        ("teacher.memory_limit=lots", "teacher.memory_limit 'lots': "),
+        ("accelerator.count=-1", "accelerator.count -1: "),
+        ("accelerator", "'accelerator' sets nothing"),
+    ],
+)
+def test_a_wrong_place_is_refused(place, words):
+    with pytest.raises(InputError) as caught:
+        launch.load_cluster(None, [place])
+    assert words in str(caught.value)
+
+
+def test_every_task_has_a_name_for_people(specs):
+    names = {task["taskInfo"]["name"] for task in run_of(specs["compress"][0]).values()}
+    assert names == {
+        "Check inputs", "Prepare chips", "Train teacher", "Prune", "Distil with self-reflection", "Evaluate",
+        "gate passed",
+    }  # fmt: skip
 
 
 def test_images_are_tagged_by_the_sources_of_their_stage(monkeypatch):
@@ -85,12 +268,10 @@ def test_the_sources_of_a_stage_are_what_it_imports():
 
 
 def test_an_edit_changes_the_digest_of_the_stages_it_reaches(tmp_path, monkeypatch):
-    import shutil
-
     shutil.copytree(sources.PACKAGE, tmp_path / "sarslim")
     monkeypatch.setattr(sources, "PACKAGE", tmp_path / "sarslim")
-    before = {stage: sources.digest(module) for stage, module in images.MODULES.items()}
+    before = {stage: sources.digest(images.MODULES[stage]) for stage in STAGES}
     with (tmp_path / "sarslim" / "distillation.py").open("a") as file:
         file.write("# edited\n")
-    after = {stage: sources.digest(module) for stage, module in images.MODULES.items()}
+    after = {stage: sources.digest(images.MODULES[stage]) for stage in STAGES}
     assert {stage for stage in before if before[stage] != after[stage]} == {"distill"}
