@@ -1,4 +1,5 @@
 # make run    the whole pipeline on this machine      make test   tests and static checks
+# make manifests   render every overlay for Kubernetes and check each object
 # make lock   resolve the locked versions again (needs uv)
 PYTHON ?= python3
 CONFIG ?= configs/quick.yaml
@@ -6,7 +7,7 @@ DATA ?=
 SET ?=
 PY := .venv/bin/python
 
-.PHONY: run test lint lock compile clean
+.PHONY: run test lint manifests lock compile clean
 
 run: .venv/ready
 	@$(PY) pipeline.py run --config $(CONFIG) $(if $(DATA),--data "$(DATA)") $(foreach set,$(SET),--set $(set))
@@ -18,6 +19,9 @@ lint: .venv/ready
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy sarslim components pipeline.py
+
+manifests: .venv/ready
+	@$(PY) -m pytest tests/test_manifests.py -rs
 
 compile: .venv/ready
 	@$(PY) pipeline.py compile --out build
