@@ -1,7 +1,7 @@
 """The sarslim pipelines, and the commands that compile and run them."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -85,7 +85,7 @@ def sweep(on: Placement, values: Values) -> Compared | None:
             methods=values["methods"],
         )
         cells = on("check", plan, "Plan the sweep").outputs["Output"]
-        dataset, teacher = learn(on, config)
+        dataset, teacher = learn(on, config, after=[plan])
         whole = measure(on, "teacher", config["evaluate"], dataset, teacher)
         with dsl.ParallelFor(cells, name="budgets and methods", parallelism=on.parallel) as cell:
             pruned = cut(on, cell.prune, dataset, teacher)
@@ -98,11 +98,11 @@ def baselines(on: Placement, values: Values) -> Compared | None:
     """Holds the recovered network against its fine-tuned twin and against lightweight networks of the same recipe."""
     with on.watched():
         config, _ = begin(on, values)
-        plan = plan_methods(distill=config["distill"], evaluate=config["evaluate"], methods=values["methods"])
-        methods = on("check", plan, "Plan the methods").outputs["Output"]
-        plan = plan_rivals(teacher=config["teacher"], evaluate=config["evaluate"], networks=values["networks"])
-        rivals = on("check", plan, "Plan the rivals").outputs["Output"]
-        dataset, teacher = learn(on, config)
+        first = plan_methods(distill=config["distill"], evaluate=config["evaluate"], methods=values["methods"])
+        methods = on("check", first, "Plan the methods").outputs["Output"]
+        second = plan_rivals(teacher=config["teacher"], evaluate=config["evaluate"], networks=values["networks"])
+        rivals = on("check", second, "Plan the rivals").outputs["Output"]
+        dataset, teacher = learn(on, config, after=[first, second])
         whole = measure(on, "teacher", config["evaluate"], dataset, teacher)
         pruned = cut(on, config["prune"], dataset, teacher)
         with dsl.ParallelFor(methods, name="methods", parallelism=on.parallel) as cell:
@@ -125,10 +125,12 @@ def begin(on: Placement, values: Values, start: str = "") -> tuple[dict[str, Any
     return config, given
 
 
-def learn(on: Placement, config: Values, given: Values | None = None) -> tuple[Any, Any]:
-    """The data set and the teacher."""
+def learn(on: Placement, config: Values, given: Values | None = None, after: Sequence[Any] = ()) -> tuple[Any, Any]:
+    """The data set and the teacher; ``after`` names tasks that may yet refuse the run."""
     given = given or {}
-    dataset = given.get("dataset") or on("prepare", prepare_data(config=config["prepare"])).outputs["dataset"]
+    dataset = (
+        given.get("dataset") or (on("prepare", prepare_data(config=config["prepare"])).after(*after).outputs["dataset"])
+    )
     teacher = (
         given.get("teacher")
         or (on("teacher", train_teacher(config=config["teacher"], dataset=dataset)).outputs["teacher"])

@@ -57,7 +57,7 @@ def runs(tmp_path_factory) -> Path:
 
 
 def go(config: RunConfig, runs: Path, store) -> dict:
-    launch.run(pipeline.compress, config, runs=runs, s3_endpoint=store.endpoint)
+    launch.run(pipeline.build("compress"), config, runs=runs, s3_endpoint=store.endpoint)
     return json.loads((runs / "latest" / "summary.json").read_text())
 
 
@@ -142,7 +142,7 @@ def test_a_failed_gate_publishes_nothing(first, config, runs, store):
 )
 def test_a_mistake_ends_the_run_before_anything_is_prepared(change, words, runs, store):
     with pytest.raises(launch.RunFailed) as caught:
-        launch.run(pipeline.compress, parse(RunConfig, change), runs=runs / "bad", s3_endpoint=store.endpoint)
+        launch.run(pipeline.build("compress"), parse(RunConfig, change), runs=runs / "bad", s3_endpoint=store.endpoint)
     assert caught.value.exit_code == 2
     assert str(caught.value).startswith("input error: ")
     assert words in str(caught.value)

@@ -1,0 +1,203 @@
+"""Starting in the middle, sweeping and comparing, and what is left of a run that failed: real runs, small ones."""
+
+import json
+from pathlib import Path
+
+import pytest
+from kfp import local
+
+import pipeline
+from sarslim import checkpoint, journal, launch
+from sarslim.chips.prepare import prepare
+from sarslim.cluster import ClusterConfig
+from sarslim.config import RunConfig, parse
+from sarslim.errors import InputError
+from sarslim.parameters import to_parameters
+from sarslim.records import Comparison, OutcomeRecord
+from sarslim.storage import S3Uri
+
+CONFIG = {
+    "prepare": {"image_size": 32, "simulator": {"chips": 200, "classes": 2}},
+    "teacher": {"epochs": 1},
+    "distill": {"epochs": 1},
+    "evaluate": {"latency_seconds": 0.05, "looks": [4], "max_drop": 1.0},
+    "publish": {"destination": "s3://entry/models"},
+}
+STAGE_OF = {
+    "dataset": "prepare-data",
+    "teacher": "train-teacher",
+    "pruned": "prune-student",
+    "student": "distill-student",
+}
+# On a cluster the back-off is worth its time.
+CLUSTER = ClusterConfig(
+    **{stage: {"retries": 0} for stage in ("check", "prepare", "teacher", "prune", "distill", "evaluate", "publish")}
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("entry")
+
+
+@pytest.fixture(scope="module")
+def config() -> RunConfig:
+    return parse(RunConfig, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def full(config, runs, store) -> dict[str, Path]:
+    """The artifacts of a whole run."""
+    launch.run(pipeline.build("compress"), config, runs=runs, s3_endpoint=store.endpoint)
+    root = next((runs / "store" / "sarslim" / "pipelines").glob("compress-*"))
+    return {name: root / stage / name for name, stage in STAGE_OF.items()}
+
+
+def go(name: str, config: RunConfig, runs: Path, store, *inputs: str) -> Path:
+    return launch.run(pipeline.build(name), config, inputs=list(inputs), runs=runs, s3_endpoint=store.endpoint)
+
+
+@pytest.mark.parametrize(
+    ("start", "made"),
+    [("dataset", ["teacher", "pruned", "student"]), ("pruned", ["student"])],
+)
+def test_a_run_from_given_artifacts_ends_with_the_weights_of_the_whole_run(start, made, full, config, tmp_path, store):
+    given = pipeline.given_artifacts(start)
+    folder = go(f"from-{start}", config, tmp_path, store, *(f"{name}_uri={full[name]}" for name in given))
+    root = next((tmp_path / "store" / "sarslim" / "pipelines").glob(f"from-{start}-*"))
+    for name in made:
+        own = checkpoint.read_record(root / STAGE_OF[name] / name)
+        assert own.weights_sha256 == checkpoint.read_record(full[name]).weights_sha256
+    assert json.loads((folder / "summary.json").read_text())["cached"] == []
+
+
+def test_a_run_from_a_student_evaluates_and_publishes(full, config, tmp_path, store):
+    uris = [f"{name}_uri={path}" for name, path in full.items()]
+    folder = go("from-distilled", config, tmp_path, store, *uris)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["bundle_uri"].startswith("s3://entry/models/sar-ships/sha-")
+    assert list(summary["seconds"]) == [
+        "check",
+        "importer",
+        "importer-2",
+        "importer-3",
+        "importer-4",
+        "evaluate",
+        "publish",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"teacher": "pruned"}, "is a pruned, not a teacher. Paste the URI of a teacher artifact"),
+        ({"dataset": "teacher"}, "there is no dataset.json at"),
+    ],
+)
+def test_the_first_task_refuses_an_artifact_of_the_wrong_kind(given, words, full, config, tmp_path, store, runs):
+    own = {"dataset": "dataset", "teacher": "teacher"} | given
+    uris = [f"{name}_uri={full.get(path, path and runs / path)}" for name, path in own.items()]
+    with pytest.raises(launch.RunFailed) as caught:
+        go("from-teacher", config, tmp_path, store, *uris)
+    assert caught.value.exit_code == 2
+    assert words in str(caught.value)
+    assert not list(tmp_path.glob("store/sarslim/pipelines/*/prune-student"))
+
+
+def test_an_artifact_in_the_object_store_is_checked_there(full, store, monkeypatch):
+    from sarslim.stages.given import check_given
+
+    for name in ("dataset", "teacher"):
+        store.upload(full[name], S3Uri.parse(f"s3://entry/given/{name}"))
+    check_given({name: f"s3://entry/given/{name}" for name in ("dataset", "teacher")})
+    check_given({name: f"minio://entry/given/{name}" for name in ("dataset", "teacher")})
+    with pytest.raises(InputError, match="teacher_uri: is empty"):
+        check_given({"dataset": "s3://entry/given/dataset", "teacher": ""})
+    with pytest.raises(InputError, match="there is no model.json at 's3://entry/given/dataset', so it is no teacher"):
+        check_given({"dataset": "s3://entry/given/dataset", "teacher": "s3://entry/given/dataset"})
+
+
+def test_a_model_for_other_chips_is_refused(full, config, runs, store, tmp_path):
+    other = config.model_copy(update={"prepare": config.prepare.model_copy(update={"image_size": 48})})
+    foreign = tmp_path / "foreign"
+    prepare(other.prepare, None, foreign)
+    with pytest.raises(launch.RunFailed, match="the image_size of .* are 32, those of the data set 48"):
+        go("from-teacher", config, tmp_path, store, f"dataset_uri={foreign}", f"teacher_uri={full['teacher']}")
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "words"),
+    [
+        ("from-teacher", ["dataset_uri=x"], "--input: teacher_uri is missing"),
+        ("from-teacher", ["teachr_uri=x"], "'teachr_uri' is not known (did you mean teacher_uri?)"),
+        ("compress", ["budgets=5%"], "compress takes no input"),
+    ],
+)
+def test_a_wrong_input_is_refused_before_anything_runs(name, inputs, words, config, tmp_path, store):
+    with pytest.raises(InputError) as caught:
+        go(name, config, tmp_path, store, *inputs)
+    assert words in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_measures_every_budget_with_every_method(full, config, runs, store):
+    folder = go("sweep", config, runs, store, "budgets=20%, 5%")
+    record = Comparison.model_validate_json((folder / "comparison.json").read_bytes())
+    assert [network.name for network in record.networks] == [
+        "teacher", "20% distill", "20% finetune", "5% distill", "5% finetune",
+    ]  # fmt: skip
+    teacher, *students = (network.scores for network in record.networks)
+    for student, share in zip(students, (0.2, 0.2, 0.05, 0.05), strict=True):
+        assert student.macs <= share * teacher.macs
+        assert student.params <= share * teacher.params
+    page = (folder / "report.html").read_text()
+    assert "5% finetune" in page
+    assert "<script" not in page
+
+
+def test_an_unreachable_budget_ends_a_sweep_before_any_training(config, tmp_path, store):
+    with pytest.raises(launch.RunFailed) as caught:
+        go("sweep", config, tmp_path, store, "budgets=20%, 0.0001%")
+    assert caught.value.exit_code == 2
+    assert "macs=0.0001% is out of reach" in str(caught.value)
+    assert not list(tmp_path.glob("store/sarslim/pipelines/*/train-teacher"))
+
+
+def test_baselines_hold_the_student_against_its_twin_and_rivals(full, config, runs, store):
+    folder = go("baselines", config, runs, store, "networks=aconvnet, squeezenet1_1")
+    record = Comparison.model_validate_json((folder / "comparison.json").read_bytes())
+    names = [network.name for network in record.networks]
+    assert names == ["teacher", "distill", "finetune", "aconvnet", "squeezenet1_1"]
+    costs = {network.name: network.scores.params for network in record.networks}
+    assert costs["distill"] == costs["finetune"] < costs["squeezenet1_1"] < costs["teacher"]
+
+
+def run_as_on_a_cluster(config: RunConfig, root: Path) -> OutcomeRecord:
+    """The pipeline as it is submitted, exit handler and all, under the local runner; returns its outcome."""
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=False)
+    pipeline.build("compress", CLUSTER)(**to_parameters(config))
+    return OutcomeRecord.model_validate_json(next(root.glob("*/report-outcome/outcome")).read_bytes())
+
+
+def test_the_outcome_names_the_stage_that_failed_and_what_to_run_next(config, tmp_path, store):
+    wild = config.teacher.model_copy(update={"pretrained": "/nowhere.safetensors"})
+    outcome = run_as_on_a_cluster(config.model_copy(update={"teacher": wild}), tmp_path / "failed")
+    assert (outcome.state, outcome.failed_stage) == ("FAILED", "teacher")
+    assert outcome.message.startswith("input error: ")
+    assert "/nowhere.safetensors" in outcome.message
+    assert outcome.rerun is not None
+    assert outcome.rerun.pipeline == "from-dataset"
+    uri = outcome.rerun.parameters["dataset_uri"]
+    assert (Path(uri) / "dataset.json").is_file()
+
+    folder = go("from-dataset", config, tmp_path / "again", store, f"dataset_uri={uri}")
+    assert json.loads((folder / "summary.json").read_text())["gate_passed"] is True
+
+
+def test_the_outcome_of_a_run_that_succeeded_lists_its_artifacts(config, tmp_path, store):
+    outcome = run_as_on_a_cluster(config, tmp_path)
+    assert (outcome.state, outcome.failed_stage, outcome.rerun) == ("SUCCEEDED", None, None)
+    assert {"dataset", "teacher", "pruned", "student", "bundle", "report"} <= set(outcome.artifacts)
+    assert all(Path(uri).exists() for uri in outcome.artifacts.values())
+    root = journal.run_root(outcome.artifacts["student"])
+    assert {entry.state for entry in journal.read(root)} == {"succeeded"}
