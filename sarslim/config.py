@@ -141,6 +141,9 @@ class TrainingConfig(Section):
     )
     clip_norm: float = Field(5.0, gt=0, description="Largest norm of the gradient.")
     mixed_precision: bool = Field(True, description="bfloat16 on devices where it is faster (GPUs).")
+    processes: int = Field(
+        0, ge=0, description="Processes that share the work on every batch, each with a GPU. 0: one per GPU, or one."
+    )
     seed: int = Field(0, ge=0, description="Seed of the initial weights, the order of the chips and the augmentation.")
     checkpoints: str = Field(
         "s3://sarslim/checkpoints", description="Where interrupted training is kept, to resume from. Empty: nowhere."

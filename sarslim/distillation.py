@@ -5,13 +5,14 @@ Shape legend: N chips, C channels of a stage, K classes; stages s = 1..S, deepes
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sarslim import losses
+from sarslim import losses, parallel
 from sarslim.config import DistillConfig
 from sarslim.errors import InputError
 
@@ -116,10 +117,12 @@ class DistillObjective(nn.Module):
 
     def _look(self, network: nn.Module, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Logits (N, K) and, where a term needs them, the pooled features (N, C_s) of every stage, in float32."""
+        gather = partial(parallel.gather, total=len(images))
+        images = parallel.shard(images)
         if not self.weights.keys() & {"scd", "srd", "crd"}:
-            return network(images).float(), []
+            return gather(network(images).float()), []
         logits, features = self._taps(network, images)
-        return logits.float(), [feature.float().mean(dim=(2, 3)) for feature in features]
+        return gather(logits.float()), [gather(feature.float().mean(dim=(2, 3))) for feature in features]
 
     def _response(self, logits_s: Tensor, logits_t: Tensor, targets: Tensor, labelled: Tensor) -> Tensor:
         config = self.config

@@ -3,19 +3,21 @@
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from sarslim import __version__, checkpoint, cost, networks, pruning
+from sarslim import __version__, checkpoint, cost, networks, parallel, pruning
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, PruneConfig
 from sarslim.distillation import DistillObjective
 from sarslim.networks import Recogniser
 from sarslim.records import ModelRecord, TrainRecord
 from sarslim.stages.learn import described, device, input_shape, parents_of, require_classes, train
+from sarslim.stages.processes import in_processes
 from sarslim.stages.prune import calibration
 from sarslim.stages.results import CONFIG, TRAINING, read_json, write_json
 
 
+@in_processes
 def distill_student(config: DistillConfig, *, dataset: Path, teacher: Path, pruned: Path, student: Path) -> TrainRecord:
     """Recovers the pruned network and saves it as a model artifact with its training record.
 
@@ -36,6 +38,8 @@ def distill_student(config: DistillConfig, *, dataset: Path, teacher: Path, prun
         network, record = _progressively(config, read_json(PruneConfig, pruned / CONFIG), whole, data, parents)
     else:
         network, record = small, _recover(small, whole, config, data, parents, stage="distill")
+    if not parallel.is_first():
+        return record
     checkpoint.save(
         student,
         network,
@@ -91,22 +95,29 @@ def _progressively(
     for number in range(1, rounds + 1):
         last = number == rounds
         goal = target if last else _on_the_way(target, whole, input_shape(data), number / rounds)
-        cut = pruning.prune(
-            network,
-            goal,
-            input_shape=input_shape(data),
-            output_layers=networks.output_layers(whole),
-            stages=networks.stages(whole),
-            batches=lambda: batches,
-            teacher=whole,
-        ).network
-        assert isinstance(cut, Recogniser)
-        network = cut
-        pruning.recalibrate(network, batches)
+        # A budget of latency is met by the clock, which differs between processes.
+        network = parallel.from_first(_cut, network, whole, goal, data, batches)
         epochs = max(config.epochs - short * (rounds - 1), 1) if last else short
         recipe = config.model_copy(update={"epochs": epochs})
         records.append(_recover(network, whole, recipe, data, parents, stage=f"distill-{number}"))
     return network, _joined(records)
+
+
+def _cut(
+    network: Recogniser, whole: Recogniser, goal: PruneConfig, data: Dataset, batches: list[tuple[Tensor, Tensor]]
+) -> Recogniser:
+    cut = pruning.prune(
+        network,
+        goal,
+        input_shape=input_shape(data),
+        output_layers=networks.output_layers(whole),
+        stages=networks.stages(whole),
+        batches=lambda: batches,
+        teacher=whole,
+    ).network
+    assert isinstance(cut, Recogniser)
+    pruning.recalibrate(cut, batches)
+    return cut.cpu()
 
 
 def _on_the_way(target: PruneConfig, whole: nn.Module, shape: tuple[int, int, int], share: float) -> PruneConfig:

@@ -4,16 +4,18 @@ from pathlib import Path
 
 import torch
 
-from sarslim import __version__, checkpoint, networks
+from sarslim import __version__, checkpoint, networks, parallel
 from sarslim.chips.dataset import Dataset
 from sarslim.config import TeacherConfig
 from sarslim.records import ModelRecord, TrainRecord
 from sarslim.stages.learn import described, parents_of, train
+from sarslim.stages.processes import in_processes
 from sarslim.stages.results import CONFIG, TRAINING, write_json
 from sarslim.stages.source import local_copy
 from sarslim.training import LabelObjective
 
 
+@in_processes
 def train_teacher(config: TeacherConfig, *, dataset: Path, teacher: Path) -> TrainRecord:
     """Trains the teacher and saves it as a model artifact with its training record.
 
@@ -36,6 +38,8 @@ def train_teacher(config: TeacherConfig, *, dataset: Path, teacher: Path) -> Tra
             checkpoint.load_pretrained(network, file)
     parents = parents_of(data)
     record = train(network, LabelObjective(), config, data, stage="teacher", name=config.network, parents=parents)
+    if not parallel.is_first():
+        return record
     checkpoint.save(
         teacher,
         network,

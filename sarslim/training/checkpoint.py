@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from sarslim import parallel
 from sarslim.progress import note
 
 
@@ -33,7 +34,7 @@ def dump_state(**state: Any) -> bytes:
 
 def load_state(checkpoint: Checkpoint, run: str, device: torch.device) -> dict[str, Any] | None:
     """The state kept for this very run; None, with a line that says so, where another or a broken one is found."""
-    content = checkpoint.load()
+    content = parallel.from_first(checkpoint.load)
     if content is None:
         return None
     try:

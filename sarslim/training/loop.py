@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sarslim import parallel
 from sarslim.config import TrainingConfig
 from sarslim.errors import InputError
 from sarslim.inference import gather, macro_f1, predict
@@ -30,7 +31,8 @@ class Objective(Protocol):
     """Maps a batch to named loss terms, and may hold parameters of its own that learn with the network.
 
     The call gets the network, images (N, C, H, W), targets (N, K) as probabilities, and a mask (N,) of the chips
-    that have a label; it returns unweighted scalars. Their sum with ``weights`` is what the network descends.
+    that have a label; it returns unweighted scalars. Their sum with ``weights`` is what the network descends. All of
+    this is of the whole batch, of which it shows a network its share (``parallel.shard``, ``parallel.gather``).
     """
 
     weights: dict[str, float]
@@ -50,7 +52,8 @@ class LabelObjective(nn.Module):
         self.weights = {"label": 1.0}
 
     def forward(self, network: nn.Module, images: Tensor, targets: Tensor, labelled: Tensor) -> dict[str, Tensor]:
-        return {"label": label_cross_entropy(network(images).float(), targets, labelled)}
+        logits = parallel.gather(network(parallel.shard(images)).float(), len(images))
+        return {"label": label_cross_entropy(logits, targets, labelled)}
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,9 @@ def fit(
     from (seed, epoch) alone, so a run that resumes from a checkpoint gives, on a CPU, the very weights of one that
     was never interrupted. The global random state is left as it was.
 
+    Several processes that call this with the same arguments give the result of one, but for rounding and for what
+    dropout draws, all of them the same; only the first saves checkpoints.
+
     Args:
         network: on the device to train on; takes (N, C, H, W) values 0..255, gives logits (N, K).
         objective: the loss terms; its parameters learn with those of the network.
@@ -94,7 +100,8 @@ def fit(
         what: the name of the stage, for progress and errors.
 
     Raises:
-        InputError: the loss is no longer finite, or the shift does not fit the chips.
+        InputError: the loss is no longer finite, the shift does not fit the chips, or a batch has fewer chips than
+            there are processes.
     """
     if recipe.shift >= min(train_images.shape[2:]):
         raise InputError(
@@ -108,6 +115,12 @@ def fit(
     objective.to(device)
     unlabelled = 0 if unlabelled_images is None else len(unlabelled_images)
     steps = steps_per_epoch(len(train_labels), unlabelled, recipe.batch_size)
+    smallest = (len(train_labels) + min(unlabelled, len(train_labels))) // steps
+    if smallest < parallel.count():
+        raise InputError(
+            f"{what}.processes", f"{parallel.count()} processes cannot share a batch of {smallest} chips",
+            "Choose fewer processes or a larger batch_size",
+        )  # fmt: skip
     classes = predict(network, val_images[:1]).shape[1]
     learners = [own for own in (list(network.parameters()), list(objective.parameters())) if own]
     optimizer = make_optimizer(recipe, network, objective)
@@ -118,6 +131,8 @@ def fit(
 
     run = fingerprint(recipe.model_dump_json(), network.state_dict(), objective.state_dict())
     state = load_state(checkpoint, run, device) if checkpoint else None
+    if not parallel.is_first():
+        checkpoint = None
     if state:
         network.load_state_dict(state["network"])
         objective.load_state_dict(state["objective"])
@@ -130,14 +145,14 @@ def fit(
 
     progress = Progress(what, recipe.epochs, every_seconds=0.0, done=resumed_at)
     saved = time.monotonic()
-    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+    with torch.random.fork_rng(devices=[device] if on_gpu else []), parallel.shared_statistics(network):
         for epoch in range(resumed_at, recipe.epochs):
             if recipe.patience and history and epoch - best(history).epoch >= recipe.patience:
                 note(f"no better validation macro-F1 in {recipe.patience} epochs, stopped early")
                 break
             start = time.monotonic()
             rng = np.random.default_rng((recipe.seed, epoch))
-            torch.manual_seed(int(rng.integers(2**63)))  # for dropout
+            torch.manual_seed(int(rng.integers(2**63)) + parallel.rank())  # for dropout: shares draw apart
             network.train()
             sums: dict[str, Tensor] = {}
             batches = epoch_batches(train_labels, unlabelled, recipe.batch_size, recipe.class_balanced, rng)
@@ -169,6 +184,7 @@ def fit(
 
                 optimizer.zero_grad()
                 terms["total"].backward()
+                parallel.average_gradients(parameter for learner in learners for parameter in learner)
                 # Apart, so that the gradients of the heads do not shorten those of the network.
                 for learner in learners:
                     nn.utils.clip_grad_norm_(learner, recipe.clip_norm)
@@ -179,7 +195,7 @@ def fit(
                     sums[name] = sums.get(name, torch.zeros((), device=device)) + term.detach()
 
             losses = {name: float(value) / len(batches) for name, value in sums.items()}
-            scores = validate(judged, val_images, val_labels)
+            scores = parallel.from_first(validate, judged, val_images, val_labels)  # all stop at the same epoch
             if not math.isfinite(scores["val_loss"]):
                 raise diverged(what, epoch + 1, rate, {"val_loss": torch.tensor(scores["val_loss"])})
             seconds = time.monotonic() - start
