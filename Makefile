@@ -13,7 +13,7 @@ run: .venv/ready
 	@$(PY) pipeline.py run --config $(CONFIG) $(if $(DATA),--data "$(DATA)") $(foreach set,$(SET),--set $(set))
 
 test: lint
-	@$(PY) -m pytest --durations=10
+	@$(PY) -m pytest -n 2 --dist loadfile --durations=10
 
 lint: .venv/ready
 	@$(PY) -m ruff check .

@@ -1,6 +1,7 @@
 """The sarslim pipelines, and the commands that compile and run them."""
 
 import inspect
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from components.prepare_data import prepare_data
 from components.prune_student import prune_student
 from components.publish import publish_bundle
 from components.train_teacher import train_teacher
-from sarslim import launch
+from sarslim import launch, remote, settings
 from sarslim.cluster import ClusterConfig
 from sarslim.config import STAGES, GridConfig
 from sarslim.parameters import ARTIFACTS, default, description, given_artifacts, names
@@ -236,7 +237,7 @@ Inputs = Annotated[
     typer.Option("--input", "-i", help="A parameter that no stage has, such as budgets=10%,5% or teacher_uri=...."),
 ]
 Name = Annotated[str, typer.Option("--pipeline", "-p", help=f"One of {', '.join(DAGS)}.")]
-Runs = Annotated[Path, typer.Option(help="Folder of runs, cache and embedded object store.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of runs, cache and embedded object store.")]
 Endpoint = Annotated[str, typer.Option(help="Use this S3 endpoint (credentials from AWS_* variables), not our own.")]
 Source = Annotated[str, typer.Argument(help="Local path or s3:// address.")]
 Cluster = Annotated[Path | None, typer.Option(help="YAML file with what the cluster gives to each stage.")]
@@ -244,6 +245,15 @@ Places = Annotated[
     list[str] | None,
     typer.Option("--place", help="A field of it, such as teacher.memory_limit=16Gi or accelerator.count=1."),
 ]
+Host = Annotated[str, typer.Option(help="Where KFP answers, such as http://localhost:8080.")]
+Namespace = Annotated[str | None, typer.Option(help="Namespace of a KFP with several users.")]
+ServiceAccount = Annotated[bool, typer.Option(help="Ask with the token that Kubernetes mounts into this pod.")]
+CaFile = Annotated[str | None, typer.Option(help="Certificates that the server is checked against.")]
+Experiment = Annotated[str, typer.Option(help="Experiment that the run belongs to.")]
+Root = Annotated[str, typer.Option(help="Where the artifacts of runs are kept.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Show progress and wait for the end; exit code 1 if it fails.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")]
+ROOT = "s3://sarslim/pipelines"
 
 
 @app.command("compile")
@@ -254,7 +264,7 @@ def compile_pipelines(
 ) -> None:
     """Write every pipeline as YAML, to upload to Kubeflow Pipelines."""
     with launch.shown_errors():
-        placed = launch.load_cluster(cluster, places or [])
+        placed = settings.load_cluster(cluster, places or [])
         launch.compile_all({name: build(name, placed) for name in DAGS}, out)
 
 
@@ -265,14 +275,14 @@ def run(
     data: Data = "",
     sets: Sets = None,
     inputs: Inputs = None,
-    runs: Runs = Path("runs"),
+    folder: Runs = Path("runs"),
     s3_endpoint: Endpoint = "",
 ) -> None:
-    """Run the whole DAG on this machine."""
+    """Run a whole DAG on this machine."""
     with launch.shown_errors():
-        launch.choose("--pipeline", pipeline, DAGS)
-        settings = launch.load_config(config, data, sets or [])
-        launch.run(build(pipeline), settings, inputs=inputs or [], runs=runs, s3_endpoint=s3_endpoint)
+        settings.choose("--pipeline", pipeline, DAGS)
+        chosen = settings.load_config(config, data, sets or [])
+        launch.run(build(pipeline), chosen, inputs=inputs or [], runs=folder, s3_endpoint=s3_endpoint)
 
 
 @app.command()
@@ -280,20 +290,129 @@ def rerun(
     run: Annotated[str, typer.Argument(help="Id of an earlier run, or 'latest'.")],
     start: Annotated[str, typer.Option("--from", help=f"First stage to run again: {', '.join(STAGES)}.")],
     sets: Sets = None,
-    runs: Runs = Path("runs"),
+    folder: Runs = Path("runs"),
     s3_endpoint: Endpoint = "",
+    host: Annotated[str, typer.Option(help="Do it on the cluster whose KFP answers here.")] = "",
+    namespace: Namespace = None,
+    service_account: ServiceAccount = False,
+    ca: CaFile = None,
+    experiment: Experiment = "sarslim",
+    pipeline_root: Root = ROOT,
+    cluster: Cluster = None,
+    places: Places = None,
+    watch: Wait = False,
+    dry_run: DryRun = False,
 ) -> None:
-    """Run an earlier run again from one stage on; the stages before it come from the cache."""
+    """Run an earlier run again from one stage on, with the artifacts that it made before that stage."""
     with launch.shown_errors():
-        config = launch.rerun_config(runs / run, start, sets or [])
-        launch.run(build("compress"), config, runs=runs, s3_endpoint=s3_endpoint)
+        if not host:
+            again = launch.rerun_config(folder / run, start, sets or [])
+            launch.run(build("compress"), again, runs=folder, s3_endpoint=s3_endpoint)
+            return
+        settings.choose("--from", start, STAGES)
+        server = remote.Server(host, namespace, service_account, ca)
+        made = remote.artifacts_of(server, run, pipeline_root)
+        entry = settings.entry_point(start)
+        name = next(name for name, dag in DAGS.items() if dag.function is compress and dag.start == entry)
+        dag = build(name, settings.load_cluster(cluster, places or []))
+        again = settings.changed(remote.config_of(made, run), start, sets or [])
+        given = [f"{key}={uri}" for key, uri in remote.uris(made, entry, run).items()]
+        values = settings.arguments(dag, again, given)
+        send(server, remote.Submission(dag, values, f"{name} of {run}", experiment, pipeline_root), watch, dry_run)
+
+
+@app.command()
+def submit(
+    host: Host,
+    pipeline: Name = "compress",
+    config: Config = None,
+    data: Data = "",
+    sets: Sets = None,
+    inputs: Inputs = None,
+    namespace: Namespace = None,
+    service_account: ServiceAccount = False,
+    ca: CaFile = None,
+    experiment: Experiment = "sarslim",
+    run_name: Annotated[str, typer.Option(help="Name of the run. Empty: the pipeline and the time.")] = "",
+    pipeline_root: Root = ROOT,
+    cluster: Cluster = None,
+    places: Places = None,
+    watch: Wait = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Start a run on a cluster."""
+    with launch.shown_errors():
+        settings.choose("--pipeline", pipeline, DAGS)
+        settings.require_remote_source(data)
+        dag = build(pipeline, settings.load_cluster(cluster, places or []))
+        values = settings.arguments(dag, settings.load_config(config, data, sets or []), inputs or [])
+        named = run_name or f"{pipeline} {time.strftime('%Y-%m-%d %H:%M:%S')}"
+        server = remote.Server(host, namespace, service_account, ca)
+        send(server, remote.Submission(dag, values, named, experiment, pipeline_root), watch, dry_run)
+
+
+@app.command()
+def upload(
+    host: Host,
+    version: Annotated[str, typer.Option(help="Name of the version. Empty: the time.")] = "",
+    namespace: Namespace = None,
+    service_account: ServiceAccount = False,
+    ca: CaFile = None,
+    cluster: Cluster = None,
+    places: Places = None,
+) -> None:
+    """Upload all pipelines to the KFP UI, or a new version of those that are there."""
+    with launch.shown_errors():
+        placed = settings.load_cluster(cluster, places or [])
+        dags = {name: build(name, placed) for name in DAGS}
+        server = remote.Server(host, namespace, service_account, ca)
+        remote.upload(server, dags, version or time.strftime("%Y%m%d-%H%M%S"))
+
+
+@app.command()
+def runs(
+    host: Host,
+    namespace: Namespace = None,
+    service_account: ServiceAccount = False,
+    ca: CaFile = None,
+    most: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 20,
+) -> None:
+    """List the latest runs on a cluster."""
+    with launch.shown_errors():
+        for row in remote.runs(remote.Server(host, namespace, service_account, ca), most):
+            print("  ".join(row))
+
+
+@app.command()
+def logs(
+    run: Annotated[str, typer.Argument(help="Id of a run.")],
+    host: Host,
+    namespace: Namespace = None,
+    service_account: ServiceAccount = False,
+    ca: CaFile = None,
+) -> None:
+    """Print what the tasks of a run on a cluster have printed."""
+    with launch.shown_errors():
+        for task, text in remote.logs(remote.Server(host, namespace, service_account, ca), run):
+            print(f"== {task}\n{text}")
+
+
+def send(server: remote.Server, submission: remote.Submission, watch: bool, dry_run: bool) -> None:
+    """Shows or starts a run; with ``watch`` a run that fails ends the program with 1."""
+    if dry_run:
+        print(submission.shown(server.namespace))
+        return
+    run = remote.submit(server, submission)
+    print(f"run     {run}")
+    if watch and not remote.wait(server, run):
+        raise typer.Exit(1)
 
 
 @data.command("inspect")
 def inspect_source(source: Source, config: Config = None, sets: Sets = None) -> None:
     """Say what a source holds: format, classes, counts, polarisations, sizes, ships, problems."""
     with launch.shown_errors():
-        launch.inspect(launch.load_config(config, source, sets or []))
+        launch.inspect(settings.load_config(config, source, sets or []))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """Runs a DAG on this machine, compiles it, and tells what came out. The DAG itself comes in as an argument."""
 
-import difflib
 import os
 import shutil
 import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -20,16 +19,15 @@ from rich.table import Table
 
 from sarslim import __version__, local_store, report, run_log, shell
 from sarslim.chips.inspect import inspect as inspect_chips
-from sarslim.cluster import ClusterConfig
-from sarslim.config import STAGES, RunConfig, parse
+from sarslim.config import RunConfig
 from sarslim.errors import InputError, SarslimError
-from sarslim.parameters import to_parameters
 from sarslim.progress import duration
 from sarslim.records import Comparison, EvaluateRecord
+from sarslim.settings import arguments, changed, load_config
 from sarslim.stages import results
 from sarslim.stages.publish import bundle_uri
 from sarslim.stages.source import local_copy
-from sarslim.storage import SUMS, Storage, is_s3
+from sarslim.storage import SUMS, Storage
 
 PACKAGES = ("kfp", "torch", "torchvision", "torch-pruning", "numpy", "minio", "pydantic")
 TASKS = {
@@ -72,55 +70,12 @@ def shown_errors() -> Iterator[None]:
         sys.exit(130)
 
 
-def choose(what: str, name: str, known: Iterable[str]) -> None:
-    """
-    Raises:
-        InputError: ``name`` is not known; the remedy lists what is.
-    """
-    known = list(known)
-    if name not in known:
-        near = "".join(f" (did you mean {found}?)" for found in difflib.get_close_matches(name, known, n=1))
-        raise InputError(what, f"{name!r} is not known{near}", f"Choose from {', '.join(known)}")
-
-
 def compile_all(pipelines: Mapping[str, Any], out: Path) -> None:
     """Writes ``<name>.yaml`` for every pipeline."""
     out.mkdir(parents=True, exist_ok=True)
     for name, pipeline in pipelines.items():
         compiler.Compiler().compile(pipeline, str(out / f"{name}.yaml"))
         print(f"wrote {out / name}.yaml")
-
-
-def load_config(file: Path | None, source: str, sets: list[str]) -> RunConfig:
-    """A configuration from a YAML file, the address of the data, and ``stage.field=value`` texts, in this order.
-
-    Raises:
-        InputError: a missing or malformed file, an unknown field, a wrong value.
-    """
-    values = {} if file is None else _read_yaml(file, f"Write a section per stage: {', '.join(STAGES)}")
-    if source:
-        address = source if is_s3(source) else str(Path(source).expanduser().resolve())
-        _assign(values, "prepare.source", address)
-    for text in sets:
-        path, equals, _ = text.partition("=")
-        if not equals or "." not in path:
-            raise InputError("--set", f"{text!r} sets nothing", "Write stage.field=value, such as distill.epochs=20")
-        _set(values, text)
-    return parse(RunConfig, values)
-
-
-def load_cluster(file: Path | None, places: list[str]) -> ClusterConfig:
-    """What a cluster gives to the stages, from a YAML file and ``field=value`` texts, in this order.
-
-    Raises:
-        InputError: a missing or malformed file, an unknown field, a wrong value.
-    """
-    values = {} if file is None else _read_yaml(file, "Write fields such as secret, teacher or accelerator")
-    for text in places:
-        if "=" not in text:
-            raise InputError("--place", f"{text!r} sets nothing", "Write field=value, such as accelerator.count=1")
-        _set(values, text)
-    return parse(ClusterConfig, values)
 
 
 def rerun_config(run: Path, start: str, sets: list[str]) -> RunConfig:
@@ -132,14 +87,7 @@ def rerun_config(run: Path, start: str, sets: list[str]) -> RunConfig:
     if not (run / "config.yaml").is_file():
         known = ", ".join(sorted(path.parent.name for path in run.parent.glob("*/config.yaml"))) or "none yet"
         raise InputError("run", f"there is no run {run.name!r} in {run.parent}", f"Known runs: {known}")
-    choose("--from", start, STAGES)
-    early = [text for text in sets if text.split(".")[0] in STAGES[: STAGES.index(start)]]
-    if early:
-        raise InputError("--set", f"{early[0]!r} changes a stage before {start}", "Start --from that stage")
-    if not any(text.startswith(f"{start}.") for text in sets):
-        # Nothing of the stage changes, so it is forced.
-        sets = [*sets, f"{start}.rerun='{time.strftime('%Y%m%d-%H%M%S')}'"]
-    return load_config(run / "config.yaml", "", sets)
+    return changed(load_config(run / "config.yaml", "", []), start, sets)
 
 
 def run(dag: Any, config: RunConfig, *, runs: Path, inputs: list[str] | None = None, s3_endpoint: str = "") -> Path:
@@ -196,27 +144,6 @@ def run(dag: Any, config: RunConfig, *, runs: Path, inputs: list[str] | None = N
     return folder
 
 
-def arguments(dag: Any, config: RunConfig, inputs: list[str]) -> dict[str, Any]:
-    """The arguments of a pipeline: what the configuration says of its parameters, and ``name=value`` for the others.
-
-    Raises:
-        InputError: an input that the pipeline does not take, or one that it lacks.
-    """
-    takes = dag.component_spec.inputs
-    values = {name: value for name, value in to_parameters(config).items() if name in takes}
-    others = [name for name in takes if name not in values]
-    for text in inputs:
-        name, _, value = text.partition("=")
-        if not others:
-            raise InputError("--input", f"{name!r}: {dag.name} takes no input", "Leave it out, or name a --pipeline")
-        choose("--input", name, others)
-        values[name] = value
-    for name in others:
-        if name not in values and takes[name].default is None:
-            raise InputError("--input", f"{name} is missing", f"Give it: --input {name}=...")
-    return values
-
-
 def inspect(config: RunConfig) -> None:
     """Prints what the source of a configuration holds.
 
@@ -251,36 +178,6 @@ def inspect(config: RunConfig) -> None:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
-
-
-def _set(values: dict[str, Any], text: str) -> None:
-    path, _, value = text.partition("=")
-    try:
-        _assign(values, path, yaml.safe_load(value) if value else "")
-    except yaml.YAMLError:
-        raise InputError(path, f"{value!r} cannot be read", "Quote it as YAML asks") from None
-
-
-def _read_yaml(file: Path, remedy: str) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("--config", f"there is no file {file}", "Check the path; ready ones are in configs/") from None
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
-        summary = " ".join(str(error).split())
-        raise InputError(str(file), f"is not YAML ({summary})", remedy) from None
-    if not isinstance(values, dict):
-        raise InputError(str(file), "holds no sections", remedy)
-    return values
-
-
-def _assign(values: dict[str, Any], path: str, value: Any) -> None:
-    *sections, name = path.split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise InputError(path, f"{section} is not a section", "Write stage.field=value")
-    values[name] = value
 
 
 def _new_folder(runs: Path) -> Path:

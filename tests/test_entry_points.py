@@ -7,13 +7,14 @@ import pytest
 from kfp import local
 
 import pipeline
-from sarslim import checkpoint, journal, launch
+from sarslim import checkpoint, launch
 from sarslim.chips.prepare import prepare
 from sarslim.cluster import ClusterConfig
 from sarslim.config import RunConfig, parse
 from sarslim.errors import InputError
 from sarslim.parameters import to_parameters
-from sarslim.records import Comparison, OutcomeRecord
+from sarslim.records import Comparison, JournalEntry, OutcomeRecord
+from sarslim.stages.outcome import judge, sentence
 from sarslim.storage import S3Uri
 
 CONFIG = {
@@ -141,15 +142,15 @@ def test_a_wrong_input_is_refused_before_anything_runs(name, inputs, words, conf
 
 
 def test_a_sweep_measures_every_budget_with_every_method(full, config, runs, store):
-    folder = go("sweep", config, runs, store, "budgets=20%, 5%")
+    folder = go("sweep", config, runs, store, "budgets=5%")
     record = Comparison.model_validate_json((folder / "comparison.json").read_bytes())
     assert [network.name for network in record.networks] == [
-        "teacher", "20% distill", "20% finetune", "5% distill", "5% finetune",
+        "teacher", "5% distill", "5% finetune",
     ]  # fmt: skip
     teacher, *students = (network.scores for network in record.networks)
-    for student, share in zip(students, (0.2, 0.2, 0.05, 0.05), strict=True):
-        assert student.macs <= share * teacher.macs
-        assert student.params <= share * teacher.params
+    for student in students:
+        assert student.macs <= 0.05 * teacher.macs
+        assert student.params <= 0.05 * teacher.params
     page = (folder / "report.html").read_text()
     assert "5% finetune" in page
     assert "<script" not in page
@@ -194,10 +195,28 @@ def test_the_outcome_names_the_stage_that_failed_and_what_to_run_next(config, tm
     assert json.loads((folder / "summary.json").read_text())["gate_passed"] is True
 
 
-def test_the_outcome_of_a_run_that_succeeded_lists_its_artifacts(config, tmp_path, store):
-    outcome = run_as_on_a_cluster(config, tmp_path)
-    assert (outcome.state, outcome.failed_stage, outcome.rerun) == ("SUCCEEDED", None, None)
-    assert {"dataset", "teacher", "pruned", "student", "bundle", "report"} <= set(outcome.artifacts)
-    assert all(Path(uri).exists() for uri in outcome.artifacts.values())
-    root = journal.run_root(outcome.artifacts["student"])
-    assert {entry.state for entry in journal.read(root)} == {"succeeded"}
+def entry(stage: str, state: str, message: str = "", **artifacts: str) -> JournalEntry:
+    return JournalEntry(stage=stage, state=state, message=message, inputs={}, outputs=artifacts)
+
+
+def test_a_run_that_succeeded_needs_no_rerun():
+    outcome = judge("SUCCEEDED", [entry("prepare", "succeeded", dataset="s3://a/d"), entry("teacher", "running")])
+    assert (outcome.failed_stage, outcome.rerun) == (None, None)
+    assert outcome.artifacts == {"dataset": "s3://a/d"}
+    assert sentence(outcome) == "outcome: the run succeeded"
+
+
+def test_a_stage_that_was_killed_is_found_by_what_it_left():
+    whole = [entry("prepare", "succeeded", dataset="s3://a/d"), entry("teacher", "succeeded", teacher="s3://a/t")]
+    outcome = judge("FAILED", [*whole, entry("prune", "running", pruned="s3://a/p")])
+    assert outcome.failed_stage == "prune"
+    assert sentence(outcome) == (
+        "outcome: prune failed: ended without a word: out of memory, evicted, or out of time. "
+        "To go on: run from-teacher with dataset_uri=s3://a/d teacher_uri=s3://a/t"
+    )
+
+
+def test_a_run_that_never_came_to_a_stage_points_at_the_pods():
+    assert "no stage could say why" in sentence(judge("FAILED", []))
+    early = judge("FAILED", [entry("check", "refused", "input error: network: 'resnet9' is not known", run_config="x")])
+    assert sentence(early).endswith("correct this and clone the run; stages that ended come from the cache")

@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "progress", "sources"},
     {"config", "records", "cluster"},
-    {"parameters", "cost", "speckle", "inference", "losses"},
+    {"parameters", "cost", "speckle", "inference", "losses", "parallel"},
     {"storage", "local_store", "chips", "networks", "training", "pruning", "distillation", "evaluation", "run_log"},
     {"checkpoint", "report", "journal"},
-    {"stages"},
+    {"stages", "settings"},
     {"shell"},
-    {"launch"},
+    {"launch", "remote"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -12,7 +12,7 @@ import yaml
 import pipeline
 from components import images
 from components.check import check_inputs
-from sarslim import launch, sources
+from sarslim import launch, settings, sources
 from sarslim.cluster import ClusterConfig
 from sarslim.config import STAGES, RunConfig
 from sarslim.errors import InputError
@@ -45,7 +45,7 @@ TASKS = {
 
 def compiled(out: Path, *places: str) -> dict[str, tuple[dict, dict]]:
     """Pipeline spec and platform spec of every pipeline, compiled for a cluster."""
-    cluster = launch.load_cluster(None, list(places))
+    cluster = settings.load_cluster(None, list(places))
     launch.compile_all({name: pipeline.build(name, cluster) for name in pipeline.DAGS}, out)
     specs = {}
     for name in pipeline.DAGS:
@@ -237,7 +237,7 @@ def test_accelerators_go_to_training_alone(tmp_path):
 )
 def test_a_wrong_place_is_refused(place, words):
     with pytest.raises(InputError) as caught:
-        launch.load_cluster(None, [place])
+        settings.load_cluster(None, [place])
     assert words in str(caught.value)
 
 

@@ -30,7 +30,7 @@ def check(parameters: Mapping[str, Any]) -> RunConfig:
         ServiceError: the object store cannot be reached.
     """
     config = from_parameters(parameters)
-    given = {name: parameters[f"{name}_uri"] for name in given_artifacts(parameters["start"])}
+    given = {name: parameters[f"{name}_uri"] for name in given_artifacts(parameters.get("start", ""))}
     if given:
         check_given(given)
     if "pruned" not in given:
