@@ -77,15 +77,8 @@ def test_a_run_from_a_student_evaluates_and_publishes(full, config, tmp_path, st
     folder = go("from-distilled", config, tmp_path, store, *uris)
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["bundle_uri"].startswith("s3://entry/models/sar-ships/sha-")
-    assert list(summary["seconds"]) == [
-        "check",
-        "importer",
-        "importer-2",
-        "importer-3",
-        "importer-4",
-        "evaluate",
-        "publish",
-    ]
+    assert {"evaluate", "publish"} < set(summary["seconds"])
+    assert not {"prepare", "teacher", "prune", "distill"} & set(summary["seconds"])
 
 
 @pytest.mark.parametrize(
