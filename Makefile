@@ -1,13 +1,20 @@
 # make run    the whole pipeline on this machine      make test   tests and static checks
 # make manifests   render every overlay for Kubernetes and check each object
-# make lock   resolve the locked versions again (needs uv)
+# make images the image of every stage              make test-docker   tests that run in them
+# make push   REGISTRY=...                           make lock   resolve the locked versions again (needs uv)
 PYTHON ?= python3
 CONFIG ?= configs/quick.yaml
 DATA ?=
 SET ?=
 PY := .venv/bin/python
 
-.PHONY: run test lint manifests lock compile clean
+BASE ?= python:3.11-slim-bookworm
+TORCH ?= cuda
+TAG ?=
+# Makes a stand-in for the base image where none can be pulled.
+STAND_IN ?= ../shared/tools/stand-in-base
+
+.PHONY: run test lint manifests lock compile images base push test-docker clean
 
 run: .venv/ready
 	@$(PY) pipeline.py run --config $(CONFIG) $(if $(DATA),--data "$(DATA)") $(foreach set,$(SET),--set $(set))
@@ -35,9 +42,35 @@ compile: .venv/ready
 	-@$(PY) -m compileall -qq -j 0 .venv/lib  # on all cores, which pip does not; each of six tasks saves seconds
 	@touch $@
 
+images: export SARSLIM_TORCH = $(TORCH)
+images: .venv/ready base
+	@PYTHONPATH=. $(PY) docker/build.py --base "$(BASE)" --tag "$(TAG)"
+
+push: export SARSLIM_TORCH = $(TORCH)
+push: export SARSLIM_REGISTRY = $(REGISTRY)
+push: .venv/ready base
+	@test -n "$(REGISTRY)" || { echo "Say where to: make push REGISTRY=host/team" >&2; exit 2; }
+	@PYTHONPATH=. $(PY) docker/build.py --base "$(BASE)" --tag "$(TAG)" --push
+
+base:
+	@docker image inspect "$(BASE)" >/dev/null 2>&1 || timeout 600 docker pull --quiet "$(BASE)" || $(STAND_IN) "$(BASE)"
+
+test-docker: images
+	@$(PY) -m pytest -m docker --durations=10
+
+# Every image has its own locked versions, the same as those of the whole.
+COMPILE = uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate
+LOCKS = docker/locks/$(TORCH)
+lock-image = $(COMPILE) --no-header --constraints requirements.lock $(if $(filter cpu,$(TORCH)),--torch-backend cpu)
 lock:
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-annotate \
-		--output-file requirements.lock
+	$(COMPILE) --extra dev --output-file requirements.lock
+	mkdir -p $(LOCKS)
+	$(lock-image) --extra component --output-file $(LOCKS)/base.lock
+	$(lock-image) --extra component --extra chips --output-file $(LOCKS)/prepare.lock
+	$(lock-image) --extra component --extra torch --output-file $(LOCKS)/torch.lock
+	$(lock-image) --extra component --extra prune --output-file $(LOCKS)/train.lock
+	$(lock-image) --extra component --extra prune --extra chips --output-file $(LOCKS)/prune.lock
+	$(lock-image) --extra component --extra evaluate --output-file $(LOCKS)/evaluate.lock
 
 clean:
 	rm -rf .venv build runs

@@ -1,6 +1,7 @@
 """The compiled pipelines: tasks, wiring, parameters, caching, and what a cluster gives to each task."""
 
 import inspect
+import json
 import os
 import re
 import shutil
@@ -249,10 +250,50 @@ def test_every_task_has_a_name_for_people(specs):
     }  # fmt: skip
 
 
-def test_images_are_tagged_by_the_sources_of_their_stage(monkeypatch):
+def test_images_are_named_after_their_target_and_tagged_by_what_their_stage_is_made_of(monkeypatch):
     assert re.fullmatch(r"sarslim/python-prepare:[0-9a-f]{16}", images.image("prepare"))
+    teacher, distill = images.image("teacher"), images.image("distill")
+    assert teacher.split(":")[0] == distill.split(":")[0] == "sarslim/python-train"
+    assert teacher != distill
     monkeypatch.setenv("SARSLIM_REGISTRY", "registry.example/team/")
-    assert images.image("publish").startswith("registry.example/team/python-publish:")
+    assert images.image("publish").startswith("registry.example/team/python-prepare:")
+
+
+@pytest.mark.parametrize(
+    ("file", "reached"),
+    [
+        ("locks/cuda/prune.lock", {"check", "plan", "prune"}),
+        ("locks/cuda/train.lock", {"teacher", "distill"}),
+        ("Dockerfile", set(images.TARGETS)),
+        ("build.py", set()),
+    ],
+)
+def test_changed_packages_change_the_tags_of_the_stages_they_reach(file, reached, tmp_path, monkeypatch):
+    before = {stage: images.image(stage) for stage in images.TARGETS}
+    shutil.copytree(images.ROOT / "docker", tmp_path / "docker")
+    monkeypatch.setattr(images, "ROOT", tmp_path)
+    assert {stage: images.image(stage) for stage in images.TARGETS} == before
+    with (tmp_path / "docker" / file).open("a") as lines:
+        lines.write("# edited\n")
+    assert {stage for stage in images.TARGETS if images.image(stage) != before[stage]} == reached
+
+
+def test_a_pushed_image_is_pinned_by_its_digest(tmp_path, monkeypatch):
+    monkeypatch.setenv("SARSLIM_REGISTRY", "registry.example/team")
+    (tmp_path / "digests.json").write_text(json.dumps({images.tagged("distill"): "sha256:12ab"}))
+    monkeypatch.setattr(images, "DIGESTS", tmp_path / "digests.json")
+    assert images.image("distill") == "registry.example/team/python-train@sha256:12ab"
+    assert images.image("teacher") == images.tagged("teacher")
+    monkeypatch.delenv("SARSLIM_REGISTRY")
+    assert images.image("distill") == images.tagged("distill")
+
+
+@pytest.mark.parametrize("target", sorted(set(images.TARGETS.values())))
+def test_an_image_has_the_locked_versions_of_the_whole(target):
+    def locked(file):
+        return {line.removesuffix(" \\") for line in file.read_text().splitlines() if re.match(r"[a-z0-9]", line)}
+
+    assert locked(images.lock("base")) <= locked(images.lock(target)) <= locked(images.ROOT / "requirements.lock")
 
 
 def test_the_sources_of_a_stage_are_what_it_imports():
