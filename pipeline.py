@@ -239,6 +239,7 @@ Inputs = Annotated[
 Name = Annotated[str, typer.Option("--pipeline", "-p", help=f"One of {', '.join(DAGS)}.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of runs, cache and embedded object store.")]
 Endpoint = Annotated[str, typer.Option(help="Use this S3 endpoint (credentials from AWS_* variables), not our own.")]
+Docker = Annotated[bool, typer.Option("--docker", help="Run every stage in its container image (make images).")]
 Source = Annotated[str, typer.Argument(help="Local path or s3:// address.")]
 Cluster = Annotated[Path | None, typer.Option(help="YAML file with what the cluster gives to each stage.")]
 Places = Annotated[
@@ -277,12 +278,13 @@ def run(
     inputs: Inputs = None,
     folder: Runs = Path("runs"),
     s3_endpoint: Endpoint = "",
+    docker: Docker = False,
 ) -> None:
     """Run a whole DAG on this machine."""
     with launch.shown_errors():
         settings.choose("--pipeline", pipeline, DAGS)
         chosen = settings.load_config(config, data, sets or [])
-        launch.run(build(pipeline), chosen, inputs=inputs or [], runs=folder, s3_endpoint=s3_endpoint)
+        launch.run(build(pipeline), chosen, inputs=inputs or [], runs=folder, s3_endpoint=s3_endpoint, docker=docker)
 
 
 @app.command()
@@ -292,6 +294,7 @@ def rerun(
     sets: Sets = None,
     folder: Runs = Path("runs"),
     s3_endpoint: Endpoint = "",
+    docker: Docker = False,
     host: Annotated[str, typer.Option(help="Do it on the cluster whose KFP answers here.")] = "",
     namespace: Namespace = None,
     service_account: ServiceAccount = False,
@@ -307,7 +310,7 @@ def rerun(
     with launch.shown_errors():
         if not host:
             again = launch.rerun_config(folder / run, start, sets or [])
-            launch.run(build("compress"), again, runs=folder, s3_endpoint=s3_endpoint)
+            launch.run(build("compress"), again, runs=folder, s3_endpoint=s3_endpoint, docker=docker)
             return
         settings.choose("--from", start, STAGES)
         server = remote.Server(host, namespace, service_account, ca)

@@ -17,7 +17,7 @@ from kfp import compiler, local
 from rich.console import Console
 from rich.table import Table
 
-from sarslim import __version__, local_store, report, run_log, shell
+from sarslim import __version__, local_store, report, run_log, runners, shell
 from sarslim.chips.inspect import inspect as inspect_chips
 from sarslim.config import RunConfig
 from sarslim.errors import InputError, SarslimError
@@ -90,11 +90,20 @@ def rerun_config(run: Path, start: str, sets: list[str]) -> RunConfig:
     return changed(load_config(run / "config.yaml", "", []), start, sets)
 
 
-def run(dag: Any, config: RunConfig, *, runs: Path, inputs: list[str] | None = None, s3_endpoint: str = "") -> Path:
+def run(
+    dag: Any,
+    config: RunConfig,
+    *,
+    runs: Path,
+    inputs: list[str] | None = None,
+    s3_endpoint: str = "",
+    docker: bool = False,
+) -> Path:
     """Runs ``dag`` with KFP's local runner; results land in ``runs/<id>`` and ``runs/latest``.
 
     Args:
         inputs: ``name=value`` for parameters of the pipeline that no stage has.
+        docker: run every task in the image of its stage.
 
     Returns:
         The folder of the run.
@@ -106,6 +115,9 @@ def run(dag: Any, config: RunConfig, *, runs: Path, inputs: list[str] | None = N
     started = time.monotonic()
     parameters = arguments(dag, config, inputs or [])
     runs = runs.resolve()
+    pipeline_root = runs / "store" / "sarslim" / "pipelines"
+    if docker:
+        runners.require_images(dag)
     folder = _new_folder(runs)
     (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     if not parameters.get("source", "given"):
@@ -114,8 +126,10 @@ def run(dag: Any, config: RunConfig, *, runs: Path, inputs: list[str] | None = N
     with _store(runs, s3_endpoint):
         with run_log.watch(folder / "logs", TASKS, sys.stdout) as log:
             local.init(
-                local.SubprocessRunner(use_venv=False),
-                pipeline_root=str(runs / "store" / "sarslim" / "pipelines"),
+                runners.containers(pipeline_root, config.prepare.source)
+                if docker
+                else local.SubprocessRunner(use_venv=False),
+                pipeline_root=str(pipeline_root),
                 enable_caching=True,
                 cache_root=str(runs / "cache"),
             )

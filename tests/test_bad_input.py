@@ -47,6 +47,14 @@ def test_the_command_line_answers_in_one_line(arguments, words, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_no_docker_engine_is_told_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine")
+    done = command("run", "--docker", "--runs", str(tmp_path / "runs"))
+    assert done.returncode == 1
+    assert done.stderr == "service error: --docker: no Docker engine answers. Start Docker, or leave out --docker.\n"
+    assert not list(tmp_path.iterdir())
+
+
 def checked(**sections):
     return check(to_parameters(parse(RunConfig, sections)))
 

@@ -1,4 +1,7 @@
-"""The whole DAG under KFP's local runner, from raw chips in a real object store to a published bundle."""
+"""The whole DAG under KFP's local runners, from raw chips in a real object store to a published bundle.
+
+Every case runs in processes; `make test-docker` runs all of them in containers too.
+"""
 
 import json
 import os
@@ -51,13 +54,16 @@ def config(raw) -> RunConfig:
     )
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("runs")
+@pytest.fixture(scope="module", params=["processes", pytest.param("containers", marks=pytest.mark.docker)])
+def runs(request, tmp_path_factory) -> Path:
+    """The folder of runs, one for each runner and named after it."""
+    return tmp_path_factory.mktemp("runs") / request.param
 
 
 def go(config: RunConfig, runs: Path, store) -> dict:
-    launch.run(pipeline.build("compress"), config, runs=runs, s3_endpoint=store.endpoint)
+    launch.run(
+        pipeline.build("compress"), config, runs=runs, s3_endpoint=store.endpoint, docker="containers" in runs.parts
+    )
     return json.loads((runs / "latest" / "summary.json").read_text())
 
 
@@ -142,7 +148,7 @@ def test_a_failed_gate_publishes_nothing(first, config, runs, store):
 )
 def test_a_mistake_ends_the_run_before_anything_is_prepared(change, words, runs, store):
     with pytest.raises(launch.RunFailed) as caught:
-        launch.run(pipeline.build("compress"), parse(RunConfig, change), runs=runs / "bad", s3_endpoint=store.endpoint)
+        go(parse(RunConfig, change), runs / "bad", store)
     assert caught.value.exit_code == 2
     assert str(caught.value).startswith("input error: ")
     assert words in str(caught.value)

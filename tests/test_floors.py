@@ -13,7 +13,8 @@ FLOORS = [
     {"errors", "progress", "sources"},
     {"config", "records", "cluster"},
     {"parameters", "cost", "speckle", "inference", "losses", "parallel"},
-    {"storage", "local_store", "chips", "networks", "training", "pruning", "distillation", "evaluation", "run_log"},
+    {"storage", "local_store", "chips", "networks", "training", "pruning", "distillation", "evaluation"}
+    | {"run_log", "runners"},
     {"checkpoint", "report", "journal"},
     {"stages", "settings"},
     {"shell"},
