@@ -250,6 +250,7 @@ Host = Annotated[str, typer.Option(help="Where KFP answers, such as http://local
 Namespace = Annotated[str | None, typer.Option(help="Namespace of a KFP with several users.")]
 ServiceAccount = Annotated[bool, typer.Option(help="Ask with the token that Kubernetes mounts into this pod.")]
 CaFile = Annotated[str | None, typer.Option(help="Certificates that the server is checked against.")]
+RunAs = Annotated[str, typer.Option(help="Kubernetes service account of the pods. Empty: KFP's own.")]
 Experiment = Annotated[str, typer.Option(help="Experiment that the run belongs to.")]
 Root = Annotated[str, typer.Option(help="Where the artifacts of runs are kept.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Show progress and wait for the end; exit code 1 if it fails.")]
@@ -300,6 +301,7 @@ def rerun(
     service_account: ServiceAccount = False,
     ca: CaFile = None,
     experiment: Experiment = "sarslim",
+    run_as: RunAs = "",
     pipeline_root: Root = ROOT,
     cluster: Cluster = None,
     places: Places = None,
@@ -321,7 +323,12 @@ def rerun(
         again = settings.changed(remote.config_of(made, run), start, sets or [])
         given = [f"{key}={uri}" for key, uri in remote.uris(made, entry, run).items()]
         values = settings.arguments(dag, again, given)
-        send(server, remote.Submission(dag, values, f"{name} of {run}", experiment, pipeline_root), watch, dry_run)
+        send(
+            server,
+            remote.Submission(dag, values, f"{name} of {run}", experiment, pipeline_root, run_as),
+            watch,
+            dry_run,
+        )
 
 
 @app.command()
@@ -336,6 +343,7 @@ def submit(
     service_account: ServiceAccount = False,
     ca: CaFile = None,
     experiment: Experiment = "sarslim",
+    run_as: RunAs = "",
     run_name: Annotated[str, typer.Option(help="Name of the run. Empty: the pipeline and the time.")] = "",
     pipeline_root: Root = ROOT,
     cluster: Cluster = None,
@@ -351,7 +359,7 @@ def submit(
         values = settings.arguments(dag, settings.load_config(config, data, sets or []), inputs or [])
         named = run_name or f"{pipeline} {time.strftime('%Y-%m-%d %H:%M:%S')}"
         server = remote.Server(host, namespace, service_account, ca)
-        send(server, remote.Submission(dag, values, named, experiment, pipeline_root), watch, dry_run)
+        send(server, remote.Submission(dag, values, named, experiment, pipeline_root, run_as), watch, dry_run)
 
 
 @app.command()

@@ -97,6 +97,7 @@ class Submission:
     run_name: str
     experiment: str
     pipeline_root: str
+    service_account: str
 
     def package(self, folder: Path) -> Path:
         """The compiled pipeline."""
@@ -110,6 +111,7 @@ class Submission:
             "display_name": self.run_name,
             "experiment": self.experiment,
             "namespace": namespace,
+            "service_account": self.service_account,
             "runtime_config": {"parameters": dict(self.arguments), "pipeline_root": self.pipeline_root},
         }
         with tempfile.TemporaryDirectory() as folder:
@@ -128,6 +130,7 @@ def submit(server: Server, submission: Submission) -> str:
             experiment_name=submission.experiment,
             namespace=server.namespace,
             pipeline_root=submission.pipeline_root,
+            service_account=submission.service_account or None,
         )
     return str(started.run_id)
 

@@ -29,10 +29,22 @@ def call(*arguments: str):
 
 
 def test_a_submitted_run_carries_arguments_root_and_the_pipeline(kfp):
-    done = call("submit", "--host", kfp.url, "--set", "distill.temperature=2", "--data", "s3://raw/chips", "--wait")
+    done = call(
+        "submit",
+        "--host",
+        kfp.url,
+        "--set",
+        "distill.temperature=2",
+        "--data",
+        "s3://raw/chips",
+        "--wait",
+        "--run-as",
+        "sarslim-runner",
+    )
     assert done.exit_code == 0, done.output
     (sent,) = kfp.runs
     assert sent["experiment_id"] == "experiment-1"
+    assert sent["service_account"] == "sarslim-runner"
     assert sent["runtime_config"]["pipeline_root"] == "s3://sarslim/pipelines"
     parameters = sent["runtime_config"]["parameters"]
     assert parameters["temperature"] == 2
