@@ -22,12 +22,13 @@ PASSED_ON = (
 
 def revision() -> str:
     """The git commit, with a digest of the sources where they differ from it."""
-    commit = _run("git", "rev-parse", "HEAD").stdout.strip()
+    asked = _run("git", "rev-parse", "HEAD")
+    commit = "unknown" if asked.returncode else asked.stdout.strip()
     if not _run("git", "status", "--porcelain", "--", "sarslim", "docker").stdout:
         return commit
-    files = sorted(path for path in sources.PACKAGE.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    files += sorted(path for path in (images.ROOT / "docker").rglob("*") if path.is_file())
-    contents = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)
+    files = [path for folder in (sources.PACKAGE, images.ROOT / "docker") for path in sorted(folder.rglob("*"))]
+    read = (path.read_bytes() for path in files if path.is_file() and path.suffix != ".pyc")
+    contents = b"".join(hashlib.sha256(content).digest() for content in read)
     return f"{commit}-dirty-{hashlib.sha256(contents).hexdigest()[:12]}"
 
 
