@@ -284,7 +284,7 @@ def pareto(record: Comparison) -> str:
         places = [(network.scores.macs, 100 * network.scores.accuracy) for network in record.networks]
         for network, (macs, accuracy) in zip(record.networks, places, strict=True):
             low, high = units.wilson(network.scores.accuracy * network.test_chips, network.test_chips)
-            axes.plot([macs, macs], [100 * low, 100 * high], color=LINE, linewidth=2, zorder=1)
+            axes.plot([macs, macs], [100 * low, 100 * high], color=INK, alpha=0.35, linewidth=2, zorder=1)
             axes.plot(macs, accuracy, "o", color=INK, markersize=5)
             axes.annotate(network.name, (macs, accuracy), xytext=(6, 3), textcoords="offset points", fontsize=9)
         front = pareto_front(places)
