@@ -29,7 +29,8 @@ def require_images(dag: Any) -> None:
     """
     try:
         client = DockerClient.from_env()
-        there = [image.attrs for image in client.images.list()]
+        # One call: a list of objects fails where an image goes meanwhile.
+        there = client.api.images()
     except DockerException:
         raise ServiceError("--docker", "no Docker engine answers", "Start Docker, or leave out --docker") from None
     present = {name for image in there for kind in ("RepoTags", "RepoDigests") for name in image[kind] or ()}
