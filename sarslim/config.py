@@ -105,6 +105,12 @@ class PrepareConfig(Section):
     dtype: Literal["uint8", "float16"] = Field("uint8", description="Type of the stored chips.")
     val_fraction: Fraction = Field(0.15, description="Share of the training chips kept for validation.")
     test_fraction: Fraction = Field(0.25, description="Share of all chips kept for test, where no split is given.")
+    label_fraction: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the training chips that keep their label; the others are unlabelled.",
+    )
     group_by: Literal["auto", "ship", "scene", "chip"] = Field(
         "auto", description="What must not be torn apart by a split. auto: ship and scene where known."
     )

@@ -10,7 +10,7 @@ from sarslim.chips.digests import fingerprint
 from sarslim.chips.formats import open_reader
 from sarslim.chips.index import Index
 from sarslim.chips.select import select
-from sarslim.chips.split import TINY_CLASS, split
+from sarslim.chips.split import TINY_CLASS, divide
 from sarslim.config import PrepareConfig
 from sarslim.errors import InputError
 from sarslim.records import Record, Skipped
@@ -78,16 +78,8 @@ def inspect(source: Path, config: PrepareConfig) -> Inspection:
 
 
 def _try(index: Index, config: PrepareConfig) -> tuple[Counter[str], str]:
-    selection = select(index.chips, config)
-    parts, rule = split(
-        selection.samples,
-        selection.classes,
-        group_by=config.group_by,
-        val_fraction=config.val_fraction,
-        test_fraction=config.test_fraction,
-        seed=config.seed,
-    )
-    return Counter(part for part in parts if part), rule
+    division = divide(select(index.chips, config), config)
+    return Counter(division.parts), division.rule
 
 
 def _tiny(classes: Counter[str]) -> Iterator[str]:

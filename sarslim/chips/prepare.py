@@ -17,10 +17,10 @@ from sarslim.chips.digests import source_digests
 from sarslim.chips.formats import open_reader
 from sarslim.chips.index import Pixels, Reader
 from sarslim.chips.select import Sample, Selection, select
-from sarslim.chips.split import PARTS, TINY_CLASS, overlaps, split
+from sarslim.chips.split import PARTS, TINY_CLASS, divide, overlaps
 from sarslim.config import PrepareConfig
 from sarslim.progress import Progress, note
-from sarslim.records import DatasetRecord, PartCount, Scaling, Skipped
+from sarslim.records import DatasetRecord, PartCount, Scaling
 
 # Training chips from which percentiles are estimated: more would not move them.
 FIT_CHIPS = 4096
@@ -41,21 +41,8 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
     index = reader.index()
     index.check()
     selection = select(index.chips, config)
-    parts, rule = split(
-        selection.samples,
-        selection.classes,
-        group_by=config.group_by,
-        val_fraction=config.val_fraction,
-        test_fraction=config.test_fraction,
-        seed=config.seed,
-    )
-    leaking = [
-        Skipped(name=sample.name, reason="has no label, and its ship or scene is in val or test")
-        for sample, part in zip(selection.samples, parts, strict=True)
-        if not part
-    ]
-    kept = [(sample, part) for sample, part in zip(selection.samples, parts, strict=True) if part]
-    samples, parts = [sample for sample, _ in kept], [part for _, part in kept]
+    division = divide(selection, config)
+    samples, parts = division.samples, division.parts
     scalings = _fit_scaling(reader, samples, parts, config)
     with whole_directory(output) as folder:
         writing = _Writing(folder, samples, parts, selection, scalings, config)
@@ -73,12 +60,12 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
             mean=writing.mean,
             std=writing.std,
             parts=writing.counts,
-            split_rule=rule,
+            split_rule=division.rule,
             seed=config.seed,
             sources_sha256=source_digests(source) if source else {},
             digest=writing.digest,
             chips_read=len(samples),
-            skipped=(*index.skipped, *selection.skipped, *leaking),
+            skipped=(*index.skipped, *selection.skipped, *division.skipped),
             warnings=(*index.warnings, *_warnings(samples, parts, writing, selection.classes)),
         )
         (folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")

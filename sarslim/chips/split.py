@@ -2,14 +2,19 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from sarslim.chips.index import Chip
-from sarslim.chips.select import Sample
+from sarslim.chips.select import Sample, Selection
+from sarslim.config import PrepareConfig
 from sarslim.errors import InputError
+from sarslim.records import Skipped
 
+# A training chip whose label is not used.
+SPARE = "spare"
 PARTS = ("train", "val", "test", "unlabelled")
 # Below this a class is too small to have a say in what the whole data set is grouped by.
 TINY_CLASS = 20
@@ -23,6 +28,45 @@ KEYS: dict[str, Key] = {
 }
 
 
+@dataclass(frozen=True)
+class Division:
+    """The samples that are stored, the part of each, a sentence on how they came about, and what was left out."""
+
+    samples: Sequence[Sample]
+    parts: Sequence[str]
+    rule: str
+    skipped: Sequence[Skipped]
+
+
+def divide(selection: Selection, config: PrepareConfig) -> Division:
+    """Divides a selection into parts.
+
+    Raises:
+        InputError: as :func:`split`.
+    """
+    assigned, rule = split(
+        selection.samples,
+        selection.classes,
+        group_by=config.group_by,
+        val_fraction=config.val_fraction,
+        test_fraction=config.test_fraction,
+        label_fraction=config.label_fraction,
+        seed=config.seed,
+    )
+    samples: list[Sample] = []
+    parts: list[str] = []
+    skipped: list[Skipped] = []
+    for sample, part in zip(selection.samples, assigned, strict=True):
+        if not part:
+            skipped.append(Skipped(name=sample.name, reason="has no label, and its ship or scene is in val or test"))
+        elif part == SPARE and not config.keep_unlabelled:
+            skipped.append(Skipped(name=sample.name, reason=f"beyond label_fraction={config.label_fraction:g}"))
+        else:
+            samples.append(replace(sample, label=None) if part == SPARE else sample)
+            parts.append("unlabelled" if part == SPARE else part)
+    return Division(samples, parts, rule, skipped)
+
+
 def split(
     samples: Sequence[Sample],
     classes: Sequence[str],
@@ -30,13 +74,15 @@ def split(
     group_by: GroupBy,
     val_fraction: float,
     test_fraction: float,
+    label_fraction: float = 1.0,
     seed: int,
 ) -> tuple[list[str], str]:
     """One part per sample, and a sentence on how they came about.
 
     A sample without a label is ``unlabelled``; an empty part name means that its group is in val or test, where even
-    an unlabelled chip would leak. Validation, and test where none is given, are drawn by group and stratified by
-    class; every class keeps a group in training before it gets one in test, then in val.
+    an unlabelled chip would leak; ``spare`` is a training chip beyond ``label_fraction``. Validation, and test where
+    none is given, are drawn by group and stratified by class; every class keeps a group in training before it gets
+    one in test, then in val.
 
     Raises:
         InputError: a given split without train or test, an unknown identity asked for, too few groups for a part.
@@ -66,13 +112,17 @@ def split(
                 f"too little data for a {part} part: no class has two {name}s or more to spare",
                 "Add chips, or set group_by to chip and accept the leak between parts",
             )
+    if label_fraction < 1:
+        pool = [sample for sample in labelled if parts[sample.chip.id] == "train"]
+        kept = _carve(pool, key, label_fraction, rng)
+        parts.update((sample.chip.id, SPARE) for sample in pool if key(sample.chip) not in kept)
     held_out = {key(sample.chip) for sample in labelled if parts[sample.chip.id] in ("val", "test")}
     assigned = [
         parts[sample.chip.id] if sample.label is not None
         else "" if key(sample.chip) in held_out else "unlabelled"
         for sample in samples
     ]  # fmt: skip
-    return assigned, _rule(given, drawn, name, why)
+    return assigned, _rule(given, drawn, name, why, label_fraction)
 
 
 def overlaps(samples: Sequence[Sample], parts: Sequence[str], identity: Key) -> list[str]:
@@ -162,10 +212,12 @@ def _carve(pool: Sequence[Sample], key: Key, fraction: float, rng: np.random.Gen
     return taken
 
 
-def _rule(given: set[str], drawn: Sequence[str], name: str, why: str) -> str:
+def _rule(given: set[str], drawn: Sequence[str], name: str, why: str, label_fraction: float) -> str:
     texts = []
     if given:
         texts.append(f"{', '.join(sorted(given))} as given by the source")
     if drawn:
         texts.append(f"{' and '.join(drawn)} drawn by {name}, stratified by class{f' ({why})' if why else ''}")
+    if label_fraction < 1:
+        texts.append(f"{label_fraction:.3g} of the labels of training chips kept, drawn by {name}")
     return "; ".join(texts)

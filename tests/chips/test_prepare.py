@@ -159,3 +159,20 @@ def test_many_problems_are_told_together(tree, tmp_path):
         (root / "A" / f"{name}.tif").write_bytes(b"no")
     with pytest.raises(InputError, match="A/x.tif.*A/y.tif.*A/z.tif"):
         prepare(configure(), root, tmp_path / "out")
+
+
+def test_chips_beyond_the_label_fraction_become_unlabelled_or_are_left_out(tree, tmp_path):
+    root = tree({"Cargo": 80, "Tanker": 40})
+    whole = prepare(configure(), root, tmp_path / "whole")
+    kept = prepare(configure(label_fraction=0.25, keep_unlabelled=True), root, tmp_path / "kept")
+    assert kept.parts["train"].per_class == (13, 6)
+    assert kept.parts["unlabelled"].chips == whole.parts["train"].chips - 19
+    assert kept.parts["unlabelled"].per_class == (0, 0)
+    assert (kept.parts["val"], kept.parts["test"]) == (whole.parts["val"], whole.parts["test"])
+    assert Dataset.open(tmp_path / "kept").part("unlabelled").labels is None
+    assert not (tmp_path / "kept" / "unlabelled_labels.npy").exists()
+    dropped = prepare(configure(label_fraction=0.25), root, tmp_path / "dropped")
+    assert "unlabelled" not in dropped.parts
+    assert {skipped.reason for skipped in dropped.skipped} == {"beyond label_fraction=0.25"}
+    assert len(dropped.skipped) == kept.parts["unlabelled"].chips
+    assert (dropped.scaling, dropped.mean) == (kept.scaling, kept.mean)
