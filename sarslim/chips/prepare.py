@@ -196,7 +196,7 @@ def _warnings(
     if across:
         pairs = "; ".join(" = ".join(names[:SHOWN]) for names in across[:SHOWN])
         yield f"{len(across)} chips are in more than one part with the same content: {pairs}"
-    for name, identity in (("ships", lambda chip: chip.ship), ("scenes", lambda chip: chip.scene)):
+    for name, identity in (("identities", lambda chip: chip.ship), ("scenes", lambda chip: chip.scene)):
         shared = overlaps(samples, parts, identity)
         if shared:
             total = len({identity(sample.chip) for sample in samples} - {""})

@@ -36,7 +36,7 @@ def test_prepares_by_ship(tmp_path):
         "test": (2, 2),
     }
     assert record.split_rule.startswith("test and val drawn by ship")
-    assert not [warning for warning in record.warnings if "ships are in more than one part" in warning]
+    assert not [warning for warning in record.warnings if "identities are in more than one part" in warning]
 
 
 def test_chips_without_row_and_rows_without_chip_are_skipped(tmp_path):

@@ -98,7 +98,7 @@ def test_warnings_name_duplicates_tiny_classes_and_shared_identities(tree, tmp_p
     warnings = prepare(configure(), root, tmp_path / "out").warnings
     assert warnings == (
         "1 chips are in more than one part with the same content: TEST/A/sn1/copy.png = TRAIN/A/sn1/2_000.png",
-        "1 of 1 ships are in more than one part: A/sn1",
+        "1 of 1 identities are in more than one part: A/sn1",
         "class B has no chip in test",
         "class C has 6 chips only",
         "class C has no chip in train and val",
