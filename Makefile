@@ -14,7 +14,8 @@ TAG ?=
 # Makes a stand-in for the base image where none can be pulled.
 STAND_IN ?= ../shared/tools/stand-in-base
 
-.PHONY: run test lint manifests lock compile images base push test-docker clean
+# make method DATA=...   recovery methods against each other (hours)
+.PHONY: run test lint manifests lock compile method images base push test-docker clean
 
 run: .venv/ready
 	@$(PY) pipeline.py run --config $(CONFIG) $(if $(DATA),--data "$(DATA)") $(foreach set,$(SET),--set $(set))
@@ -29,6 +30,11 @@ lint: .venv/ready
 
 manifests: .venv/ready
 	@$(PY) -m pytest tests/test_manifests.py -rs
+
+# The table of recovery methods; DATA is a folder with TRAIN and TEST. Cells that are done are not run again.
+method: .venv/ready
+	@PYTHONPATH=. $(PY) benchmarks/method.py run --data "$(DATA)"
+	@PYTHONPATH=. $(PY) benchmarks/method.py table
 
 compile: .venv/ready
 	@$(PY) pipeline.py compile --out build

@@ -174,7 +174,7 @@ def inspect(config: RunConfig) -> None:
         "chips": f"{found.chips}, {found.unlabelled} of them without a label",
         "polarisations": _counts(found.polarisations) or "not named",
         "size": f"{least} to {most} px, median {median:g}",
-        "identities": f"{found.ships or 'not named'} ships or vehicles, {found.scenes or 'not named'} scenes",
+        "identities": f"{found.ships or 'no'} ships or vehicles named, {found.scenes or 'no'} scenes",
         "given splits": _counts(found.given_splits) or "none",
         "classes": _counts(found.classes),
         "would become": _counts(found.parts) or "nothing, see the problems",
