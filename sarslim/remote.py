@@ -201,12 +201,22 @@ def artifacts_of(server: Server, run: str, pipeline_root: str) -> dict[str, str]
     client = server.connect()
     with server.errors():
         found = client.get_run(run)
-    name = found.pipeline_spec["pipelineInfo"]["name"] if found.pipeline_spec else "compress"
+        name = _pipeline_name(client, found)
     root = f"{(found.runtime_config.pipeline_root or pipeline_root).rstrip('/')}/{name}/{run}"
     entries = journal.read(root)
     if not entries:
         raise InputError(run, f"no stage of it has written to {root}", "Check --pipeline-root, or name another run")
     return journal.artifacts(entries)
+
+
+def _pipeline_name(client: kfp_client.Client, run: Any) -> str:
+    """The name of the pipeline of a run, which was sent with the run or is one of those uploaded."""
+    spec = run.pipeline_spec
+    if not spec:
+        version = run.pipeline_version_reference
+        spec = client.get_pipeline_version(version.pipeline_id, version.pipeline_version_id).pipeline_spec
+    # With settings for Kubernetes beside it, the pipeline is one level down.
+    return str(spec.get("pipeline_spec", spec)["pipelineInfo"]["name"])
 
 
 def config_of(artifacts: Mapping[str, str], run: str) -> RunConfig:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+SPEC = {"pipelineInfo": {"name": "compress"}}
+
 
 class Kfp(ThreadingHTTPServer):
     """Keeps what it was sent; ``states`` are the states of the one run, from one look to the next."""
@@ -15,6 +17,7 @@ class Kfp(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.token: str | None = None
         self.states = ["RUNNING", "SUCCEEDED"]
+        self.pipeline: dict = {"pipeline_spec": {"pipeline_spec": SPEC, "platform_spec": {}}}
         self.runs: list[dict] = []
         self.pipelines: list[str] = []
         self.uploads: list[tuple[str, str]] = []
@@ -52,6 +55,8 @@ class Handler(BaseHTTPRequestHandler):
         elif path.endswith("/runs/run-1"):
             states = self.server.states
             self.answer(self.run(state=states.pop(0) if len(states) > 1 else states[0]))
+        elif path.endswith("/pipelines/compress/versions/one"):
+            self.answer({"pipeline_id": "compress", "pipeline_version_id": "one", "pipeline_spec": SPEC})
         elif path.endswith("/nodes/pod-1/log"):
             self.answer("teacher 1/2  loss 0.5\n")
         else:
@@ -84,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
             "display_name": sent.get("display_name", "compress of today"),
             "created_at": "2026-11-24T03:00:00Z",
             "state": state,
-            "pipeline_spec": {"pipelineInfo": {"name": "compress"}},
+            **self.server.pipeline,
             "runtime_config": {"pipeline_root": "s3://sarslim/pipelines"},
             "run_details": {
                 "task_details": [

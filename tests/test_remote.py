@@ -137,7 +137,10 @@ def journal(store):
         remote.journal.write(entry)
 
 
-def test_a_rerun_starts_from_the_artifacts_of_the_run_with_its_configuration(kfp, journal):
+@pytest.mark.parametrize("uploaded", [False, True])
+def test_a_rerun_starts_from_the_artifacts_of_the_run_with_its_configuration(uploaded, kfp, journal):
+    if uploaded:
+        kfp.pipeline = {"pipeline_version_reference": {"pipeline_id": "compress", "pipeline_version_id": "one"}}
     done = call("rerun", "run-1", "--from", "distill", "--set", "distill.temperature=3", "--host", kfp.url)
     assert done.exit_code == 0, done.output
     (sent,) = kfp.runs
