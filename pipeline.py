@@ -227,6 +227,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 data = typer.Typer(help="Look at data before anything is trained.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
+REMOTE = "On a cluster"
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with a section per stage.")]
 Data = Annotated[str, typer.Option("--data", "-d", help="Local path or s3:// address of the chips.")]
 Sets = Annotated[
@@ -241,20 +242,40 @@ Runs = Annotated[Path, typer.Option("--runs", help="Folder of runs, cache and em
 Endpoint = Annotated[str, typer.Option(help="Use this S3 endpoint (credentials from AWS_* variables), not our own.")]
 Docker = Annotated[bool, typer.Option("--docker", help="Run every stage in its container image (make images).")]
 Source = Annotated[str, typer.Argument(help="Local path or s3:// address.")]
-Cluster = Annotated[Path | None, typer.Option(help="YAML file with what the cluster gives to each stage.")]
+Cluster = Annotated[
+    Path | None, typer.Option(rich_help_panel=REMOTE, help="YAML file with what the cluster gives to each stage.")
+]
 Places = Annotated[
     list[str] | None,
-    typer.Option("--place", help="A field of it, such as teacher.memory_limit=16Gi or accelerator.count=1."),
+    typer.Option(
+        "--place",
+        rich_help_panel=REMOTE,
+        help="A field of it, such as teacher.memory_limit=16Gi or accelerator.count=1.",
+    ),
 ]
 Host = Annotated[str, typer.Option(help="Where KFP answers, such as http://localhost:8080.")]
-Namespace = Annotated[str | None, typer.Option(help="Namespace of a KFP with several users.")]
-ServiceAccount = Annotated[bool, typer.Option(help="Ask with the token that Kubernetes mounts into this pod.")]
-CaFile = Annotated[str | None, typer.Option(help="Certificates that the server is checked against.")]
-RunAs = Annotated[str, typer.Option(help="Kubernetes service account of the pods. Empty: KFP's own.")]
-Experiment = Annotated[str, typer.Option(help="Experiment that the run belongs to.")]
-Root = Annotated[str, typer.Option(help="Where the artifacts of runs are kept.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Show progress and wait for the end; exit code 1 if it fails.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")]
+Namespace = Annotated[str | None, typer.Option(help="Namespace of a KFP with several users.", rich_help_panel=REMOTE)]
+ServiceAccount = Annotated[
+    bool,
+    typer.Option(
+        "--service-account", rich_help_panel=REMOTE, help="Ask with the token that Kubernetes mounts into this pod."
+    ),
+]
+CaFile = Annotated[
+    str | None, typer.Option(help="Certificates that the server is checked against.", rich_help_panel=REMOTE)
+]
+RunAs = Annotated[
+    str, typer.Option(help="Kubernetes service account of the pods. Empty: KFP's own.", rich_help_panel=REMOTE)
+]
+Experiment = Annotated[str, typer.Option(help="Experiment that the run belongs to.", rich_help_panel=REMOTE)]
+Root = Annotated[str, typer.Option(help="Where the artifacts of runs are kept.", rich_help_panel=REMOTE)]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", rich_help_panel=REMOTE, help="Show progress and wait for the end; exit code 1 if it fails."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", rich_help_panel=REMOTE, help="Print what would be sent, and send nothing.")
+]
 ROOT = "s3://sarslim/pipelines"
 
 
@@ -296,7 +317,7 @@ def rerun(
     folder: Runs = Path("runs"),
     s3_endpoint: Endpoint = "",
     docker: Docker = False,
-    host: Annotated[str, typer.Option(help="Do it on the cluster whose KFP answers here.")] = "",
+    host: Annotated[str, typer.Option(rich_help_panel=REMOTE, help="Do it on the cluster whose KFP is here.")] = "",
     namespace: Namespace = None,
     service_account: ServiceAccount = False,
     ca: CaFile = None,
