@@ -375,9 +375,10 @@ def submit(
     """Start a run on a cluster."""
     with launch.shown_errors():
         settings.choose("--pipeline", pipeline, DAGS)
-        settings.require_remote_source(data)
+        chosen = settings.load_config(config, data, sets or [])
+        settings.require_remote_source(chosen)
         dag = build(pipeline, settings.load_cluster(cluster, places or []))
-        values = settings.arguments(dag, settings.load_config(config, data, sets or []), inputs or [])
+        values = settings.arguments(dag, chosen, inputs or [])
         named = run_name or f"{pipeline} {time.strftime('%Y-%m-%d %H:%M:%S')}"
         server = remote.Server(host, namespace, service_account, ca)
         send(server, remote.Submission(dag, values, named, experiment, pipeline_root, run_as), watch, dry_run)

@@ -96,13 +96,14 @@ def entry_point(stage: str) -> str:
     return before[-1] if before else ""
 
 
-def require_remote_source(source: str) -> None:
+def require_remote_source(config: RunConfig) -> None:
     """
     Raises:
         InputError: a path on this machine, which the pods of a cluster do not see.
     """
+    source = config.prepare.source
     if source and not is_s3(source):
-        raise InputError("--data", f"{source!r} is a path on this machine", "Upload the chips, give an s3:// address")
+        raise InputError("source", f"{source!r} is a path on this machine", "Upload the chips, give an s3:// address")
 
 
 def _with(values: dict[str, Any], sets: list[str]) -> RunConfig:
