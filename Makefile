@@ -26,7 +26,7 @@ test: lint
 lint: .venv/ready
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy sarslim components pipeline.py
+	@$(PY) -m mypy sarslim components benchmarks pipeline.py
 
 manifests: .venv/ready
 	@$(PY) -m pytest tests/test_manifests.py -rs

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from sarslim import __version__, checkpoint
+from sarslim import __version__, checkpoint, networks
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, PrepareConfig, PruneConfig, TeacherConfig, parse
 from sarslim.cost import count_macs, count_params
@@ -50,7 +51,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "kd + scd + srd + crd": {"scd_weight": 0.1, "srd_weight": 0.1},
     "kd, unlabelled": NO_TERMS | {"use_unlabelled": True},
     "kd + crd, unlabelled": {"use_unlabelled": True},
+    "scratch": {"method": "finetune", "start": "scratch"},
 }
+RIVALS = ("mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "efficientnet_b0", "aconvnet")
+METHODS |= {name: {"method": "finetune", "start": name} for name in RIVALS}
+METHODS |= {f"{name}, kd": NO_TERMS | {"start": name} for name in RIVALS}
 RESAMPLES = 10_000
 
 
@@ -106,15 +111,17 @@ def run(cell: Cell, recipe: Recipe) -> dict[str, Any]:
         prune_student(prune, dataset=dataset, teacher=teacher, pruned=pruned, table=pruned.with_suffix(".md"))
 
     data = Dataset.open(dataset)
-    options = {"use_unlabelled": False} | METHODS[cell.method]
+    options: dict[str, Any] = {"use_unlabelled": False, "start": "pruned"} | METHODS[cell.method]
+    start = options.pop("start")
     epochs = recipe.epochs
     if options["use_unlabelled"] and data.has("unlabelled"):  # as many steps, not as many epochs
         labelled, others = (len(data.part(part).images) for part in ("train", "unlabelled"))
         epochs = max(round(epochs * labelled / (labelled + others)), 1)
     student = recipe.work / "students" / f"{dataset.name}-{cell.budget}-{cell.method}"
-    start = time.monotonic()
+    began = time.monotonic()
+    beginning = pruned if start == "pruned" else fresh(start, pruned, recipe.work, cell.seed)
     recovery = parse(DistillConfig, common | options | {"epochs": epochs})
-    record = distill_student(recovery, dataset=dataset, teacher=teacher, pruned=pruned, student=student)
+    record = distill_student(recovery, dataset=dataset, teacher=teacher, pruned=beginning, student=student)
     network, _ = checkpoint.load(student)
     whole, _ = checkpoint.load(teacher)
     return {
@@ -127,13 +134,38 @@ def run(cell: Cell, recipe: Recipe) -> dict[str, Any]:
         "epochs": epochs,
         "teacher_epochs": recipe.teacher_epochs,
         "learning_rate": recipe.learning_rate,
-        "seconds": round(time.monotonic() - start, 1),
+        "seconds": round(time.monotonic() - began, 1),
         "labelled": data.record.parts["train"].chips,
         "data_digest": data.record.digest,
         "commit": commit(),
         "sarslim": __version__,
         "machine": f"{platform.machine()}, {platform.system()}",
     }
+
+
+def fresh(start: str, pruned: Path, work: Path, seed: int) -> Path:
+    """A network that has learnt nothing: of the pruned architecture (``scratch``), or a rival by its name."""
+    folder = work / "fresh" / f"{pruned.name}-{start}"
+    if not folder.exists():
+        network, record = checkpoint.load(pruned)
+        torch.manual_seed(seed)
+        if start == "scratch":
+            for layer in network.modules():
+                reset: Any = getattr(layer, "reset_parameters", None)
+                if reset is not None:
+                    reset()
+        else:
+            network = networks.build(
+                start,
+                classes=len(record.classes),
+                channels=len(record.channels),
+                stem="standard",
+                mean=record.mean,
+                std=record.std,
+            )
+            record = record.model_copy(update={"network": start, "stem": "standard"})
+        checkpoint.save(folder, network, record)
+    return folder
 
 
 def scores(network: Any, data: Dataset) -> dict[str, float]:

@@ -43,4 +43,8 @@ def test_a_line_that_was_cut_short_is_run_again(tmp_path):
 
 def test_every_method_is_a_valid_configuration():
     for options in method.METHODS.values():
-        assert method.parse(method.DistillConfig, options)
+        assert method.parse(method.DistillConfig, {name: value for name, value in options.items() if name != "start"})
+    assert {options["start"] for options in method.METHODS.values() if "start" in options} == {
+        "scratch",
+        *method.RIVALS,
+    }
