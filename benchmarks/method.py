@@ -34,6 +34,7 @@ from sarslim.stages.learn import input_shape
 from sarslim.stages.prepare import prepare
 from sarslim.stages.prune import prune_student
 from sarslim.stages.teacher import train_teacher
+from sarslim.training.augmentation import steps_per_epoch
 
 HERE = Path(__file__).parent
 NO_TERMS = {"crd_weight": 0.0, "auxiliary_label_weight": 0.0}
@@ -116,7 +117,8 @@ def run(cell: Cell, recipe: Recipe) -> dict[str, Any]:
     epochs = recipe.epochs
     if options["use_unlabelled"] and data.has("unlabelled"):  # as many steps, not as many epochs
         labelled, others = (len(data.part(part).images) for part in ("train", "unlabelled"))
-        epochs = max(round(epochs * labelled / (labelled + others)), 1)
+        batch = DistillConfig().batch_size
+        epochs = round(epochs * steps_per_epoch(labelled, 0, batch) / steps_per_epoch(labelled, others, batch))
     student = recipe.work / "students" / f"{dataset.name}-{cell.budget}-{cell.method}"
     began = time.monotonic()
     beginning = pruned if start == "pruned" else fresh(start, pruned, recipe.work, cell.seed)
