@@ -115,10 +115,8 @@ def run(cell: Cell, recipe: Recipe) -> dict[str, Any]:
     options: dict[str, Any] = {"use_unlabelled": False, "start": "pruned"} | METHODS[cell.method]
     start = options.pop("start")
     epochs = recipe.epochs
-    if options["use_unlabelled"] and data.has("unlabelled"):  # as many steps, not as many epochs
-        labelled, others = (len(data.part(part).images) for part in ("train", "unlabelled"))
-        batch = DistillConfig().batch_size
-        epochs = round(epochs * steps_per_epoch(labelled, 0, batch) / steps_per_epoch(labelled, others, batch))
+    if options["use_unlabelled"] and data.has("unlabelled"):
+        epochs = as_many_steps(epochs, *(len(data.part(part).images) for part in ("train", "unlabelled")))
     student = recipe.work / "students" / f"{dataset.name}-{cell.budget}-{cell.method}"
     began = time.monotonic()
     beginning = pruned if start == "pruned" else fresh(start, pruned, recipe.work, cell.seed)
@@ -168,6 +166,12 @@ def fresh(start: str, pruned: Path, work: Path, seed: int) -> Path:
             record = record.model_copy(update={"network": start, "stem": "standard"})
         checkpoint.save(folder, network, record)
     return folder
+
+
+def as_many_steps(epochs: int, labelled: int, unlabelled: int) -> int:
+    """Epochs with unlabelled chips that take as many steps as ``epochs`` without them."""
+    batch = DistillConfig().batch_size
+    return round(epochs * steps_per_epoch(labelled, 0, batch) / steps_per_epoch(labelled, unlabelled, batch))
 
 
 def scores(network: Any, data: Dataset) -> dict[str, float]:

@@ -48,3 +48,11 @@ def test_every_method_is_a_valid_configuration():
         "scratch",
         *method.RIVALS,
     }
+
+
+def test_unlabelled_chips_buy_no_steps():
+    assert method.as_many_steps(80, 331, 2972) == 42
+    assert 42 * method.steps_per_epoch(331, 2972, 32) == pytest.approx(
+        80 * method.steps_per_epoch(331, 0, 32), rel=0.02
+    )
+    assert method.as_many_steps(80, 331, 0) == 80
