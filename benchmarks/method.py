@@ -267,7 +267,7 @@ def main() -> None:
             "# Recovery methods on the same pruned weights\n\nMade by `python benchmarks/method.py table` from "
             f"`results/{given.results.name}`, a line per student with its configuration, data digest and costs. "
             f"Commit {commits}. Intervals: bootstrap over seeds of the paired differences; with few seeds they are "
-            "too narrow.\n"
+            "too narrow. All methods have the same learning rate; it is not tuned for each yet.\n"
         )
         given.page.write_text("\n".join([head, *tables(lines)]), encoding="utf-8")
         print(f"wrote {given.page}")
