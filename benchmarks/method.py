@@ -58,6 +58,7 @@ RIVALS = ("mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezene
 METHODS |= {name: {"method": "finetune", "start": name} for name in RIVALS}
 METHODS |= {f"{name}, kd": NO_TERMS | {"start": name} for name in RIVALS}
 RESAMPLES = 10_000
+FEWEST_SEEDS = 3  # below, an interval over seeds would say nothing
 
 
 @dataclass(frozen=True)
@@ -233,10 +234,11 @@ def tables(lines: list[dict[str, Any]]) -> Iterator[str]:
             values = list(found.values())
             paired = [found[seed] - twins[seed] for seed in found if seed in twins]
             versus = ""
-            if method != TWIN and len(paired) > 1:
-                low, high = interval(paired)
-                mean = float(np.mean(paired))
-                versus = f"{units.points(mean)} ({100 * low:+.1f} to {100 * high:+.1f})"
+            if method != TWIN and paired:
+                versus = units.points(float(np.mean(paired)))
+                if len(paired) >= FEWEST_SEEDS:
+                    low, high = interval(paired)
+                    versus += f" ({100 * low:+.1f} to {100 * high:+.1f})"
             spread = f"{100 * min(values):.1f} to {100 * max(values):.1f}"
             yield f"| {method} | {len(values)} | {units.percent(float(np.mean(values)))} ({spread}) | {versus} |"
         yield ""
