@@ -12,7 +12,7 @@ def train_teacher(
     teacher: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
 ):
-    """Trains the teacher on the training part and keeps the epoch with the best validation macro-F1."""
+    """Trains the teacher on the training part and keeps the epoch that the validation part decides on."""
     from pathlib import Path
 
     from sarslim import shell

@@ -56,8 +56,12 @@ def read(root: str) -> list[JournalEntry]:
 
 
 def artifacts(entries: Iterable[JournalEntry]) -> dict[str, str]:
-    """The address of every artifact that is whole: the inputs of all stages and the outputs of those that succeeded."""
-    found: dict[str, str] = {}
+    """The address of every artifact that is whole: the inputs of all stages and the outputs of those that succeeded.
+
+    A name that stands for several artifacts, as in the loops of a sweep, is left out.
+    """
+    found: dict[str, set[str]] = {}
     for entry in entries:
-        found |= entry.inputs | (entry.outputs if entry.state == "succeeded" else {})
-    return found
+        for name, uri in [*entry.inputs.items(), *(entry.outputs.items() if entry.state == "succeeded" else ())]:
+            found.setdefault(name, set()).add(uri)
+    return {name: uris.pop() for name, uris in found.items() if len(uris) == 1}

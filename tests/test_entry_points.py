@@ -209,6 +209,14 @@ def test_a_stage_that_was_killed_is_found_by_what_it_left():
     )
 
 
+def test_artifacts_of_a_loop_are_not_offered_for_a_rerun():
+    teachers = [entry("teacher", "succeeded", teacher=f"s3://a/{name}") for name in ("own", "rival")]
+    outcome = judge("FAILED", [entry("prepare", "succeeded", dataset="s3://a/d"), *teachers, entry("prune", "running")])
+    assert outcome.failed_stage == "prune"
+    assert outcome.artifacts == {"dataset": "s3://a/d"}
+    assert outcome.rerun is None
+
+
 def test_a_run_that_never_came_to_a_stage_points_at_the_pods():
     assert "no stage could say why" in sentence(judge("FAILED", []))
     early = judge("FAILED", [entry("check", "refused", "input error: network: 'resnet9' is not known", run_config="x")])

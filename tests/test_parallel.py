@@ -34,7 +34,7 @@ def ranks(tmp_path_factory):
     out = tmp_path_factory.mktemp("ranks")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", f"--log-dir={out}"]
     subprocess.run([*launcher, str(TESTS / "parallel_cases.py"), str(out)], check=True, timeout=120, cwd=TESTS.parent)
-    return [torch.load(out / f"{rank}.pt") for rank in range(2)]
+    return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
 def same(a, b) -> bool:
