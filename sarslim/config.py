@@ -109,7 +109,7 @@ class PrepareConfig(Section):
         1.0,
         gt=0,
         le=1,
-        description="Share of the training chips that keep their label; the others are unlabelled.",
+        description="Share of the training and validation chips that keep their label; the others are unlabelled.",
     )
     group_by: Literal["auto", "ship", "scene", "chip"] = Field(
         "auto", description="What must not be torn apart by a split. auto: ship and scene where known."

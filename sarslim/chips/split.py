@@ -80,9 +80,9 @@ def split(
     """One part per sample, and a sentence on how they came about.
 
     A sample without a label is ``unlabelled``; an empty part name means that its group is in val or test, where even
-    an unlabelled chip would leak; ``spare`` is a training chip beyond ``label_fraction``. Validation, and test where
-    none is given, are drawn by group and stratified by class; every class keeps a group in training before it gets
-    one in test, then in val.
+    an unlabelled chip would leak; ``spare`` is a chip beyond ``label_fraction`` of those that are left to train and to
+    validate with. Test where none is given, spare chips and validation are drawn by group and stratified by class;
+    every class keeps a group in training before it gets one in test, then in val.
 
     Raises:
         InputError: a given split without train or test, an unknown identity asked for, too few groups for a part.
@@ -97,14 +97,15 @@ def split(
             f"Add a {missing} folder, or take the split folders away so that a split is drawn",
         )
     parts: dict[str, str] = {sample.chip.id: sample.chip.split or "train" for sample in labelled}
-    drawn = [part for part in ("test", "val") if part not in given]
+    # Labels are given up before validation is drawn: where they are scarce, they are scarce for validation, too.
+    fractions = {"test": test_fraction, SPARE: 1 - label_fraction, "val": val_fraction}
+    drawn = [part for part, fraction in fractions.items() if part not in given and fraction]
     name, why = _grouping(labelled, classes, group_by, 1 + len(drawn))
     key = KEYS[name]
     rng = np.random.default_rng(seed)
     for part in drawn:
-        fraction = test_fraction if part == "test" else val_fraction
         pool = [sample for sample in labelled if parts[sample.chip.id] == "train"]
-        taken = _carve(pool, key, fraction, rng)
+        taken = _carve(pool, key, fractions[part], rng)
         parts.update((sample.chip.id, part) for sample in pool if key(sample.chip) in taken)
         if not taken:
             raise InputError(
@@ -112,17 +113,13 @@ def split(
                 f"too little data for a {part} part: no class has two {name}s or more to spare",
                 "Add chips, or set group_by to chip and accept the leak between parts",
             )
-    if label_fraction < 1:
-        pool = [sample for sample in labelled if parts[sample.chip.id] == "train"]
-        kept = _carve(pool, key, label_fraction, rng)
-        parts.update((sample.chip.id, SPARE) for sample in pool if key(sample.chip) not in kept)
     held_out = {key(sample.chip) for sample in labelled if parts[sample.chip.id] in ("val", "test")}
     assigned = [
         parts[sample.chip.id] if sample.label is not None
         else "" if key(sample.chip) in held_out else "unlabelled"
         for sample in samples
     ]  # fmt: skip
-    return assigned, _rule(given, drawn, name, why, label_fraction)
+    return assigned, _rule(given, [part for part in drawn if part != SPARE], name, why, label_fraction)
 
 
 def overlaps(samples: Sequence[Sample], parts: Sequence[str], identity: Key) -> list[str]:
@@ -219,5 +216,5 @@ def _rule(given: set[str], drawn: Sequence[str], name: str, why: str, label_frac
     if drawn:
         texts.append(f"{' and '.join(drawn)} drawn by {name}, stratified by class{f' ({why})' if why else ''}")
     if label_fraction < 1:
-        texts.append(f"{label_fraction:.3g} of the labels of training chips kept, drawn by {name}")
+        texts.append(f"{label_fraction:.3g} of the labels of training and validation chips kept, drawn by {name}")
     return "; ".join(texts)

@@ -165,10 +165,10 @@ def test_chips_beyond_the_label_fraction_become_unlabelled_or_are_left_out(tree,
     root = tree({"Cargo": 80, "Tanker": 40})
     whole = prepare(configure(), root, tmp_path / "whole")
     kept = prepare(configure(label_fraction=0.25, keep_unlabelled=True), root, tmp_path / "kept")
-    assert kept.parts["train"].per_class == (13, 6)
-    assert kept.parts["unlabelled"].chips == whole.parts["train"].chips - 19
+    assert kept.parts["test"] == whole.parts["test"]
+    assert (kept.parts["train"].per_class, kept.parts["val"].per_class) == ((13, 7), (2, 1))
+    assert kept.parts["unlabelled"].chips == whole.parts["train"].chips + whole.parts["val"].chips - 23
     assert kept.parts["unlabelled"].per_class == (0, 0)
-    assert (kept.parts["val"], kept.parts["test"]) == (whole.parts["val"], whole.parts["test"])
     assert Dataset.open(tmp_path / "kept").part("unlabelled").labels is None
     assert not (tmp_path / "kept" / "unlabelled_labels.npy").exists()
     dropped = prepare(configure(label_fraction=0.25), root, tmp_path / "dropped")

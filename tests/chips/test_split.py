@@ -144,15 +144,16 @@ def test_one_ship_per_class_leaves_nothing_to_test_on():
         cut(samples, group_by="ship")
 
 
-def test_a_share_of_the_labels_is_kept_by_ship_in_training_alone():
+def test_a_share_of_the_labels_is_kept_by_ship_for_training_and_validation():
     samples = [sample(n, "AB"[n % 2], ship=f"{'AB'[n % 2]}{n // 12}") for n in range(1200)]
     whole, _ = cut(samples)
     parts, rule = cut(samples, label_fraction=0.1)
-    assert [part for part in whole if part != "train"] == [p for p in parts if p in ("val", "test")]
+    assert [part == "test" for part in whole] == [part == "test" for part in parts]
     found = counts(samples, parts)
     for label in CLASSES:
-        total = found["train", label] + found["spare", label]
-        assert found["train", label] == pytest.approx(0.1 * total, abs=6)
+        kept = found["train", label] + found["val", label]
+        assert kept == pytest.approx(0.1 * (kept + found["spare", label]), abs=6)
+        assert found["val", label] == pytest.approx(0.15 * kept, abs=6)
     ships = {(s.chip.ship, part) for s, part in zip(samples, parts, strict=True)}
     assert len({ship for ship, _ in ships}) == len(ships)
-    assert rule.endswith("0.1 of the labels of training chips kept, drawn by ship")
+    assert rule.endswith("0.1 of the labels of training and validation chips kept, drawn by ship")
