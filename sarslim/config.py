@@ -146,7 +146,7 @@ class TrainingConfig(Section):
         0, ge=0, description="Stop after this many epochs without a better validation macro-F1. 0: off."
     )
     clip_norm: float = Field(5.0, gt=0, description="Largest norm of the gradient.")
-    mixed_precision: bool = Field(True, description="bfloat16 on devices where it is faster (GPUs).")
+    mixed_precision: bool = Field(True, description="bfloat16 on GPUs, and on CPUs that have instructions for it.")
     processes: int = Field(
         0, ge=0, description="Processes that share the work on every batch, each with a GPU. 0: one per GPU, or one."
     )
