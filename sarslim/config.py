@@ -159,7 +159,8 @@ class TrainingConfig(Section):
 
 NETWORKS = (
     "resnet18", "resnet34", "resnet50", "vgg16_bn", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",
-    "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "efficientnet_b0", "squeezenet1_1", "aconvnet",
+    "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "mnasnet0_5", "ghostnet", "efficientnet_b0", "squeezenet1_1",
+    "aconvnet",
 )  # fmt: skip
 
 
@@ -301,7 +302,8 @@ class GridConfig(BaseModel):
     budgets: str = Field("20%, 10%, 5%, 2%", description="Budgets, each a bound of MACs and of parameters.")
     methods: str = Field("distill, finetune", description="Recovery methods.")
     networks: str = Field(
-        "mobilenet_v2, mobilenet_v3_small, shufflenet_v2_x0_5, squeezenet1_1, efficientnet_b0, aconvnet",
+        "mobilenet_v2, mobilenet_v3_small, shufflenet_v2_x0_5, shufflenet_v2_x1_0, mnasnet0_5, ghostnet, "
+        "squeezenet1_1, efficientnet_b0, aconvnet",
         description="Rival networks, trained from scratch with the teacher's recipe.",
     )
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
+from sarslim.architectures import AConvNet, GhostNet, MNASNet
 from sarslim.errors import InputError
 
 
@@ -38,33 +39,6 @@ class Recogniser(nn.Module):
         return self.backbone(self.normalise(images))
 
 
-class AConvNet(nn.Sequential):
-    """A-ConvNet (Chen et al., IEEE TGRS 54(8), 2016) for chips of any size from 32 x 32.
-
-    Five convolutions and no linear layer. Unlike the original it pads, so that small chips survive; has
-    BatchNorm, so that it trains without care and prunes; and ends in a global average instead of a 3 x 3 map.
-    """
-
-    def __init__(self, classes: int, channels: int) -> None:
-        def block(inputs: int, outputs: int, kernel: int, pool: bool = True) -> nn.Sequential:
-            layers: list[nn.Module] = [
-                nn.Conv2d(inputs, outputs, kernel, padding=(kernel - 1) // 2, bias=False),
-                nn.BatchNorm2d(outputs),
-                nn.ReLU(inplace=True),
-            ]
-            return nn.Sequential(*layers, nn.MaxPool2d(2)) if pool else nn.Sequential(*layers)
-
-        super().__init__(
-            block(channels, 16, 5),
-            block(16, 32, 5),
-            block(32, 64, 6),
-            nn.Sequential(nn.Dropout(0.5), *block(64, 128, 5, pool=False)),
-            nn.Conv2d(128, classes, 3, padding=1),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-        )
-
-
 STAGES: dict[str, tuple[str, ...]] = {
     "resnet18": ("layer1", "layer2", "layer3", "layer4"),
     "resnet34": ("layer1", "layer2", "layer3", "layer4"),
@@ -75,6 +49,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "mobilenet_v3_large": ("features.3", "features.6", "features.12", "features.16"),
     "shufflenet_v2_x0_5": ("stage2", "stage3", "stage4", "conv5"),
     "shufflenet_v2_x1_0": ("stage2", "stage3", "stage4", "conv5"),
+    "mnasnet0_5": ("layers.8", "layers.9", "layers.11", "layers.16"),
+    "ghostnet": ("features.3", "features.5", "features.11", "features.17"),
     "efficientnet_b0": ("features.2", "features.3", "features.5", "features.8"),
     "squeezenet1_1": ("features.4", "features.7", "features.10", "features.12"),
     "aconvnet": ("0", "1", "2", "3"),
@@ -90,10 +66,14 @@ OUTPUT_LAYERS: dict[str, str] = {
     "mobilenet_v3_large": "classifier.3",
     "shufflenet_v2_x0_5": "fc",
     "shufflenet_v2_x1_0": "fc",
+    "mnasnet0_5": "classifier.1",
+    "ghostnet": "classifier.5",
     "efficientnet_b0": "classifier.1",
     "squeezenet1_1": "classifier.1",
     "aconvnet": "4",
 }
+
+OWN: dict[str, Callable[[int, int], nn.Module]] = {"mnasnet0_5": MNASNet, "ghostnet": GhostNet, "aconvnet": AConvNet}
 
 THREE_BY_THREE_STEM = ("resnet18", "resnet34", "resnet50")
 NO_STRIDE_IN_STEM = ("vgg16_bn", "aconvnet")
@@ -115,8 +95,8 @@ def build(
     Raises:
         InputError: ``small`` for a network whose stem has no stride.
     """
-    if name == "aconvnet":
-        backbone: nn.Module = AConvNet(classes, channels)
+    if name in OWN:
+        backbone: nn.Module = OWN[name](classes, channels)
     else:
         backbone = models.get_model(name, weights=None, num_classes=classes)
         _replace(backbone, channels=channels)
@@ -133,7 +113,8 @@ def build(
             _replace(backbone, stride=1)
     for module in backbone.modules():
         if isinstance(module, nn.BatchNorm2d):
-            # torchvision's MobileNetV3 has 0.01, too slow for the few thousand steps that a SAR data set gives.
+            # torchvision's MobileNetV3 has 0.01 and its MNASNet 0.0003, too slow for the few thousand steps that a SAR
+            # data set gives.
             module.momentum = 0.1
     return Recogniser(name, stem, Normalise(mean, std), backbone)
 
@@ -181,6 +162,15 @@ def forward_with_taps(network: Recogniser, images: Tensor) -> tuple[Tensor, tupl
             hooks.callback(network.get_submodule(name).register_forward_hook(keep(name)).remove)
         logits = network(images)
     return logits, tuple(features[name] for name in names)
+
+
+def forget(network: nn.Module, seed: int) -> None:
+    """Draws all weights anew, in place, as torch's layers do; the widths stay. The global random state stays, too."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+                layer.reset_parameters()
 
 
 def resize(network: nn.Module, weights: Mapping[str, Tensor]) -> None:

@@ -68,7 +68,8 @@ def test_taking_out_silent_channels_changes_nothing(name):
         expected, found = silent(images), network(images)
     assert torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
     for unit, width, gone in zip(coupling.units, whole, removed, strict=True):
-        assert {widths(network)[layer] for layer in unit.layers} == {width - len(gone)}
+        for layer in unit.layers:
+            assert widths(network)[layer] == unit.taken[layer, "out"] * (width - len(gone))
 
 
 def test_residual_layers_go_together():
@@ -92,3 +93,18 @@ def test_shuffled_channels_stay():
     assert "backbone.stage3.1.branch2.0" in taken
     assert "backbone.stage3.1.branch2.5" not in taken
     assert "backbone.stage3.0.branch1.0" not in taken
+
+
+def test_joined_ghosts_go_together():
+    """A channel of a Ghost module takes its ghost along, and both their places in whatever is added to them."""
+    network = build("ghostnet")
+    coupling = Coupling(network, SHAPE, networks.output_layers(network))
+    unit_of = {layer: unit for unit in coupling.units for layer in unit.layers}
+    block = "backbone.features.4"
+    hidden, joined = unit_of[f"{block}.layers.0.cheap.0"], unit_of[f"{block}.layers.3.cheap.0"]
+    assert (hidden.channels, joined.channels) == (36, 20)
+    assert hidden.taken[f"{block}.layers.0.primary.0", "out"] == 1
+    assert hidden.taken[f"{block}.layers.1.0", "out"] == 2
+    assert hidden.taken[f"{block}.layers.2.fc1", "in"] == hidden.taken[f"{block}.layers.2.fc2", "out"] == 2
+    assert joined.taken["backbone.features.5.layers.2.primary.0", "out"] == 1
+    assert joined.taken[f"{block}.shortcut.1.0", "out"] == 2

@@ -4,7 +4,7 @@ from torch import nn
 
 from sarslim import networks
 from sarslim.config import NETWORKS
-from sarslim.cost import count_params, widths
+from sarslim.cost import count_macs, count_params, widths
 from sarslim.errors import InputError
 
 # Parameters of the torchvision networks as published for 1000 classes and 3 channels.
@@ -18,6 +18,7 @@ PUBLISHED = {
     "mobilenet_v3_large": 5_483_032,
     "shufflenet_v2_x0_5": 1_366_792,
     "shufflenet_v2_x1_0": 2_278_604,
+    "mnasnet0_5": 2_218_512,
     "efficientnet_b0": 5_288_548,
     "squeezenet1_1": 1_235_496,
 }
@@ -39,6 +40,13 @@ def build(name, classes=3, channels=1, stem="standard"):
 def test_parameters_as_published(name):
     with torch.device("meta"):
         assert count_params(build(name, classes=1000, channels=3)) == PUBLISHED[name]
+
+
+def test_ghostnet_costs_as_published():
+    """5.2 M parameters and 141 M MACs in the paper; the authors' code has 5.18 M."""
+    network = build("ghostnet", classes=1000, channels=3)
+    assert count_params(network) == pytest.approx(5.18e6, abs=0.05e6)
+    assert count_macs(network, (3, 224, 224)) == pytest.approx(141e6, rel=0.02)
 
 
 def test_aconvnet_parameters_by_hand():
@@ -104,8 +112,9 @@ def test_weights_follow_the_seed():
     assert not torch.equal(states[0]["backbone.features.0.0.weight"], states[2]["backbone.features.0.0.weight"])
 
 
-def test_norms_follow_short_training():
-    norms = [module for module in build("mobilenet_v3_small").modules() if isinstance(module, nn.BatchNorm2d)]
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "mnasnet0_5", "ghostnet"])
+def test_norms_follow_short_training(name):
+    norms = [module for module in build(name).modules() if isinstance(module, nn.BatchNorm2d)]
     assert {norm.momentum for norm in norms} == {0.1}
 
 

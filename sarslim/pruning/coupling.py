@@ -14,7 +14,7 @@ from torchvision.models.shufflenetv2 import InvertedResidual as ShuffleBlock
 
 @dataclass(frozen=True)
 class Unit:
-    """Channels that go together: channel i of every layer in ``layers``, and whatever reads it.
+    """Channels that go together: channel i of every layer in ``layers`` (of some, several), and whatever reads it.
 
     Attributes:
         name: the layer that torch-pruning starts from.
@@ -70,6 +70,11 @@ class Coupling:
             self._graph = tp.DependencyGraph().build_dependency(
                 network, images, forward_fn=lambda model, x: _forward_in_pieces(model, x, ignored)
             )
+        # A group begins at the first of its layers: at the narrowest, of which one channel goes with two in the
+        # joined layers of GhostNet; not at a depthwise one, which the criteria of torch-pruning pass over.
+        nodes = self._graph.module2node
+        order_of_roots = sorted(nodes, key=lambda node: (getattr(node, "out_channels", 0), getattr(node, "groups", 1)))
+        self._graph.module2node = {layer: nodes[layer] for layer in order_of_roots}
         groups = self._graph.get_all_groups(ignored_layers=ignored)
         order = {name: position for position, name in enumerate(self._names.values())}
         self.units = sorted((self._unit(group) for group in groups), key=lambda unit: order[unit.name])
