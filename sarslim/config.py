@@ -195,11 +195,25 @@ class PruneConfig(Section):
     latency: str = Field(
         "", description="Most milliseconds per chip on this CPU: a share (20%) or a time (1.5ms). Empty: any."
     )
-    allocation: Literal["uniform", "global", "isomorphic"] = Field(
+    allocation: Literal["uniform", "global", "isomorphic", "search"] = Field(
         "uniform",
         description="Where channels go: the same share in every layer, by one ranking over all layers, "
-        "or by a ranking among layers of the same kind.",
+        "by a ranking among layers of the same kind, or as uniform with the stage_growth that recovers best.",
     )
+    stage_growth: float = Field(
+        1.0, gt=0, le=4, description="uniform: the share of channels kept grows by this factor from stage to stage."
+    )
+    search_growths: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
+        (0.5, 0.7, 1.0, 1.4), min_length=1, description="search: the values of stage_growth to try."
+    )
+    search_epochs: Count = Field(12, description="search: epochs of recovery after which a candidate is judged.")
+    sparse_epochs: int = Field(
+        0, ge=0, description="A copy of the teacher learns so long to do with few channels, and is pruned. 0: off."
+    )
+    sparse_weight: float = Field(
+        1e-4, gt=0, le=1, description="Group lasso of this learning: its pull on a weight of usual size."
+    )
+    sparse_learning_rate: float = Field(0.0005, gt=0, le=10, description="Peak learning rate of this learning.")
     criterion: Literal["l1", "l2", "bn_scale", "lamp", "fpgm", "taylor", "hessian", "random"] = Field(
         "l2", description="What makes a channel worth keeping."
     )
@@ -224,6 +238,15 @@ class PruneConfig(Section):
     def _some_budget(self) -> "PruneConfig":
         if not self.budgets:
             raise ValueError("needs a budget: set macs, params or latency, for example macs=5%")
+        return self
+
+    @model_validator(mode="after")
+    def _growth_has_effect(self) -> "PruneConfig":
+        if self.stage_growth != 1 and self.allocation != "uniform":
+            raise ValueError(
+                f"stage_growth={self.stage_growth:g} has no effect with allocation={self.allocation}; "
+                f"set allocation=uniform or leave stage_growth at 1"
+            )
         return self
 
     @property

@@ -110,8 +110,18 @@ class LayerWidth(Record):
     after: int
 
 
+class Trial(Record):
+    """One candidate of the search: its stage growth, its costs, and the validation part after a short recovery."""
+
+    growth: float
+    macs: int
+    params: int
+    val_loss: float
+    val_accuracy: float
+
+
 class PruneRecord(Record):
-    """What pruning took away, and what the network could still do right after."""
+    """What pruning took away, and what the network could still do right after; of a search, every candidate."""
 
     layers: tuple[LayerWidth, ...]
     macs_before: int
@@ -123,6 +133,7 @@ class PruneRecord(Record):
     steps: int
     val_accuracy_raw: float
     val_accuracy_recalibrated: float
+    search: tuple[Trial, ...] = ()
     seconds: float
 
     def figures(self) -> dict[str, float]:
@@ -276,11 +287,28 @@ class PublishRecord(Record):
 
 
 class Measured(Record):
-    """One network on the test part, under the name that tables give it."""
+    """One network on the test part, under the name that tables give it, and how it was recovered.
+
+    An empty method: a network that stands alone, such as the teacher. Few figures, because KFP hands those of all
+    networks to the comparison in one argument, where Linux allows 128 KiB.
+    """
 
     name: str
+    budget: str = ""
+    method: str = ""
+    seed: int = 0
     test_chips: int
-    scores: NetworkScores
+    accuracy: float
+    macro_f1: float
+    balanced_accuracy: float
+    params: int
+    macs: int
+    bytes: int
+    latency_ms: float
+
+    def figures(self) -> dict[str, float]:
+        """What the KFP UI shows."""
+        return self.model_dump(exclude={"name", "budget", "method", "seed"})
 
 
 class Comparison(Record):

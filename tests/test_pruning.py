@@ -1,13 +1,17 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
 
 from sarslim import checkpoint, networks
-from sarslim.config import NETWORKS, PruneConfig
+from sarslim.architectures import Ghost
+from sarslim.config import NETWORKS, PruneConfig, parse
 from sarslim.cost import count_macs, count_params, widths
 from sarslim.errors import InputError
 from sarslim.pruning import budget as pruning
-from sarslim.pruning.importance import CRITERIA
+from sarslim.pruning.coupling import Coupling
+from sarslim.pruning.importance import CRITERIA, accumulate_gradients, score
 from sarslim.records import Latency, ModelRecord
 
 SHAPE = (1, 16, 16)
@@ -92,6 +96,100 @@ def test_uniform_takes_the_same_share_everywhere():
     assert abs(found["0"] - 32 * share) <= 1
     assert abs(found["4"] - 64 * share) <= 1
     assert found["12"] == 3
+
+
+def test_without_growth_the_widths_are_those_before_there_was_one():
+    for values, expected in (({}, [16, 36, 68]), ({"macs": "10%", "params": "", "round_to": 1}, [10, 20, 39])):
+        found = widths(prune(tiny(), **values).network)
+        assert [found[layer] for layer in ("0", "4", "7")] == expected
+
+
+@pytest.mark.parametrize("round_to", [1, 4])
+@pytest.mark.parametrize("growth", [2.0, 0.5])
+def test_shares_grow_from_stage_to_stage(growth, round_to):
+    network = tiny()
+    values = {"stage_growth": growth, "round_to": round_to, "max_layer_ratio": 0.99}
+    pruned = prune(network, macs="10%", params="", **values).network
+    assert 0.09 <= shares(pruned, network)[0] <= 0.10
+    first, second, third = (widths(pruned)[layer] for layer in ("0", "4", "7"))
+    assert abs(second - 64 * growth * first / 32) <= 64 * growth * round_to / 32
+    assert abs(third - 128 * growth * second / 64) <= 128 * growth * round_to / 64
+
+
+def test_a_share_ends_at_the_whole_layer():
+    network = tiny()
+    pruned = prune(network, macs="60%", params="", stage_growth=4.0, round_to=1).network
+    assert widths(pruned)["7"] == 128
+    assert 0.57 <= shares(pruned, network)[0] <= 0.60
+
+
+def test_floors_hold_where_the_growth_would_go_below():
+    network = tiny()
+    values = {"stage_growth": 4.0, "max_layer_ratio": 0.75, "round_to": 1}
+    found = widths(prune(network, macs="10%", params="", **values).network)
+    assert found["0"] == 8
+    assert found["4"] == 16
+
+
+def test_growth_leaves_coupled_layers_the_same_width():
+    network = small_resnet()
+    pruned = prune_recogniser(network, macs="5%", params="", stage_growth=2.0).network
+    found = {name.removeprefix("backbone."): width for name, width in widths(pruned).items()}
+    assert found["conv1"] == found["layer1.0.conv2"] == found["layer1.1.conv2"] == 4
+    kept = [found[f"layer{number}.1.conv2"] / (32 * 2**number) for number in (1, 2, 3, 4)]
+    assert all(deep / shallow == pytest.approx(2, rel=0.25) for shallow, deep in pairwise(kept))
+    assert 0.045 <= count_macs(pruned, (1, 32, 32)) / count_macs(network, (1, 32, 32)) <= 0.05
+
+
+@pytest.mark.parametrize(("stages", "growth"), [(("6", "9"), (1, 1, 2)), (("3", "6"), (1, 2, 2))])
+def test_the_stem_belongs_to_the_first_stage_and_what_follows_the_last_to_it(stages, growth):
+    config = PruneConfig(macs="10%", params="", stage_growth=2.0, round_to=1)
+    pruned = pruning.prune(
+        tiny(), config, input_shape=SHAPE, output_layers=("12",), stages=stages, batches=batches
+    ).network
+    share = widths(pruned)["7"] / 128 / growth[2]
+    assert [widths(pruned)["0"] / 32, widths(pruned)["4"] / 64] == pytest.approx(
+        [share * growth[0], share * growth[1]], abs=1 / 32
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"stage_growth": 0}, "prune.stage_growth 0: input should be greater than 0"),
+        ({"stage_growth": 5}, "prune.stage_growth 5: input should be less than or equal to 4"),
+        ({"search_growths": []}, r"prune.search_growths \[\]: tuple should have at least 1 item"),
+        ({"search_growths": [1, 9]}, "prune.search_growths.1 9: input should be less than or equal to 4"),
+        ({"search_epochs": 0}, "prune.search_epochs 0"),
+        ({"sparse_epochs": -1}, "prune.sparse_epochs -1"),
+        ({"sparse_weight": 0}, "prune.sparse_weight 0"),
+        ({"sparse_learning_rate": 0}, "prune.sparse_learning_rate 0"),
+        *(
+            (
+                {"stage_growth": 2, "allocation": allocation},
+                f"stage_growth=2 has no effect with allocation={allocation}",
+            )
+            for allocation in ("global", "isomorphic", "search")
+        ),
+    ],
+)
+def test_bad_values_are_refused(values, text):
+    with pytest.raises(InputError, match=text):
+        parse(PruneConfig, values, "prune")
+
+
+def test_the_check_accepts_a_search_and_knows_its_reach():
+    """All candidates may cut equally deep, so the nearest budget is that of the uniform allocation."""
+    found = []
+    for allocation in ("search", "uniform"):
+        config = PruneConfig(macs="0.1%", params="", allocation=allocation)
+        with pytest.raises(InputError, match="is out of reach") as caught:
+            pruning.check(tiny(), config, input_shape=SHAPE, output_layers=("12",), stages=STAGES)
+        found.append(str(caught.value))
+    assert found[0] == found[1]
+    config = PruneConfig(macs="10%", params="", allocation="search")
+    bounds = pruning.check(tiny(), config, input_shape=SHAPE, output_layers=("12",), stages=STAGES)
+    assert bounds == {"macs": count_macs(tiny(), SHAPE) * 0.1}
 
 
 def test_the_weakest_channels_go():
@@ -242,6 +340,28 @@ def test_unknown_layers_are_refused():
 def test_a_criterion_without_ground_is_refused():
     with pytest.raises(InputError, match=r"prune\.criterion: bn_scale says nothing"):
         prune(tiny(norm=False), criterion="bn_scale")
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_a_channel_is_scored_with_its_ghost(criterion):
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        Ghost(1, 8, nn.ReLU), nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    ).eval()
+    accumulate_gradients(network, [(torch.rand(4, *SHAPE), torch.tensor([0, 1, 0, 1]))], "taylor")
+    (unit,) = Coupling(network, SHAPE, ("2",)).units
+    (found,) = score([unit.group], criterion, seed=0)
+    assert found.shape == (unit.channels,) == (4,)
+    primary, reading = network[0].primary[0].weight, network[2].weight
+    if criterion == "l2":  # of both BatchNorms as well, whose weights are 1
+        squares = primary.square().sum((1, 2, 3)) + 2 + reading.square().sum((0, 2, 3)).view(2, 4).sum(0)
+        assert torch.allclose(found, (squares / squares.mean()).detach())
+    if criterion == "taylor":
+        assert primary.grad is not None
+        assert reading.grad is not None
+        slopes = (primary * primary.grad).abs().sum((1, 2, 3))
+        slopes = slopes + (reading * reading.grad).abs().sum((0, 2, 3)).view(2, 4).sum(0)
+        assert torch.allclose(found, (slopes / slopes.mean()).detach())
 
 
 def small_resnet():

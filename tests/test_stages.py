@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from sarslim import checkpoint
+from sarslim import checkpoint, networks
+from sarslim.chips.dataset import Dataset
 from sarslim.config import (
     DistillConfig,
     EvaluateConfig,
@@ -19,7 +20,9 @@ from sarslim.config import (
 from sarslim.errors import InputError
 from sarslim.parameters import to_parameters
 from sarslim.progress import Progress
-from sarslim.records import TrainRecord
+from sarslim.pruning import Coupling, group_lasso
+from sarslim.records import PruneRecord, TrainRecord
+from sarslim.stages import learn, search, sparse
 from sarslim.stages.check import check
 from sarslim.stages.distill import distill_student
 from sarslim.stages.evaluate import evaluate
@@ -27,6 +30,7 @@ from sarslim.stages.prepare import prepare
 from sarslim.stages.prune import prune_student
 from sarslim.stages.publish import publish
 from sarslim.stages.results import read_json
+from sarslim.stages.sparse import learn_sparsely
 from sarslim.stages.teacher import train_teacher
 from sarslim.storage import S3Uri, write_sums
 
@@ -136,6 +140,113 @@ def test_pruning_and_distilling_in_rounds_ends_within_the_budget(house, tmp_path
     student, pruned = checkpoint.read_record(tmp_path / "student"), checkpoint.read_record(house / "pruned")
     assert student.widths == pruned.widths
     assert weights(tmp_path / "student") != weights(house / "pruned")
+
+
+SEARCH = PRUNE | {"allocation": "search", "search_growths": [0.5, 1, 2], "search_epochs": 2}
+
+
+def prune(house, out, values, teacher="teacher") -> PruneRecord:
+    folders = {"dataset": house / "dataset", "teacher": house / teacher}
+    return prune_student(parse(PruneConfig, values), **folders, pruned=out, table=out.with_suffix(".md"))
+
+
+@pytest.fixture(scope="module")
+def searched(house):
+    """What a search left, beside the rest of the house."""
+    return prune(house, house / "searched", SEARCH)
+
+
+def test_a_search_takes_the_candidate_with_the_lowest_validation_loss(house, searched, tmp_path):
+    whole = searched.macs_before
+    assert [trial.growth for trial in searched.search] == [0.5, 1, 2]
+    assert all(0.1 * whole < trial.macs <= 0.2 * whole for trial in searched.search)
+    assert len({trial.val_loss for trial in searched.search}) == 3
+    best = min(searched.search, key=lambda trial: trial.val_loss)
+    assert (searched.macs_after, searched.params_after) == (best.macs, best.params)
+
+    config = read_json(PruneConfig, house / "searched" / "config.json")
+    assert (config.allocation, config.stage_growth) == ("uniform", best.growth)
+    assert read_json(PruneRecord, house / "searched" / "pruning.json") == searched
+    again = prune(house, tmp_path / "again", PRUNE | {"stage_growth": best.growth})
+    assert weights(tmp_path / "again") == weights(house / "searched")
+    assert again.val_accuracy_recalibrated == searched.val_accuracy_recalibrated
+
+    table = (house / "searched.md").read_text()
+    (row,) = [line for line in table.splitlines() if line.endswith("| chosen |")]
+    assert row.startswith(f"| {best.growth:g} | ")
+    assert all(f" | {trial.val_loss:.4f} | " in table for trial in searched.search)
+    assert "Candidates" not in (house / "pruning.md").read_text()
+
+
+def test_a_search_repeats_bit_for_bit_and_follows_its_seed(house, searched, tmp_path):
+    repeated = prune(house, tmp_path / "repeated", SEARCH)
+    assert repeated.search == searched.search
+    assert weights(tmp_path / "repeated") == weights(house / "searched")
+    other = prune(house, tmp_path / "other", SEARCH | {"search_growths": [1], "seed": 1})
+    assert other.search[0].val_loss != searched.search[1].val_loss
+
+
+def test_rounds_of_distillation_keep_the_growth_that_won(house, searched, tmp_path):
+    config = parse(DistillConfig, {"epochs": 2, "progressive_steps": 2})
+    folders = {"dataset": house / "dataset", "teacher": house / "teacher", "pruned": house / "searched"}
+    distill_student(config, **folders, student=tmp_path / "student")
+    pruned = checkpoint.read_record(house / "searched")
+    assert checkpoint.read_record(tmp_path / "student").widths == pruned.widths
+
+
+def test_a_search_out_of_reach_is_refused_before_any_trial(house, tmp_path, capsys):
+    with pytest.raises(InputError, match=r"prune\.macs: macs=0\.1% is out of reach"):
+        prune(house, tmp_path / "out", SEARCH | {"macs": "0.1%"})
+    assert "trial" not in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_sparse_learning_lowers_the_penalty_and_leaves_the_teacher_alone(house, tmp_path):
+    before = {file: file.read_bytes() for file in (house / "teacher").iterdir()}
+    data = Dataset.open(house / "dataset")
+    whole, _ = checkpoint.load(house / "teacher")
+    weak, strong = (
+        learn_sparsely(whole, parse(PruneConfig, {"sparse_epochs": 2, "sparse_weight": weight}), data, {})
+        for weight in (1e-9, 1e-2)
+    )
+
+    def penalty(network):
+        return group_lasso(Coupling(network.eval(), (1, 32, 32), networks.output_layers(network)).units).item()
+
+    assert penalty(strong) < 0.97 * penalty(weak)
+    assert penalty(strong) < 0.97 * penalty(whole)
+
+    prune(house, tmp_path / "pruned", PRUNE | {"sparse_epochs": 2})
+    prune(house, tmp_path / "again", PRUNE | {"sparse_epochs": 2})
+    assert {file: file.read_bytes() for file in (house / "teacher").iterdir()} == before
+    assert weights(tmp_path / "pruned") == weights(tmp_path / "again") != weights(house / "pruned")
+    sparse, plain = (checkpoint.read_record(folder) for folder in (tmp_path / "pruned", house / "pruned"))
+    assert sparse.widths == plain.widths
+    assert sparse.parents == plain.parents
+
+
+def test_a_budget_out_of_reach_is_refused_before_sparse_learning(house, tmp_path, capsys):
+    with pytest.raises(InputError, match=r"prune\.macs: macs=0\.1% is out of reach"):
+        prune(house, tmp_path / "out", PRUNE | {"macs": "0.1%", "sparse_epochs": 2})
+    assert "sparse learning" not in capsys.readouterr().out
+
+
+def test_all_learning_in_the_prune_stage_shows_chips_as_the_teacher_saw_them(house, tmp_path, monkeypatch):
+    views = {"flip": False, "shift": 1, "rotate": 5.0, "speckle_looks": 4.0, "batch_size": 16, "class_balanced": True}
+    recipe = parse(TeacherConfig, TEACHER | {"epochs": 1} | views)
+    train_teacher(recipe, dataset=house / "dataset", teacher=tmp_path / "teacher")
+    seen = []
+
+    def spy(*arguments, **named):
+        seen.append(arguments[2])
+        return learn.train(*arguments, **named)
+
+    for stage in (search, sparse):
+        monkeypatch.setattr(stage, "train", spy)
+    prune(house, tmp_path / "pruned", SEARCH | {"sparse_epochs": 1, "search_growths": [1]}, tmp_path / "teacher")
+    assert [config.epochs for config in seen] == [1, 2]
+    assert all(config.model_dump(include=set(views)) == views for config in seen)
+    assert [config.checkpoints for config in seen] == ["", ""]
 
 
 def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, store):

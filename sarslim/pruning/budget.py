@@ -3,6 +3,7 @@
 import copy
 import difflib
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -45,15 +46,16 @@ def prune(
 ) -> Pruned:
     """Takes out the least important channels until every budget is met, as little below it as widths allow.
 
-    ``uniform`` keeps the same share of every layer and ranks once, inside the layer. ``global`` and ``isomorphic``
-    rank channels of different layers against each other, in ``config.steps`` small steps: between two steps the
-    bounds shrink by the same factor and the importance is found anew.
+    ``uniform`` keeps the same share of every layer, times ``config.stage_growth`` from stage to stage, and ranks once,
+    inside the layer. ``global`` and ``isomorphic`` rank channels of different layers against each other, in
+    ``config.steps`` small steps: between two steps the bounds shrink by the same factor and the importance is found
+    anew. ``search`` is not for here: it needs data, and ends in a ``uniform`` one.
 
     Args:
         network: left as it is; the result is a copy.
         input_shape: shape of one chip (C, H, W).
         output_layers: names of the layers that give the logits and keep all their outputs.
-        stages: names of the modules that end a stage, for ``config.stage_max_ratio``.
+        stages: names of the modules that end a stage, in order, for ``stage_growth`` and ``stage_max_ratio``.
         batches: calibration chips (N, C, H, W) with labels (N,), on the device of the network; used by the criteria
             that need gradients.
         teacher: the network that shares and ratios refer to, where ``network`` has been pruned already.
@@ -61,6 +63,7 @@ def prune(
     Raises:
         InputError: as ``check``; or a criterion that this network gives no ground for.
     """
+    assert config.allocation != "search"
     bounds = check(
         network, config, input_shape=input_shape, output_layers=output_layers, stages=stages, teacher=teacher
     )
@@ -103,7 +106,8 @@ def check(
 ) -> dict[str, float]:
     """The bounds that the budgets stand for (macs, params, latency in ms), once it is sure that all can be met.
 
-    Depends on the shapes of the weights only: it tells before training whether the budget can be met after it.
+    Depends on the shapes of the weights only: it tells before training whether the budget can be met after it. The
+    smallest network has the same widths whatever the allocation is.
 
     Raises:
         InputError: layers or stages that do not exist; a budget above what the teacher needs, or out of reach.
@@ -173,11 +177,16 @@ class _Plan:
         self.coupling = Coupling(network, input_shape, self.spared)
         self.units = self.coupling.units
         self.full = [before[unit.name] for unit in self.units]
-        largest = _largest_ratios(network, config, stages)
+        numbers = _stage_numbers(network, stages)
+        largest = _largest_ratios(numbers, config, stages)
         self.floors = [
             self._floor(unit, full, min(largest[layer] for layer in unit.layers))
             for unit, full in zip(self.units, self.full, strict=True)
         ]
+        # Coupled channels that reach into a deeper stage make its features, and so keep the share of that stage.
+        depths = [min(max(numbers[layer] for layer in unit.layers), len(stages) - 1) for unit in self.units]
+        least = min(1.0, config.stage_growth ** (len(stages) - 1))
+        self.growth = [config.stage_growth**depth / least for depth in depths]
         self.scores: list[Tensor] = []
 
     def _floor(self, unit: Unit, full: int, ratio: float) -> int:
@@ -233,7 +242,7 @@ class _Plan:
     def _shares(self, taken: float) -> list[float]:
         """Channels left in each unit, unrounded, if the share ``taken`` goes from each pool of the allocation."""
         if self.config.allocation == "uniform":
-            return [full * (1 - taken) for full in self.full]
+            return [min(full, full * (1 - taken) * growth) for full, growth in zip(self.full, self.growth, strict=True)]
         pools: dict[object, list[int]] = {}
         for index, unit in enumerate(self.units):
             pools.setdefault(unit.kind if self.config.allocation == "isomorphic" else None, []).append(index)
@@ -301,17 +310,24 @@ def _check_names(network: nn.Module, config: PruneConfig, stages: tuple[str, ...
         raise InputError(", ".join(dict.fromkeys(field for field, _ in wrong)), "; ".join(hints), remedy)
 
 
-def _largest_ratios(network: nn.Module, config: PruneConfig, stages: tuple[str, ...]) -> dict[str, float]:
-    """Layer -> largest share that may be taken. A stage reaches from the end of the one before to its own end."""
+def _stage_numbers(network: nn.Module, stages: tuple[str, ...]) -> dict[str, int]:
+    """Layer -> number of its stage, from 0; what follows the last stage has the number ``len(stages)``.
+
+    A stage reaches from the end of the one before to its own end, the first one from the beginning.
+    """
     names = [name for name, _ in network.named_modules()]
-    ends = [max(i for i, name in enumerate(names) if f"{name}.".startswith(f"{stage}.")) + 1 for stage in stages]
-    spans = dict(zip(stages, zip([0, *ends], ends, strict=False), strict=True))
-    ratios = dict.fromkeys(names, config.max_layer_ratio)
+    ends = [max(i for i, name in enumerate(names) if f"{name}.".startswith(f"{stage}.")) for stage in stages]
+    return {name: bisect_left(ends, position) for position, name in enumerate(names)}
+
+
+def _largest_ratios(numbers: dict[str, int], config: PruneConfig, stages: tuple[str, ...]) -> dict[str, float]:
+    """Layer -> largest share that may be taken, for layers with the numbers of their stages."""
+    ratios = dict.fromkeys(numbers, config.max_layer_ratio)
     for key, ratio in config.stage_max_ratio.items():
-        if key in spans:
-            members = names[slice(*spans[key])]
+        if key in stages:
+            members = [name for name, number in numbers.items() if number == stages.index(key)]
         else:
-            members = [name for name in names if f"{name}.".startswith(f"{key}.")]
+            members = [name for name in numbers if f"{name}.".startswith(f"{key}.")]
         for name in members:
             ratios[name] = min(ratios[name], ratio)
     return ratios

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 import sarslim.report.units as units
 import sarslim.report.words as words
 from sarslim.config import RunConfig
-from sarslim.records import Comparison, DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord
+from sarslim.records import Comparison, DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord, Trial
 
 
 def comparison_table(record: Comparison) -> str:
     """Networks side by side, as Markdown."""
     header, *rows = words.measured_rows(record)
-    return f"# Comparison of networks\n\n{_table(header, rows)}\n"
+    return f"# Comparison of networks\n\n{_table(header, rows)}\n\n{_list(words.measured_notes(record))}\n"
 
 
 def pruning_table(record: PruneRecord) -> str:
@@ -38,11 +38,32 @@ def pruning_table(record: PruneRecord) -> str:
             f"Validation accuracy right after pruning, before any recovery: "
             f"{units.percent(record.val_accuracy_raw)} as cut, {units.percent(record.val_accuracy_recalibrated)} with "
             f"BatchNorm statistics measured again on training chips. Steps: {record.steps}.",
+            *_search(record.search),
             "## Output channels per layer",
             _table(("Layer", "Before", "After", "Kept"), layers),
             "",
         ]
     )
+
+
+def _search(trials: Sequence[Trial]) -> list[str]:
+    """What the candidates could do after a short recovery, and which of them was cut."""
+    if not trials:
+        return []
+    best = min(trials, key=lambda trial: trial.val_loss)
+    rows = [
+        (
+            f"{trial.growth:g}",
+            units.count(trial.macs),
+            units.count(trial.params),
+            f"{trial.val_loss:.4f}",
+            units.percent(trial.val_accuracy),
+            "chosen" if trial is best else "",
+        )
+        for trial in trials
+    ]
+    header = ("Growth per stage", "MACs per chip", "Parameters", "Validation loss", "Validation accuracy", "")
+    return ["## Candidates after a short recovery", _table(header, rows)]
 
 
 def model_card(

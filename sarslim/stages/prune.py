@@ -1,6 +1,7 @@
 """Stage 3: the network cut down to its budget."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +10,26 @@ from torch import Tensor
 
 from sarslim import __version__, checkpoint, cost, networks, pruning, report
 from sarslim.chips.dataset import Dataset, Part
-from sarslim.config import PruneConfig
+from sarslim.config import PruneConfig, TeacherConfig
 from sarslim.inference import predict
 from sarslim.networks import Recogniser
-from sarslim.records import ModelRecord, PruneRecord
+from sarslim.records import ModelRecord, PruneRecord, Trial
 from sarslim.stages.learn import described, input_shape, parents_of, require_classes
-from sarslim.stages.results import CONFIG, PRUNING, write_json
+from sarslim.stages.results import CONFIG, PRUNING, read_json, write_json
+from sarslim.stages.search import search
+from sarslim.stages.sparse import learn_sparsely
 
 BATCH = 64
+# What all learning in this stage takes over from the teacher's recipe: the views that the data allow (MSTAR forbids
+# mirror images), and what suits their number and the machine.
+VIEWS = {"batch_size", "class_balanced", "shift", "flip", "rotate", "speckle_looks", "mixed_precision"}
 
 
 def prune_student(config: PruneConfig, *, dataset: Path, teacher: Path, pruned: Path, table: Path) -> PruneRecord:
     """Prunes the teacher, recalibrates its BatchNorm statistics, and writes the record of what was cut.
+
+    With ``sparse_epochs`` it is a copy that has learnt on that is pruned. After a search the artifact holds the
+    configuration of the winner, so that whoever prunes like it needs no search.
 
     Raises:
         InputError: a budget out of reach, an unknown layer, a teacher for other classes.
@@ -29,15 +38,22 @@ def prune_student(config: PruneConfig, *, dataset: Path, teacher: Path, pruned: 
     data = Dataset.open(dataset)
     whole, origin = checkpoint.load(teacher, kind="teacher")
     require_classes(origin, data, teacher)
+    views = read_json(TeacherConfig, teacher / CONFIG).model_dump(include=VIEWS)
     batches = calibration(data.part("train"), config)
-    cut = pruning.prune(
-        whole,
-        config,
+    uncut = learn_sparsely(whole, config, data, views) if config.sparse_epochs else whole
+    cut_down = partial(
+        pruning.prune,
+        uncut,
         input_shape=input_shape(data),
         output_layers=networks.output_layers(whole),
         stages=networks.stages(whole),
         batches=lambda: batches,
     )
+    trials: tuple[Trial, ...] = ()
+    if config.allocation == "search":
+        config, cut, trials = search(config, whole, data, cut=cut_down, batches=batches, views=views)
+    else:
+        cut = cut_down(config)
     network = cut.network
     assert isinstance(network, Recogniser)
     raw = accuracy(network, data.part("val"))
@@ -56,6 +72,7 @@ def prune_student(config: PruneConfig, *, dataset: Path, teacher: Path, pruned: 
         steps=cut.steps,
         val_accuracy_raw=raw,
         val_accuracy_recalibrated=recalibrated,
+        search=trials,
         seconds=time.monotonic() - start,
     )
     checkpoint.save(
