@@ -260,6 +260,9 @@ class DistillConfig(TrainingConfig):
     """How the pruned network recovers: which loss terms, and how much of each."""
 
     method: Literal["distill", "finetune"] = Field("distill", description="finetune: labels only, the rival method.")
+    start: Literal["pruned", "fresh"] = Field(
+        "pruned", description="fresh: only the architecture of the pruned network is kept, its weights are drawn anew."
+    )
     temperature: float = Field(4.0, gt=0, le=100, description="Softens the responses of teacher and student.")
     label_weight: Weight = Field(1.0, description="Cross-entropy with the labels.")
     response: Literal["kd", "dkd", "dist"] = Field("kd", description="How the student follows the teacher's output.")
@@ -272,11 +275,21 @@ class DistillConfig(TrainingConfig):
     crd_direction: Literal["shallow_from_deep", "deep_from_shallow", "both"] = Field(
         "shallow_from_deep", description="Who learns from whom in self-reflection."
     )
+    reflection_weight: Weight = Field(
+        0.0, description="Self-reflection over time: agreement with the running average of the student itself. 0: off."
+    )
+    reflection_decay: float = Field(0.99, ge=0, lt=1, description="Decay of the average that is agreed with.")
     auxiliary_label_weight: Weight = Field(0.1, description="Cross-entropy of the auxiliary heads with the labels.")
     use_unlabelled: bool = Field(True, description="Distil on the unlabelled part too, where the data set has one.")
     progressive_steps: Count = Field(
         1, description="Prune and distil alternately down to the budget, in so many rounds."
     )
+
+    @model_validator(mode="after")
+    def _start_matters(self) -> "DistillConfig":
+        if self.start == "fresh" and self.progressive_steps > 1:
+            raise ValueError("start=fresh forgets what progressive_steps hands on; set one of them to its default")
+        return self
 
 
 class EvaluateConfig(Section):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sarslim import losses, parallel
 from sarslim.config import DistillConfig
@@ -34,6 +35,8 @@ class DistillObjective(nn.Module):
       the output). The teacher's heads learn along, with labels, on fixed features: ``teacher_heads``, which does not
       touch the student.
     - ``crd``: self-reflection among the student's heads and its output.
+    - ``reflection``: self-reflection over time, KD at the output from the running average of the student itself
+      (mean teacher, Tarvainen and Valpola, NeurIPS 2017, on the same view).
     - ``auxiliary_label``: cross-entropy of the student's heads with the labels, a mean over heads; only where
       ``srd`` or ``crd`` has given it heads.
 
@@ -45,6 +48,7 @@ class DistillObjective(nn.Module):
         config: DistillConfig,
         *,
         teacher: nn.Module,
+        student: nn.Module,
         taps: Taps,
         student_widths: Sequence[int],
         teacher_widths: Sequence[int],
@@ -54,6 +58,7 @@ class DistillObjective(nn.Module):
         Args:
             config: weights and variants of the terms; its seed draws the heads.
             teacher: a frozen copy is kept, outside of the parameters and the state; ``to`` moves it along.
+            student: the network that will learn, where its running average begins.
             taps: gives, for a network and images (N, C, H, W), logits (N, K) and the features (N, C_s, H_s, W_s) of
                 every stage.
             student_widths, teacher_widths: C_s of every stage.
@@ -73,6 +78,7 @@ class DistillObjective(nn.Module):
             self.heads = self._when("srd", "crd", make=lambda: [_head(c, classes) for c in student_widths[:-1]])
             self.teacher_heads = self._when("srd", make=lambda: [_head(c, classes) for c in teacher_widths[:-1]])
             self.adapters = self._when("scd", make=lambda: list(map(nn.Linear, student_widths, teacher_widths)))
+        self.past = self._when("reflection", make=lambda: [_running_average(student, config.reflection_decay)])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "DistillObjective":
         self._teacher[0]._apply(fn, recurse)
@@ -111,6 +117,8 @@ class DistillObjective(nn.Module):
             terms["teacher_heads"] = _mean_label(responses_t, targets, labelled)
         if "crd" in on:
             terms["crd"] = losses.crd([*responses, logits], tau, self.config.crd_direction)
+        if "reflection" in on:
+            terms["reflection"] = losses.kd(logits, self._remember(network, images), tau)
         if "auxiliary_label" in on:
             terms["auxiliary_label"] = _mean_label(responses, targets, labelled)
         return terms
@@ -123,6 +131,13 @@ class DistillObjective(nn.Module):
             return gather(network(images).float()), []
         logits, features = self._taps(network, images)
         return gather(logits.float()), [gather(feature.float().mean(dim=(2, 3))) for feature in features]
+
+    @torch.no_grad()
+    def _remember(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Logits (N, K) of the running average, which takes in the network as it is before this step."""
+        (average,) = self.past
+        average.update_parameters(network)  # type: ignore[operator]
+        return parallel.gather(average.eval()(parallel.shard(images)).float(), total=len(images))
 
     def _response(self, logits_s: Tensor, logits_t: Tensor, targets: Tensor, labelled: Tensor) -> Tensor:
         config = self.config
@@ -144,6 +159,7 @@ def _weights(config: DistillConfig) -> dict[str, float]:
             "scd": config.scd_weight,
             "srd": config.srd_weight,
             "crd": config.crd_weight,
+            "reflection": config.reflection_weight,
         }
         if config.srd_weight or config.crd_weight:
             weights["auxiliary_label"] = config.auxiliary_label_weight
@@ -155,6 +171,11 @@ def _weights(config: DistillConfig) -> dict[str, float]:
             "Give at least one of them a weight above 0",
         )  # fmt: skip
     return {name: weight for name, weight in weights.items() if weight}
+
+
+def _running_average(network: nn.Module, decay: float) -> nn.Module:
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    return average.requires_grad_(False)
 
 
 def _head(width: int, classes: int) -> nn.Module:

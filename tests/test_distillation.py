@@ -22,10 +22,11 @@ EVERYTHING = DistillConfig(
     scd_weight=0.1,
     srd_weight=0.1,
     crd_weight=0.1,
+    reflection_weight=0.1,
     auxiliary_label_weight=0.1,
 )
 NOTHING = DistillConfig(label_weight=0, response_weight=0, scd_weight=0, srd_weight=0, crd_weight=0)
-OWN_TERMS = ["label", "response", "scd", "srd", "crd"]
+OWN_TERMS = ["label", "response", "scd", "srd", "crd", "reflection"]
 
 
 class Staged(nn.Module):
@@ -69,7 +70,13 @@ def student():
 
 def objective_for(config, teacher, student, taps=with_taps):
     return DistillObjective(
-        config, teacher=teacher, taps=taps, student_widths=student.widths, teacher_widths=teacher.widths, classes=3
+        config,
+        teacher=teacher,
+        student=student,
+        taps=taps,
+        student_widths=student.widths,
+        teacher_widths=teacher.widths,
+        classes=3,
     )
 
 
@@ -87,7 +94,8 @@ def test_all_terms_and_their_weights(teacher, student):
     objective = objective_for(EVERYTHING, teacher, student)
     terms = objective(student, *batch())
     assert objective.weights == {
-        "label": 1, "response": 1, "scd": 0.1, "srd": 0.1, "crd": 0.1, "auxiliary_label": 0.1, "teacher_heads": 1,
+        "label": 1, "response": 1, "scd": 0.1, "srd": 0.1, "crd": 0.1, "reflection": 0.1, "auxiliary_label": 0.1,
+        "teacher_heads": 1,
     }  # fmt: skip
     assert terms.keys() == objective.weights.keys()
     assert all(term.shape == () and term > 0 for term in terms.values())
@@ -103,6 +111,25 @@ def test_a_term_alone_is_the_only_one_and_reaches_the_student(teacher, student, 
     assert touched(student)
     assert bool(objective.heads) == (name in ("srd", "crd"))
     assert bool(objective.adapters) == (name == "scd")
+
+
+def test_reflection_over_time_is_kd_from_the_average_of_the_weights_before(teacher, student):
+    config = NOTHING.model_copy(update={"reflection_weight": 1.0, "reflection_decay": 0.75})
+    objective = objective_for(config, teacher, student)
+    images, targets, labelled = batch()
+    student.eval()
+    assert objective(student, images, targets, labelled)["reflection"].item() == pytest.approx(0, abs=1e-6)
+    before = copy.deepcopy(student)
+    with torch.no_grad():
+        for weights in student.parameters():
+            weights += 0.1 * torch.randn(weights.shape, generator=torch.Generator().manual_seed(0))
+    found = objective(student, images, targets, labelled)["reflection"]
+    mean = copy.deepcopy(student)
+    for average, old, new in zip(mean.parameters(), before.parameters(), student.parameters(), strict=True):
+        average.data = 0.75 * old.data + 0.25 * new.data
+    expected = losses.kd(student(images), mean(images), config.temperature)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-3) and found > 1e-4
+    assert not any(weights.requires_grad for weights in objective.parameters())
 
 
 def test_terms_are_those_of_the_formulas(teacher, student):
@@ -178,7 +205,8 @@ def test_the_teacher_is_neither_learned_nor_saved(teacher, student):
     objective = objective_for(EVERYTHING, teacher, student)
     width = {tuple(p.shape) for p in teacher.stages.parameters() if p.ndim == 4}
     assert not width & {tuple(value.shape) for value in objective.state_dict().values()}
-    assert len(list(objective.parameters())) == 2 * 4 + 2 * 4 + 3 * 2  # two heads each, three adapters
+    learning = [weights for weights in objective.parameters() if weights.requires_grad]
+    assert len(learning) == 2 * 4 + 2 * 4 + 3 * 2  # two heads each, three adapters
     objective.train()
     assert not objective._teacher[0].training
 
@@ -201,7 +229,8 @@ def test_heads_follow_from_the_seed_and_leave_the_global_state(teacher, student)
 
 def test_only_distillation_looks_at_unlabelled_chips(teacher, student):
     student.eval()  # BatchNorm would mix the chips
-    objective = objective_for(EVERYTHING, teacher, student)
+    # Reflection over time is zero in the first step, whatever it looks at.
+    objective = objective_for(EVERYTHING.model_copy(update={"reflection_weight": 0.0}), teacher, student)
     images, targets, labelled = batch(12, labelled=6)
     other = images.clone()
     other[6:] = 255 - other[6:]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sarslim import __version__, checkpoint, cost, networks, parallel, pruning
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, PruneConfig
-from sarslim.distillation import DistillObjective
+from sarslim.distillation import DistillObjective, Taps
 from sarslim.networks import Recogniser
 from sarslim.records import ModelRecord, TrainRecord
 from sarslim.stages.learn import described, device, input_shape, parents_of, require_classes, train
@@ -37,7 +37,7 @@ def distill_student(config: DistillConfig, *, dataset: Path, teacher: Path, prun
     if config.progressive_steps > 1:
         network, record = _progressively(config, read_json(PruneConfig, pruned / CONFIG), whole, data, parents)
     else:
-        network, record = small, _recover(small, whole, config, data, parents, stage="distill")
+        network, record = small, recover(small, whole, config, data, parents)
     if not parallel.is_first():
         return record
     checkpoint.save(
@@ -60,22 +60,34 @@ def distill_student(config: DistillConfig, *, dataset: Path, teacher: Path, prun
     return record
 
 
-def _recover(
+def recover(
     network: Recogniser,
     teacher: nn.Module,
     config: DistillConfig,
     data: Dataset,
     parents: dict[str, str],
     *,
-    stage: str,
+    stage: str = "distill",
+    taps: Taps = networks.forward_with_taps,
 ) -> TrainRecord:
+    """Trains ``network`` in place as ``config`` says.
+
+    Args:
+        teacher: on the device to train on.
+        parents: digests of the input artifacts, for the checkpoint.
+        stage: names the progress lines and the checkpoint.
+        taps: logits and features of every stage, for the network and for the teacher.
+    """
+    if config.start == "fresh":
+        networks.forget(network, config.seed)
     network.to(device())
     objective = DistillObjective(
         config,
         teacher=teacher,
-        taps=networks.forward_with_taps,
-        student_widths=_stage_widths(network, data),
-        teacher_widths=_stage_widths(teacher, data),
+        student=network,
+        taps=taps,
+        student_widths=_stage_widths(network, data, taps),
+        teacher_widths=_stage_widths(teacher, data, taps),
         classes=len(data.record.classes),
     )
     unlabelled = config.use_unlabelled and config.method == "distill"
@@ -99,7 +111,7 @@ def _progressively(
         network = parallel.from_first(_cut, network, whole, goal, data, batches)
         epochs = max(config.epochs - short * (rounds - 1), 1) if last else short
         recipe = config.model_copy(update={"epochs": epochs})
-        records.append(_recover(network, whole, recipe, data, parents, stage=f"distill-{number}"))
+        records.append(recover(network, whole, recipe, data, parents, stage=f"distill-{number}"))
     return network, _joined(records)
 
 
@@ -145,8 +157,7 @@ def _joined(records: list[TrainRecord]) -> TrainRecord:
 
 
 @torch.no_grad()
-def _stage_widths(network: nn.Module, data: Dataset) -> list[int]:
+def _stage_widths(network: nn.Module, data: Dataset, taps: Taps) -> list[int]:
     network.eval()
-    chip = torch.zeros(1, *input_shape(data), device=device())
-    _, features = networks.forward_with_taps(network, chip)  # type: ignore[arg-type]
+    _, features = taps(network, torch.zeros(1, *input_shape(data), device=device()))
     return [feature.shape[1] for feature in features]
