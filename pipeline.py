@@ -28,6 +28,8 @@ from sarslim.parameters import ARTIFACTS, default, description, given_artifacts,
 
 Values = Mapping[str, Any]
 
+TEACHER = '{"name": "teacher"}'  # its label where networks are measured
+
 
 class Outputs(NamedTuple):
     """What a run leaves behind."""
@@ -77,21 +79,20 @@ def compress(on: Placement, values: Values, start: str = "") -> Outputs | None:
 
 
 def sweep(on: Placement, values: Values) -> Compared | None:
-    """Prunes and recovers one teacher once per budget and method; a Pareto report shows what each costs and can do."""
+    """Prunes and recovers one teacher per budget, method and seed; a Pareto report shows what each costs and can do."""
     with on.watched():
         config, _ = begin(on, values)
         plan = plan_sweep(
             **{stage: config[stage] for stage in ("prepare", "teacher", "prune", "distill", "evaluate")},
             budgets=values["budgets"],
             methods=values["methods"],
+            seeds=values["seeds"],
         )
         cells = on("check", plan, "Plan the sweep").outputs["Output"]
         dataset, teacher = learn(on, config, after=[plan])
-        whole = measure(on, "teacher", config["evaluate"], dataset, teacher)
-        with dsl.ParallelFor(cells, name="budgets and methods", parallelism=on.parallel) as cell:
-            pruned = cut(on, cell.prune, dataset, teacher)
-            student = recover(on, cell.distill, dataset, teacher, pruned)
-            measured = measure(on, cell.label, cell.evaluate, dataset, student)
+        whole = measure(on, TEACHER, config["evaluate"], dataset, teacher)
+        with dsl.ParallelFor(cells, name="budgets, methods and seeds", parallelism=on.parallel) as cell:
+            measured = compressed(on, cell, dataset, teacher)
         return compared(on, compare_networks(reference=whole, others=dsl.Collected(measured)))
 
 
@@ -99,17 +100,22 @@ def baselines(on: Placement, values: Values) -> Compared | None:
     """Holds the recovered network against its fine-tuned twin and against lightweight networks of the same recipe."""
     with on.watched():
         config, _ = begin(on, values)
-        first = plan_methods(distill=config["distill"], evaluate=config["evaluate"], methods=values["methods"])
+        seeds = values["seeds"]
+        first = plan_methods(
+            **{stage: config[stage] for stage in ("prune", "distill", "evaluate")},
+            methods=values["methods"],
+            seeds=seeds,
+        )
         methods = on("check", first, "Plan the methods").outputs["Output"]
-        second = plan_rivals(teacher=config["teacher"], evaluate=config["evaluate"], networks=values["networks"])
+        second = plan_rivals(
+            teacher=config["teacher"], evaluate=config["evaluate"], networks=values["networks"], seeds=seeds
+        )
         rivals = on("check", second, "Plan the rivals").outputs["Output"]
         dataset, teacher = learn(on, config, after=[first, second])
-        whole = measure(on, "teacher", config["evaluate"], dataset, teacher)
-        pruned = cut(on, config["prune"], dataset, teacher)
-        with dsl.ParallelFor(methods, name="methods", parallelism=on.parallel) as cell:
-            student = recover(on, cell.distill, dataset, teacher, pruned)
-            recovered = measure(on, cell.label, cell.evaluate, dataset, student)
-        with dsl.ParallelFor(rivals, name="rivals", parallelism=on.parallel) as cell:
+        whole = measure(on, TEACHER, config["evaluate"], dataset, teacher)
+        with dsl.ParallelFor(methods, name="methods and seeds", parallelism=on.parallel) as cell:
+            recovered = compressed(on, cell, dataset, teacher)
+        with dsl.ParallelFor(rivals, name="rivals and seeds", parallelism=on.parallel) as cell:
             train = on("teacher", train_teacher(config=cell.teacher, dataset=dataset), "Train rival")
             others = measure(on, cell.label, cell.evaluate, dataset, train.outputs["teacher"])
         return compared(
@@ -150,9 +156,16 @@ def recover(on: Placement, config: Any, dataset: Any, teacher: Any, pruned: Any)
     return on("distill", distill).outputs["student"]
 
 
-def measure(on: Placement, name: Any, config: Any, dataset: Any, model: Any) -> Any:
+def compressed(on: Placement, cell: Any, dataset: Any, teacher: Any) -> Any:
+    """The figures of the student of one cell of a plan."""
+    pruned = cut(on, cell.prune, dataset, teacher)
+    student = recover(on, cell.distill, dataset, teacher, pruned)
+    return measure(on, cell.label, cell.evaluate, dataset, student)
+
+
+def measure(on: Placement, label: Any, config: Any, dataset: Any, model: Any) -> Any:
     """The figures of one network on the test part, as a parameter."""
-    task = measure_network(name=name, config=config, dataset=dataset, model=model)
+    task = measure_network(label=label, config=config, dataset=dataset, model=model)
     return on("evaluate", task, "Measure").outputs["Output"]
 
 
@@ -183,8 +196,8 @@ class Dag:
 
 DAGS = {
     "compress": Dag(compress),
-    "sweep": Dag(sweep, grid=("budgets", "methods")),
-    "baselines": Dag(baselines, grid=("methods", "networks")),
+    "sweep": Dag(sweep, grid=("budgets", "methods", "seeds")),
+    "baselines": Dag(baselines, grid=("methods", "networks", "seeds")),
     "from-dataset": Dag(compress, start="dataset"),
     "from-teacher": Dag(compress, start="teacher"),
     "from-pruned": Dag(compress, start="pruned"),

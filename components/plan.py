@@ -14,9 +14,10 @@ def plan_sweep(
     evaluate: str,
     budgets: str,
     methods: str,
+    seeds: str,
     plan: dsl.Output[dsl.Artifact],
 ) -> list:
-    """Configurations of pruning and recovery for every budget and every method."""
+    """Configurations of pruning and recovery for every budget, method and seed."""
     from pathlib import Path
 
     from sarslim import shell
@@ -24,14 +25,14 @@ def plan_sweep(
     from sarslim.stages.results import write_json
 
     with shell.stage("check", outputs={"plan": plan}):
-        cells = plan_sweep(prepare, teacher, prune, distill, evaluate, budgets=budgets, methods=methods)
+        cells = plan_sweep(prepare, teacher, prune, distill, evaluate, budgets=budgets, methods=methods, seeds=seeds)
         write_json(Path(plan.path), {"cells": cells})
     return cells
 
 
 @dsl.component(base_image=image("plan"), install_kfp_package=False)
-def plan_rivals(teacher: str, evaluate: str, networks: str, plan: dsl.Output[dsl.Artifact]) -> list:
-    """Configurations of training for every rival network, with the teacher's recipe."""
+def plan_rivals(teacher: str, evaluate: str, networks: str, seeds: str, plan: dsl.Output[dsl.Artifact]) -> list:
+    """Configurations of training for every rival network and seed, with the teacher's recipe."""
     from pathlib import Path
 
     from sarslim import shell
@@ -39,14 +40,16 @@ def plan_rivals(teacher: str, evaluate: str, networks: str, plan: dsl.Output[dsl
     from sarslim.stages.results import write_json
 
     with shell.stage("check", outputs={"plan": plan}):
-        cells = plan_rivals(teacher, evaluate, networks=networks)
+        cells = plan_rivals(teacher, evaluate, networks=networks, seeds=seeds)
         write_json(Path(plan.path), {"cells": cells})
     return cells
 
 
 @dsl.component(base_image=image("plan"), install_kfp_package=False)
-def plan_methods(distill: str, evaluate: str, methods: str, plan: dsl.Output[dsl.Artifact]) -> list:
-    """Configurations of recovery for every method."""
+def plan_methods(
+    prune: str, distill: str, evaluate: str, methods: str, seeds: str, plan: dsl.Output[dsl.Artifact]
+) -> list:
+    """Configurations of pruning and recovery for every method and seed."""
     from pathlib import Path
 
     from sarslim import shell
@@ -54,6 +57,6 @@ def plan_methods(distill: str, evaluate: str, methods: str, plan: dsl.Output[dsl
     from sarslim.stages.results import write_json
 
     with shell.stage("check", outputs={"plan": plan}):
-        cells = plan_methods(distill, evaluate, methods=methods)
+        cells = plan_methods(prune, distill, evaluate, methods=methods, seeds=seeds)
         write_json(Path(plan.path), {"cells": cells})
     return cells

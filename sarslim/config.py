@@ -336,7 +336,8 @@ class GridConfig(BaseModel):
     """What sweeps and comparisons vary, as texts with commas; the plan task reads and checks them."""
 
     budgets: str = Field("20%, 10%, 5%, 2%", description="Budgets, each a bound of MACs and of parameters.")
-    methods: str = Field("distill, finetune", description="Recovery methods.")
+    methods: str = Field("distill, kd, finetune", description="Recovery methods.")
+    seeds: str = Field("0", description="Seeds of pruning's calibration and of recovery; three or more give intervals.")
     networks: str = Field(
         "mobilenet_v2, mobilenet_v3_small, shufflenet_v2_x0_5, shufflenet_v2_x1_0, mnasnet0_5, ghostnet, "
         "squeezenet1_1, efficientnet_b0, aconvnet",

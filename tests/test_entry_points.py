@@ -134,18 +134,25 @@ def test_a_wrong_input_is_refused_before_anything_runs(name, inputs, words, conf
     assert not list(tmp_path.iterdir())
 
 
-def test_a_sweep_measures_every_budget_with_every_method(full, config, runs, store):
-    folder = go("sweep", config, runs, store, "budgets=5%")
+def test_a_sweep_measures_every_budget_with_every_method_and_seed(full, config, runs, store):
+    folder = go("sweep", config, runs, store, "budgets=5%", "methods=finetune, kd", "seeds=0, 1")
     record = Comparison.model_validate_json((folder / "comparison.json").read_bytes())
-    assert [network.name for network in record.networks] == [
-        "teacher", "5% distill", "5% finetune",
-    ]  # fmt: skip
-    teacher, *students = (network.scores for network in record.networks)
+    assert [(network.name, network.budget, network.method, network.seed) for network in record.networks] == [
+        ("teacher", "", "", 0),
+        ("5% finetune seed 0", "5%", "finetune", 0),
+        ("5% kd seed 0", "5%", "kd", 0),
+        ("5% finetune seed 1", "5%", "finetune", 1),
+        ("5% kd seed 1", "5%", "kd", 1),
+    ]
+    teacher, *students = record.networks
     for student in students:
         assert student.macs <= 0.05 * teacher.macs
         assert student.params <= 0.05 * teacher.params
+    # A hundred networks and more pass through one argument of at most 128 KiB.
+    assert max(len(network.model_dump_json()) for network in record.networks) < 500
     page = (folder / "report.html").read_text()
     assert "5% finetune" in page
+    assert "Means over 2 seeds" in page
     assert "<script" not in page
 
 
@@ -158,12 +165,15 @@ def test_an_unreachable_budget_ends_a_sweep_before_any_training(config, tmp_path
 
 
 def test_baselines_hold_the_student_against_its_twin_and_rivals(full, config, runs, store):
-    folder = go("baselines", config, runs, store, "networks=aconvnet, squeezenet1_1")
+    inputs = ["methods=kd, finetune", "networks=squeezenet1_1", "seeds=0, 1"]
+    folder = go("baselines", config, runs, store, *inputs)
     record = Comparison.model_validate_json((folder / "comparison.json").read_bytes())
-    names = [network.name for network in record.networks]
-    assert names == ["teacher", "distill", "finetune", "aconvnet", "squeezenet1_1"]
-    costs = {network.name: network.scores.params for network in record.networks}
-    assert costs["distill"] == costs["finetune"] < costs["squeezenet1_1"] < costs["teacher"]
+    assert [network.name for network in record.networks] == [
+        "teacher", "5% kd seed 0", "5% finetune seed 0", "5% kd seed 1", "5% finetune seed 1",
+        "squeezenet1_1 seed 0", "squeezenet1_1 seed 1",
+    ]  # fmt: skip
+    costs = {network.method: network.params for network in record.networks}
+    assert costs["kd"] == costs["finetune"] < costs["squeezenet1_1"] < costs[""]
 
 
 def run_as_on_a_cluster(config: RunConfig, root: Path) -> OutcomeRecord:

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = [
     {"errors", "progress", "sources"},
-    {"config", "records", "cluster"},
-    {"parameters", "cost", "speckle", "inference", "losses", "parallel"},
+    {"config", "records", "cluster", "statistics"},
+    {"architectures", "parameters", "recoveries", "cost", "speckle", "inference", "losses", "parallel"},
     {"storage", "local_store", "chips", "networks", "training", "pruning", "distillation", "evaluation"}
     | {"run_log", "runners"},
     {"checkpoint", "report", "journal"},

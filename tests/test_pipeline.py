@@ -15,9 +15,10 @@ from components import images
 from components.check import check_inputs
 from sarslim import launch, settings, sources
 from sarslim.cluster import ClusterConfig
-from sarslim.config import STAGES, RunConfig
+from sarslim.config import STAGES, DistillConfig, PruneConfig, RunConfig, TeacherConfig
 from sarslim.errors import InputError
 from sarslim.parameters import KNOBS, to_parameters
+from sarslim.stages.plan import plan_methods, plan_rivals, plan_sweep
 
 GOLDEN = Path(__file__).parent / "golden"
 BUILT = {
@@ -40,7 +41,7 @@ TASKS = {
     "sweep": {"check-inputs", "plan-sweep", "prepare-data", "train-teacher", "measure-network", "for-loop-2",
               "compare-networks"},
     "baselines": {"check-inputs", "plan-methods", "plan-rivals", "prepare-data", "train-teacher", "measure-network",
-                  "prune-student", "for-loop-2", "for-loop-3", "compare-networks"},
+                  "for-loop-2", "for-loop-3", "compare-networks"},
 }  # fmt: skip
 
 
@@ -160,6 +161,72 @@ def test_the_check_takes_every_parameter_of_the_pipeline():
         "start", "dataset_uri", "teacher_uri", "pruned_uri", "student_uri", "run_config",
     }  # fmt: skip
     assert set(to_parameters(RunConfig())) < set(takes)
+
+
+PLANNED = {name: getattr(RunConfig(), name).model_dump_json() for name in STAGES if name != "publish"}
+
+
+def labels(cells: list[dict[str, str]]) -> list[dict]:
+    return [json.loads(cell["label"]) for cell in cells]
+
+
+def test_a_sweep_has_a_cell_for_every_budget_method_and_seed():
+    cells = plan_sweep(**PLANNED, budgets="20%, 2M", methods="finetune, kd+crd, scratch", seeds="0, 3")
+    assert len(cells) == 2 * 3 * 2
+    assert labels(cells)[0] == {"name": "20% finetune seed 0", "budget": "20%", "method": "finetune", "seed": 0}
+    assert labels(cells)[-1] == {"name": "2M scratch seed 3", "budget": "2M", "method": "scratch", "seed": 3}
+    assert len({label["name"] for label in labels(cells)}) == len(cells)
+    for cell, label in zip(cells, labels(cells), strict=True):
+        prune, distill = (json.loads(cell[stage]) for stage in ("prune", "distill"))
+        assert (prune["macs"], prune["params"], prune["seed"]) == (label["budget"], label["budget"], label["seed"])
+        assert distill["seed"] == label["seed"]
+        assert distill["method"] == ("distill" if label["method"] == "kd+crd" else "finetune")
+        assert distill["start"] == ("fresh" if label["method"] == "scratch" else "pruned")
+        assert cell["evaluate"] == PLANNED["evaluate"]
+    # What does not differ between two methods of a budget and seed is cut once and comes from the cache.
+    assert len({cell["prune"] for cell in cells}) == 2 * 2
+
+
+def test_one_seed_is_not_named():
+    cells = plan_methods(PLANNED["prune"], PLANNED["distill"], PLANNED["evaluate"], methods="kd, finetune", seeds="7")
+    assert [label["name"] for label in labels(cells)] == ["5% kd", "5% finetune"]
+    assert {json.loads(cell["prune"])["seed"] for cell in cells} == {7}
+    timed = PruneConfig(macs="5%", params="250k", latency="1.5ms").model_dump_json()
+    named = labels(plan_methods(timed, PLANNED["distill"], PLANNED["evaluate"], methods="kd", seeds="0"))
+    assert named == [{"name": "5% and 250k and 1.5ms kd", "budget": "5% and 250k and 1.5ms", "method": "kd", "seed": 0}]
+
+
+def test_rivals_have_the_recipe_of_the_teacher_for_each_seed():
+    teacher = TeacherConfig(epochs=3, learning_rate=0.01, pretrained="s3://a/b").model_dump_json()
+    cells = plan_rivals(teacher, PLANNED["evaluate"], networks="aconvnet, vgg16_bn", seeds="0, 1, 2")
+    assert labels(cells)[:3] == [
+        {"name": "aconvnet seed 0", "method": "aconvnet", "seed": 0},
+        {"name": "vgg16_bn seed 0", "method": "vgg16_bn", "seed": 0},
+        {"name": "aconvnet seed 1", "method": "aconvnet", "seed": 1},
+    ]
+    for cell, label in zip(cells, labels(cells), strict=True):
+        recipe = TeacherConfig.model_validate_json(cell["teacher"])
+        expected = {"network": label["method"], "epochs": 3, "learning_rate": 0.01, "seed": label["seed"]}
+        assert recipe == TeacherConfig.model_validate(expected)
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        ({"seeds": "0, one, -1"}, "seeds: 'one', '-1': not a seed. Write whole numbers from 0 on, such as 0, 1, 2"),
+        ({"seeds": "1, 01"}, "seeds: '01': not a seed"),
+        ({"seeds": "1, 1"}, "seeds: '1, 1' is empty or names one twice"),
+        ({"seeds": " "}, "seeds: ' ' is empty"),
+        ({"methods": "kd, kdd"}, "methods: 'kdd' is not a recovery method known here. Choose from finetune, scratch"),
+    ],
+)
+def test_a_wrong_grid_is_refused(grid, words):
+    with pytest.raises(InputError) as caught:
+        plan_methods(
+            PLANNED["prune"], DistillConfig().model_dump_json(), PLANNED["evaluate"],
+            **({"methods": "kd", "seeds": "0"} | grid),
+        )  # fmt: skip
+    assert words in str(caught.value)
 
 
 def test_every_task_has_resources_of_its_stage(specs):

@@ -1,5 +1,6 @@
 """Pages and tables made from records: right numbers, honest words, one file that needs nothing else."""
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -11,11 +12,12 @@ from typing import Any
 import example_records
 import pytest
 import yaml
+from defusedxml import ElementTree
 
 from sarslim import report
 from sarslim.config import RunConfig
-from sarslim.records import Skipped
-from sarslim.report import units, words
+from sarslim.records import Comparison, Skipped
+from sarslim.report import figures, units, words
 
 HOSTILE = ("<b>bold</b>", "a|b `c` *d*", "$x_1$ & y", 'say "hi"', "x" * 60, "船")
 VOID = {"meta", "img", "br", "link", "hr", "path", "use"}
@@ -65,6 +67,11 @@ def simulated() -> str:
 @pytest.fixture(scope="module")
 def hostile() -> str:
     return report.run_report(**example_records.run(simulated=False, classes=HOSTILE, passed=False))
+
+
+@pytest.fixture(scope="module")
+def comparison() -> str:
+    return report.comparison_page(example_records.comparison())
 
 
 def card(**changes) -> str:
@@ -155,8 +162,8 @@ def test_a_student_no_better_than_the_majority_is_called_useless():
     assert "it has learned nothing of use" in words.verdict(example_records.dataset(), evaluation)
 
 
-def test_report_needs_nothing_but_itself(simulated, hostile):
-    for text in (simulated, hostile, card()):
+def test_report_needs_nothing_but_itself(simulated, hostile, comparison):
+    for text in (simulated, hostile, comparison, card()):
         page = Page(text)
         assert "http" not in text
         assert not re.search(r"url\((?!#)|@import", text)
@@ -183,12 +190,13 @@ def test_figures_have_labels_and_ids_of_their_own(simulated):
     assert "mathdefault" not in simulated
 
 
-def test_figures_take_the_colours_of_the_page(simulated):
-    style, body = simulated.split("</style>", 1)
-    for name in re.findall(r"var\((--[a-z-]+)", simulated):
-        assert style.count(f"{name}:") == 2, f"{name} needs a light and a dark value"
-    assert "currentColor" in body
-    assert "#111418" not in body
+def test_figures_take_the_colours_of_the_page(simulated, comparison):
+    for text in (simulated, comparison):
+        style, body = text.split("</style>", 1)
+        for name in re.findall(r"var\((--[a-z-]+)", text):
+            assert style.count(f"{name}:") == 2, f"{name} needs a light and a dark value"
+        assert "currentColor" in body
+        assert "#111418" not in body
 
 
 def test_class_names_cannot_break_the_page(hostile):
@@ -277,6 +285,124 @@ def test_long_lists_of_skipped_chips_are_cut_with_a_count():
     assert len(text) < len(card()) + 20_000
 
 
+def test_a_comparison_has_a_row_for_all_seeds_of_a_network():
+    rows = report.measured_rows(example_records.comparison())
+    assert rows[0] == ("Network", "Accuracy", "Gain over finetune", "Macro-F1", "Parameters", "MACs", "Latency")
+    assert [row[0] for row in rows[1:]] == [
+        "teacher", "10% finetune", "10% kd", "10% distill", "1% finetune", "1% kd", "1% distill", "aconvnet",
+        "squeezenet1_1",
+    ]  # fmt: skip
+    assert rows[1] == ("teacher", "96.7 %", "–", "96.7 %", "11.2 M", "148 M", "9.87 ms")
+    # Fine-tuned: 92.8, 93.0, 93.2, 92.8, 93.0: mean 92.96, standard deviation 0.167, t(4) = 2.776, half 0.21.
+    assert rows[2] == ("10% finetune", "93.0 % (92.8–93.2)", "–", "92.5 %", "1.12 M", "14.8 M", "3.16 ms")
+    # Gains of kd by seed: 1.0, 1.1, 1.0, 1.1, 1.0; those of distill are 2.0, 2.2, 2.0, 2.2, 2.0.
+    assert rows[3][2] == "+1.0 (+1.0 to +1.1)"
+    assert rows[4][2] == "+2.1 (+2.0 to +2.2)"
+    assert rows[7][2] == "+4.1 (+4.0 to +4.2)"
+    assert rows[8][2] == "–"
+
+
+def test_few_seeds_give_no_interval():
+    assert report.measured_rows(example_records.comparison(seeds=1))[3][:3] == ("10% kd", "93.8 %", "+1.0")
+    two = report.measured_rows(example_records.comparison(seeds=2))[4]
+    assert two[:3] == ("10% distill", "95.0 % (94.8–95.2)", "+2.1")
+    text = report.comparison_table(example_records.comparison(seeds=1))
+    assert "says nothing about the luck of a seed; seeds=0,1,2 gives intervals." in text
+    text = report.comparison_table(example_records.comparison(seeds=2))
+    assert "- Means over 2 seeds, with the least and the most accuracy; 3 give an interval." in text
+    text = report.comparison_table(example_records.comparison(seeds=3))
+    assert "| 1% kd | 92.0 % (91.5–92.6) | +2.0 (+2.0 to +2.1) | 91.5 % | 112 k | 1.48 M | 1.00 ms |" in text
+    assert "95 % interval of the accuracy over seeds (Student's t)." in text
+    assert "leaves the teacher between 94.9 % and 97.8 % (95 % Wilson interval)." in text
+
+
+def test_gains_are_paired_by_seed_and_budget():
+    networks = [
+        n for n in example_records.comparison().networks if (n.budget, n.method, n.seed) != ("10%", "finetune", 1)
+    ]
+    gains = {row[0]: row[2] for row in report.measured_rows(Comparison(networks=tuple(networks)))}
+    assert gains["10% kd"] == "+1.0 (+1.0 to +1.1)"  # 1.0, 1.0, 1.1, 1.0
+    assert gains["1% kd"] == "+2.0 (+2.0 to +2.1)"
+    lone = [n for n in networks if n.method != "finetune"]
+    assert {row[2] for row in report.measured_rows(Comparison(networks=tuple(lone)))[1:]} == {"–"}
+
+
+def test_an_interval_of_shares_stays_within_all():
+    assert words.spread([0.99, 1.0, 0.96]) == (pytest.approx(0.9316, abs=1e-4), 1.0)
+    assert words.spread([0.9, 0.8]) == (0.8, 0.9)
+
+
+def test_comparison_page(comparison):
+    page = Page(comparison)
+    text = page.text.replace("\u00a0", " ")
+    assert "9 networks on the same 600 test chips; the most accurate is teacher with 96.7 %." in text
+    assert "1% distill 94.0 % 93.8–94.2 +4.1 +4.0 to +4.2 93.5 % 112 k 1.48 M 1.00 ms" in text
+    wide, narrow = page.all("svg")
+    assert wide["aria-label"] == narrow["aria-label"]
+    assert "1% kd 92.0 % with 112 k parameters, 1.48 M MACs and 1.00 ms; " in str(wide["aria-label"])
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for label in ("finetune", "kd", "distill", "Parameters", "MACs per chip", "Latency (ms)", "squeezenet1_1"):
+        assert comparison.count(f">{label}</text>") >= 2, label
+
+
+POINTS = [
+    figures.Point("teacher", "", 0.97, 0.97, 0.97, 1e7, 1e8, 10),
+    *(
+        figures.Point(f"{size:g} {name}", name, 0.9 + gain, 0.89 + gain, 0.91 + gain, size, 10 * size, size / 1e6)
+        for name, gain in (("finetune", 0.0), ("kd", 0.03))
+        for size in (1e5, 1e6)
+    ),
+]
+
+
+def places(svg: str, label: str) -> list[tuple[float, float]]:
+    """Where a text stands in a figure, in points from the upper left corner."""
+    found = re.findall(
+        rf'transform="translate\(([\d.]+) ([\d.]+)\)[^>]*>{label}</text>|x="([\d.]+)" y="([\d.]+)"[^>]*>{label}</text>',
+        svg,
+    )
+    return [(float(a or c), float(b or d)) for a, b, c, d in found]
+
+
+def test_the_pareto_figure_has_three_panels_beside_or_above_each_other():
+    for stacked, axis in ((False, 0), (True, 1)):
+        svg = figures.pareto(POINTS, stacked=stacked)
+        corners = [places(svg, name)[0] for name in ("Parameters", "MACs per chip", "Latency \\(ms\\)")]
+        apart = [corner[axis] for corner in corners]
+        assert apart == sorted(apart)
+        assert min(b - a for a, b in zip(apart, apart[1:], strict=False)) > 150
+        assert len(places(svg, "teacher")) == 3
+
+
+def test_many_networks_that_stand_alone_are_numbered():
+    rivals = [POINTS[0]._replace(name=f"net{i}", params=1e6 * i) for i in range(1, 5)]
+    svg = figures.pareto([*POINTS[1:], *rivals])
+    assert ">1: net1</text>" in svg
+    assert ">4: net4</text>" in svg
+    assert ">net4</text>" not in svg
+
+
+def test_names_in_the_pareto_figure_do_not_overlap():
+    # Five networks on one spot.
+    crowd = [POINTS[0]._replace(name=f"net{i}", accuracy=0.95 + i / 1e4) for i in range(1, 6)]
+    svg = figures.pareto([*POINTS, *crowd])
+    numbers = [place for number in range(1, 7) for place in places(svg, str(number))]
+    assert len(numbers) >= 3 * 6
+    for first, second in itertools.combinations(numbers, 2):
+        assert abs(first[0] - second[0]) > 5 or abs(first[1] - second[1]) > 8
+
+
+def test_a_figure_as_a_file_of_its_own():
+    text = figures.standalone(figures.pareto(POINTS))
+    root = ElementTree.fromstring(text)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "var(" not in text
+    assert "#0072b2" in text
+    assert root[0].attrib == {"width": "100%", "height": "100%", "fill": "#ffffff"}
+    assert figures.standalone(figures.pareto(POINTS)) == text
+
+
 def test_pruning_table():
     text = report.pruning_table(example_records.pruning())
     assert "| Parameters | 11.2 M | 541 k | 4.8 % |" in text
@@ -360,7 +486,7 @@ addEventListener("load", () => {
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("name", ["simulated", "hostile", "card"])
+@pytest.mark.parametrize("name", ["simulated", "hostile", "comparison", "card"])
 def test_nothing_overflows_in_a_browser(name, width, tmp_path, request):
     text = card(classes=HOSTILE) if name == "card" else request.getfixturevalue(name)
     (tmp_path / "page.html").write_text(text)
@@ -371,5 +497,5 @@ def test_nothing_overflows_in_a_browser(name, width, tmp_path, request):
     options += ["--disable-background-networking", "--disable-component-update", "--allow-file-access-from-files"]
     options += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", (tmp_path / "frame.html").as_uri()]
     done = subprocess.run([CHROMIUM, *options], capture_output=True, text=True, timeout=60, check=True)
-    figures = 0 if name == "card" else 12
+    figures = {"card": 0, "comparison": 2}.get(name, 12)
     assert f"<title>overflow=0 wide= figures={figures} requests=0</title>" in done.stdout, done.stdout[:300]

@@ -106,19 +106,27 @@ def run_report(
 
 
 def comparison_page(record: Comparison) -> str:
-    """Networks side by side: the table, and accuracy over costs."""
+    """Networks side by side, a row and a mark for all seeds of one: the table, and accuracy over costs."""
     import sarslim.report.figures as figures
 
-    header, *rows = words.measured_rows(record)
-    best = max(record.networks, key=lambda network: network.scores.accuracy)
+    points = []
+    for runs in words.grouped(record):
+        low, high = words.spread([run.accuracy for run in runs])
+        means = {figure: words.mean(runs, figure) for figure in ("accuracy", *figures.COSTS)}
+        # What has a budget was recovered by a method; the teacher and the rivals stand alone.
+        series = runs[0].method if runs[0].budget else ""
+        points.append(figures.Point(name=words.group_name(runs), series=series, low=low, high=high, **means))
+    best = max(points, key=lambda point: point.accuracy)
     return _render(
         "comparison.html",
         title="Comparison of networks",
-        lead=f"{len(record.networks)} networks on the same {record.networks[0].test_chips:,} test chips; the most "
-        f"accurate is {best.name} with {units.percent(best.scores.accuracy)}.",
-        header=header,
-        rows=rows,
-        pareto=figures.pareto(record),
+        lead=f"{len(points)} networks on the same {record.networks[0].test_chips:,} test chips; the most accurate is "
+        f"{best.name} with {units.percent(best.accuracy)}.",
+        header=words.MEASURED,
+        rows=words.measured(record),
+        notes=words.measured_notes(record),
+        pareto=figures.pareto(points),
+        pareto_stacked=figures.pareto(points, stacked=True),
     )
 
 

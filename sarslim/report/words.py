@@ -1,13 +1,18 @@
 """What the pages say: the verdict, the tables and the honest small print, as plain text."""
 
 import json
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel
 
 import sarslim.report.units as units
 from sarslim.config import RunConfig
-from sarslim.records import Comparison, DatasetRecord, EvaluateRecord, NetworkScores, Scaling, TrainRecord
+from sarslim.records import Comparison, DatasetRecord, EvaluateRecord, Measured, NetworkScores, Scaling, TrainRecord
+from sarslim.recoveries import TWIN
+from sarslim.statistics import FEWEST, bootstrap_interval, paired, t_interval
 
 NETWORKS = {"teacher": "Teacher", "pruned": "Pruned, before recovery", "student": "Student"}
 FORMATS = {
@@ -16,6 +21,7 @@ FORMATS = {
     "opensarship": "OpenSARShip products",
     "fusar": "FUSAR-Ship",
 }
+MEASURED = ("Network", "Accuracy", f"Gain over {TWIN}", "Macro-F1", "Parameters", "MACs", "Latency")
 PARTS = {"train": "Training", "val": "Validation", "test": "Test", "unlabelled": "Unlabelled"}
 
 
@@ -48,24 +54,95 @@ def summary_table(evaluation: EvaluateRecord) -> list[tuple[str, ...]]:
 
 
 def measured_rows(record: Comparison) -> list[tuple[str, ...]]:
-    """One row per network of a comparison, header first, with the 95 % interval of its accuracy."""
-    header = ("Network", "Accuracy", "95 % interval", "Macro-F1", "Parameters", "MACs", "Latency")
-    rows: list[tuple[str, ...]] = [header]
-    for network in record.networks:
-        scores = network.scores
-        low, high = units.wilson(scores.accuracy * network.test_chips, network.test_chips)
+    """One row per network of a comparison, header first, with intervals in brackets."""
+    rows = [
+        (name, *(f"{value} ({interval})" if interval else value for value, interval in cells))
+        for name, cells in measured(record)
+    ]
+    return [MEASURED, *rows]
+
+
+def measured(record: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Per network its name, and for each further column of ``MEASURED`` the mean over seeds and the interval."""
+    rows = []
+    for runs in grouped(record):
+        low, high = spread([run.accuracy for run in runs])
+        accuracy = mean(runs, "accuracy")
         rows.append(
             (
-                network.name,
-                units.percent(scores.accuracy),
-                f"{units.percent(low).removesuffix(' %')} – {units.percent(high)}",
-                units.percent(scores.macro_f1),
-                units.count(scores.params),
-                units.count(scores.macs),
-                units.milliseconds(scores.latency_ms),
+                group_name(runs),
+                [
+                    (units.percent(accuracy), f"{100 * low:.1f}–{100 * high:.1f}" if len(runs) > 1 else ""),
+                    _gain(runs, record),
+                    (units.percent(mean(runs, "macro_f1")), ""),
+                    (units.count(mean(runs, "params")), ""),
+                    (units.count(mean(runs, "macs")), ""),
+                    (units.milliseconds(mean(runs, "latency_ms")), ""),
+                ],
             )
         )
     return rows
+
+
+def measured_notes(record: Comparison) -> list[str]:
+    """How the figures of a comparison are to be read."""
+    seeds, chips = max(map(len, grouped(record))), record.networks[0].test_chips
+    first = record.networks[0]
+    low, high = units.wilson(first.accuracy * chips, chips)
+    over_seeds = (
+        "One run of each network, which says nothing about the luck of a seed; seeds=0,1,2 gives intervals"
+        if seeds == 1
+        else f"Means over {seeds} seeds, with the least and the most accuracy; {FEWEST} give an interval"
+        if seeds < FEWEST
+        else f"Means over {seeds} seeds, with the 95 % interval of the accuracy over seeds (Student's t)"
+    )
+    gain = f"Gain over {TWIN}: points of accuracy above fine-tuning at the same budget, paired by seed"
+    if seeds >= FEWEST:
+        gain += ", with its 95 % bootstrap interval over seeds, which is too narrow for few of them"
+    return [
+        over_seeds,
+        gain,
+        f"All networks saw the same {chips:,} test chips, whose choice alone leaves the {first.name} between "
+        f"{units.percent(low)} and {units.percent(high)} (95 % Wilson interval)",
+    ]
+
+
+def grouped(record: Comparison) -> list[list[Measured]]:
+    """The networks that differ in their seed alone, together, in the order of the record."""
+    groups: dict[tuple[str, str], list[Measured]] = defaultdict(list)
+    for network in record.networks:
+        groups[network.budget, network.method or network.name].append(network)
+    return list(groups.values())
+
+
+def group_name(runs: Sequence[Measured]) -> str:
+    """The name of networks that differ in their seed alone."""
+    return f"{runs[0].budget} {runs[0].method}".strip() or runs[0].name
+
+
+def mean(runs: Sequence[Measured], figure: str) -> float:
+    """The mean of one figure over seeds."""
+    return float(np.mean([getattr(run, figure) for run in runs]))
+
+
+def spread(shares: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the mean of shares over seeds, or for less than three seeds the least and the most."""
+    low, high = t_interval(shares) or (min(shares), max(shares))
+    return max(low, 0.0), min(high, 1.0)
+
+
+def _gain(runs: Sequence[Measured], record: Comparison) -> tuple[str, str]:
+    """Mean difference in accuracy to the fine-tuned twins of the same budget and seeds, in points, and its interval."""
+    twins = {one.seed: one.accuracy for one in record.networks if one.budget == runs[0].budget and one.method == TWIN}
+    differences = paired({run.seed: run.accuracy for run in runs}, twins)
+    if not differences or runs[0].method == TWIN:
+        return "–", ""
+    interval = bootstrap_interval(differences)
+    return _points(float(np.mean(differences))), " to ".join(map(_points, interval)) if interval else ""
+
+
+def _points(difference: float) -> str:
+    return units.points(difference).removesuffix(" points")
 
 
 def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, str]]]]:

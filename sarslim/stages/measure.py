@@ -1,6 +1,8 @@
 """One network on the test part."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sarslim import checkpoint
 from sarslim import evaluation as measuring
@@ -9,16 +11,22 @@ from sarslim.config import EvaluateConfig
 from sarslim.progress import note
 from sarslim.records import Measured, NetworkScores
 from sarslim.stages.learn import input_shape, require_classes
+from sarslim.stages.results import write_json
 
 
-def measure(name: str, config: EvaluateConfig, *, dataset: Path, model: Path) -> Measured:
-    """Measures a network under a name.
+def measure(label: Mapping[str, Any], config: EvaluateConfig, *, dataset: Path, model: Path, scores: Path) -> Measured:
+    """Measures a network, writes all of its scores, and returns the few that a comparison needs.
+
+    Args:
+        label: the name of the network and, where it was recovered, its budget, method and seed.
 
     Raises:
         InputError: no test part, or a model for other classes than the data set.
     """
     data = Dataset.open(dataset)
-    return Measured(name=name, test_chips=len(data.part("test").images), scores=score(model, data, config, name=name))
+    found = score(model, data, config, name=label["name"])
+    write_json(scores, found)
+    return Measured(**label, test_chips=len(data.part("test").images), **found.summary())
 
 
 def score(folder: Path, data: Dataset, config: EvaluateConfig, *, name: str, kind: str | None = None) -> NetworkScores:

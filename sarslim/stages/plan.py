@@ -1,75 +1,107 @@
-"""What sweeps and comparisons run: each cell holds complete stage configurations, as JSON.
+"""What sweeps and comparisons run: each cell holds complete stage configurations and a label, as JSON.
 
 A cell holds the configuration of the evaluation too, which is the same in all: KFP's local runner gives the loop item
-to every parameter in a loop that is the output of a task outside (kfp 2.17.0).
+to every parameter in a loop that is the output of a task outside (kfp 2.17.0). The label is that of
+:func:`sarslim.stages.measure.measure`.
 """
 
-from collections.abc import Iterable
+import json
+import re
 
 from sarslim.config import DistillConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig, parse
 from sarslim.errors import InputError
+from sarslim.recoveries import recovery
 from sarslim.stages.check import check_budgets
 
 Cell = dict[str, str]
 
+SEED = re.compile("0|[1-9][0-9]*")
+
 
 def plan_sweep(
-    prepare: str, teacher: str, prune: str, distill: str, evaluate: str, *, budgets: str, methods: str
+    prepare: str, teacher: str, prune: str, distill: str, evaluate: str, *, budgets: str, methods: str, seeds: str
 ) -> list[Cell]:
-    """Every budget with every recovery method.
+    """Every budget with every recovery method and seed.
 
     Args:
         prepare, teacher, prune, distill, evaluate: configurations as JSON; what the cells have in common.
         budgets: shares or numbers such as ``10%, 5%, 250k``, each a bound of MACs and of parameters.
-        methods: recovery methods.
+        methods: names of recovery methods.
+        seeds: whole numbers such as ``0, 1, 2``.
 
     Raises:
-        InputError: a malformed or unreachable budget, or an unknown method.
+        InputError: a malformed or unreachable budget, an unknown method, or a malformed seed.
     """
     base = RunConfig(
         prepare=parse(PrepareConfig, prepare), teacher=parse(TeacherConfig, teacher), prune=parse(PruneConfig, prune)
     )
-    recoveries = plan_methods(distill, evaluate, methods=methods)
     cells = []
     for budget in _items("budgets", budgets):
         cut = parse(PruneConfig, base.prune.model_dump() | {"macs": budget, "params": budget}, where="budgets")
         check_budgets(base.model_copy(update={"prune": cut}))
-        cells += [
-            recovery | {"label": f"{budget} {recovery['label']}", "prune": cut.model_dump_json()}
-            for recovery in recoveries
-        ]
+        cells += plan_methods(cut.model_dump_json(), distill, evaluate, methods=methods, seeds=seeds)
     return cells
 
 
-def plan_methods(distill: str, evaluate: str, *, methods: str) -> list[Cell]:
-    """Every recovery method on the same pruned network, with the same recipe and epochs.
+def plan_methods(prune: str, distill: str, evaluate: str, *, methods: str, seeds: str) -> list[Cell]:
+    """Every recovery method and seed at one budget, with the same recipe and epochs.
+
+    All methods of a seed start from the same pruned network, so that their results can be paired by seed.
 
     Raises:
-        InputError: an unknown method.
+        InputError: an unknown method or a malformed seed.
     """
-    recipe = parse(DistillConfig, distill).model_dump()
-    cells = []
-    for method in _items("methods", methods):
-        config = parse(DistillConfig, recipe | {"method": method}, where="methods")
-        cells.append({"label": method, "distill": config.model_dump_json(), "evaluate": evaluate})
-    return cells
+    cut, recipe = parse(PruneConfig, prune), parse(DistillConfig, distill)
+    budget = " and ".join(dict.fromkeys(text for text in (cut.macs, cut.params, cut.latency) if text))
+    recoveries = {method: recovery(method, recipe) for method in _items("methods", methods)}
+    return [
+        {
+            "label": _label(f"{budget} {method}", suffix, budget=budget, method=method, seed=seed),
+            "prune": cut.model_copy(update={"seed": seed}).model_dump_json(),
+            "distill": config.model_copy(update={"seed": seed}).model_dump_json(),
+            "evaluate": evaluate,
+        }
+        for seed, suffix in _seeds(seeds).items()
+        for method, config in recoveries.items()
+    ]
 
 
-def plan_rivals(teacher: str, evaluate: str, *, networks: str) -> list[Cell]:
-    """Every rival network from scratch, with the recipe and the epochs of the teacher.
+def plan_rivals(teacher: str, evaluate: str, *, networks: str, seeds: str) -> list[Cell]:
+    """Every rival network and seed from scratch, with the recipe and the epochs of the teacher.
 
     Raises:
-        InputError: an unknown network.
+        InputError: an unknown network or a malformed seed.
     """
     recipe = parse(TeacherConfig, teacher).model_dump() | {"pretrained": ""}
-    cells = []
-    for name in _items("networks", networks):
-        config = parse(TeacherConfig, recipe | {"network": name}, where="networks")
-        cells.append({"label": name, "teacher": config.model_dump_json(), "evaluate": evaluate})
-    return cells
+    rivals = {
+        name: parse(TeacherConfig, recipe | {"network": name}, where="networks")
+        for name in _items("networks", networks)
+    }
+    return [
+        {
+            "label": _label(name, suffix, method=name, seed=seed),
+            "teacher": config.model_copy(update={"seed": seed}).model_dump_json(),
+            "evaluate": evaluate,
+        }
+        for seed, suffix in _seeds(seeds).items()
+        for name, config in rivals.items()
+    ]
 
 
-def _items(name: str, text: str) -> Iterable[str]:
+def _label(name: str, suffix: str, **origin: str | int) -> str:
+    return json.dumps({"name": f"{name}{suffix}", **origin})
+
+
+def _seeds(text: str) -> dict[int, str]:
+    """The seeds, each with what it adds to a name: nothing where it is the only one."""
+    items = _items("seeds", text)
+    wrong = ", ".join(repr(item) for item in items if not SEED.fullmatch(item))
+    if wrong:
+        raise InputError("seeds", f"{wrong}: not a seed", "Write whole numbers from 0 on, such as 0, 1, 2")
+    return {int(item): f" seed {item}" if len(items) > 1 else "" for item in items}
+
+
+def _items(name: str, text: str) -> list[str]:
     items = [item.strip() for item in text.split(",") if item.strip()]
     if not items or len(set(items)) < len(items):
         raise InputError(name, f"{text!r} is empty or names one twice", "Write items with commas between them")
