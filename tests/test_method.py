@@ -1,58 +1,131 @@
-"""The grid of recovery methods: resuming, pairing, and the table."""
+"""The grid of recovery methods: rates chosen on validation chips, pairing, resuming, and one real cell of each kind."""
 
 import json
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from benchmarks import method
+from benchmarks.method import __main__ as command
+from benchmarks.method import cells, plan, tables
+from benchmarks.method.cells import Cell, Schedule, Source
+from sarslim.config import DistillConfig, PruneConfig, parse
+from sarslim.recoveries import RECOVERIES, recovery
+from sarslim.training.augmentation import steps_per_epoch
 
 
-def line(name: str, seed: int, accuracy: float, budget: str = "1%") -> dict:
-    scores = {"accuracy": accuracy, "macro_f1": accuracy}
+def line(method: str, seed: int, accuracy: float, *, rate: float = 0.002, loss: float = 0.5, budget: str = "macs=1%"):
+    scores = {"accuracy": accuracy, "macro_f1": accuracy, "accuracy_4_looks": accuracy - 0.1}
     return {
-        "data": "MSTAR", "fraction": 0.1, "budget": budget, "method": name, "seed": seed, "test": scores,
-        "teacher_test": {"accuracy": 0.9, "macro_f1": 0.9}, "params": 100_000, "macs": 1_400_000, "epochs": 80,
-        "labelled": 331, "commit": "abc",
+        "data": "MSTAR", "fraction": 0.1, "budget": budget, "path": "uniform", "method": method, "unlabelled": False,
+        "learning_rate": rate, "seed": seed, "validation": {"loss": loss}, "test": scores,
+        "teacher_test": {"accuracy": 0.9}, "params": 100_000, "macs": 1_400_000, "steps": 1000, "labelled": 312,
+        "commit": "abc", "machine": "one core", "data_digest": "0123456789abcdef",
     }  # fmt: skip
 
 
-def test_differences_are_paired_by_seed_and_regimes_kept_apart():
-    lines = [line("finetune", seed, 0.80 + seed / 100) for seed in range(3)]
-    lines += [line("kd + crd", seed, 0.82 + seed / 100) for seed in range(3)]
-    lines += [line("kd", 7, 0.5), line("finetune", 0, 0.7, budget="3%")]
-    text = "\n".join(method.tables(lines))
-    assert text.count("## MSTAR, 10% of the labels") == 2
-    assert "| finetune | 3 | 81.0 % (80.0 to 82.0) |  |" in text
-    assert "| kd + crd | 3 | 83.0 % (82.0 to 84.0) | +2.0 points (+2.0 to +2.0) |" in text
-    assert "| kd | 1 | 50.0 % (50.0 to 50.0) |  |" in text
-    assert "331 labelled chips; teacher 90.0 %; students of 100 k parameters and 1.40 M MACs" in text
+def page(lines, tmp_path):
+    tables.write(lines, tmp_path / "lines.jsonl", tmp_path / "costs.json", tmp_path / "page.md")
+    return (tmp_path / "page.md").read_text()
 
 
-def test_the_interval_of_a_mean_is_that_of_the_normal_law_for_many_pairs():
-    differences = [0.01 * (number % 7 - 3) for number in range(700)]
-    low, high = method.interval(differences)
-    spread = 1.96 * 0.02 / 700**0.5
-    assert (low, high) == (pytest.approx(-spread, rel=0.1), pytest.approx(spread, rel=0.1))
+def test_differences_are_paired_by_seed_and_regimes_kept_apart(tmp_path):
+    lines = [line("finetune", seed, 0.80 + seed / 100) for seed in range(5)]
+    lines += [line("kd", seed, 0.82 + seed / 100) for seed in range(5)]
+    lines += [line("kd", 7, 0.5), line("finetune", 0, 0.7, budget="macs=3%")]
+    text = page(lines, tmp_path)
+    assert text.count("## MSTAR, 10% of the labels, macs=") == 2
+    assert "| uniform | finetune | 5 | 0.002 | 100 k | 1.40 M | 82.0 % (80.0 to 84.0) | 82.0 % | 72.0 % |  |" in text
+    assert "| uniform | kd | 6 |" in text
+    assert text.count("| +2.0 points (+2.0 to +2.0) [+2.0 to +2.0] |") == 2  # in the regime, and as an ingredient
+
+
+def test_rates_are_chosen_by_validation_loss_and_other_rates_are_left_out_of_the_table(tmp_path):
+    lines = [line("kd", seed, 0.9, rate=0.002, loss=0.6) for seed in range(5)]
+    lines += [line("kd", seed, 0.8, rate=0.005, loss=0.4) for seed in range(5)]
+    assert plan.rates(lines) == {plan.cell_of(lines[0]).setting: 0.005}
+    assert "| uniform | kd | 5 | 0.005 | 100 k | 1.40 M | 80.0 % (80.0 to 80.0) |" in page(lines, tmp_path)
+
+
+def test_rates_are_tuned_first_and_every_seed_then_runs_with_the_chosen_one():
+    section = plan.Section((0.1,), ("macs=1%",), ("uniform",), ("finetune", "kd"), (False, True))
+    first = plan.cells(section, "MSTAR", [])
+    assert len(first) == 3 * len(plan.TUNING_SEEDS) * len(plan.RATES)  # no fine-tuning with unlabelled chips
+    done = [
+        {**cell.__dict__, "validation": {"loss": abs(cell.learning_rate - plan.RATES[-1])}} for cell in first
+    ]
+    rest = plan.cells(section, "MSTAR", done)
+    assert {cell.seed for cell in rest} == set(plan.SEEDS) - set(plan.TUNING_SEEDS)
+    assert {cell.learning_rate for cell in rest} == {plan.RATES[-1]}
+    done += [{**cell.__dict__, "validation": {"loss": 1.0}} for cell in rest]
+    assert plan.cells(section, "MSTAR", done) == []
 
 
 def test_a_line_that_was_cut_short_is_run_again(tmp_path):
     file = tmp_path / "lines.jsonl"
     file.write_text(json.dumps(line("kd", 0, 0.5)) + "\n" + json.dumps(line("kd", 1, 0.5))[:40])
-    assert [method.cell_of(found).seed for found in method.read(file)] == [0]
+    assert [plan.cell_of(found).seed for found in command.read(file)] == [0]
 
 
-def test_every_method_is_a_valid_configuration():
-    for options in method.METHODS.values():
-        assert method.parse(method.DistillConfig, {name: value for name, value in options.items() if name != "start"})
-    assert {options["start"] for options in method.METHODS.values() if "start" in options} == {
-        "scratch",
-        *method.RIVALS,
-    }
+def test_every_section_names_methods_and_paths_that_there_are():
+    for section in plan.SECTIONS.values():
+        assert set(section.methods) <= set(RECOVERIES)
+        assert set(section.paths) <= {*cells.PATHS, *plan.RIVALS}
+    for options in cells.PATHS.values():
+        parse(PruneConfig, dict(options))
+    for name in RECOVERIES:
+        recovery(name, DistillConfig())
 
 
 def test_unlabelled_chips_buy_no_steps():
-    assert method.as_many_steps(80, 331, 2972) == 42
-    assert 42 * method.steps_per_epoch(331, 2972, 32) == pytest.approx(
-        80 * method.steps_per_epoch(331, 0, 32), rel=0.02
-    )
-    assert method.as_many_steps(80, 331, 0) == 80
+    assert cells.as_many_steps(1000, 312) == 100
+    with_more = cells.as_many_steps(1000, 312, 3304)
+    assert with_more * steps_per_epoch(312, 3304, 32) == pytest.approx(1000, rel=0.02)
+
+
+@pytest.fixture
+def chips(tmp_path):
+    """Two classes of 32-pixel chips: a bright bar, upright or flat."""
+    rng = np.random.default_rng(0)
+    for part, count in (("TRAIN", 40), ("TEST", 12)):
+        for name in ("flat", "upright"):
+            folder = tmp_path / "chips" / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                picture = rng.integers(0, 90, (32, 32))
+                where = rng.integers(10, 20)
+                bar = picture[where : where + 4] if name == "flat" else picture[:, where : where + 4]
+                bar += 120
+                Image.fromarray(picture.astype(np.uint8)).save(folder / f"{part}{number}.png")
+    return tmp_path / "chips"
+
+
+def test_cells_share_teacher_answers_and_pruned_weights(chips, tmp_path, monkeypatch):
+    monkeypatch.setitem(cells.SOURCES, "bars", Source({"image_size": 32}, {"flip": False}))
+    monkeypatch.setitem(cells.SCHEDULES, 0.5, Schedule(teacher_epochs=2, steps=4))
+    setting = ("bars", 0.5, "macs=10%", "uniform")
+    work = tmp_path / "work"
+    tuned = cells.run(Cell(*setting, "finetune", False, 0.002, 0), chips, work)
+    taught = cells.run(Cell(*setting, "kd", True, 0.002, 0), chips, work)
+    answers = sorted((work / "answers" / "bars-0.5-0-teacher").iterdir())
+    again = cells.run(Cell(*setting, "kd", True, 0.002, 0), chips, work)
+    assert again["test"] == taught["test"]
+    assert answers == sorted((work / "answers" / "bars-0.5-0-teacher").iterdir())
+    rival = cells.run(Cell("bars", 0.5, "", "shufflenet_v2_x0_5", "finetune", False, 0.002, 0), chips, work)
+    assert tuned["macs"] == taught["macs"] < 0.1 * 142e6 and rival["params"] > 300_000
+    assert tuned["labelled"] == 34 and {len(line["data_digest"]) for line in (tuned, taught, rival)} == {64}
+    assert 0 <= tuned["test"]["accuracy_4_looks"] <= 1
+
+
+def test_a_remembered_teacher_answers_as_the_teacher(tmp_path):
+    torch.manual_seed(0)
+    teacher = cells.networks.build("aconvnet", classes=3, channels=1, stem="standard", mean=(50.0,), std=(20.0,)).eval()
+    known = cells.Remembered(teacher, tmp_path)
+    images = torch.rand(4, 1, 32, 32) * 255
+    first, second = cells.taps(known, images), cells.taps(known, images)
+    logits, features = cells.networks.forward_with_taps(teacher, images)
+    assert torch.equal(first[0], second[0]) and len(first[1]) == 4
+    assert torch.allclose(first[0], logits, atol=0.05)
+    assert [each.shape for each in first[1]] == [(4, feature.shape[1], 1, 1) for feature in features]
+    assert torch.allclose(first[1][0].flatten(1), features[0].mean(dim=(2, 3)), rtol=0.05, atol=0.05)

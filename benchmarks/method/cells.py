@@ -1,0 +1,272 @@
+"""One cell of the grid: makes what is not there yet, recovers the student, and measures it."""
+
+import functools
+import hashlib
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sarslim import __version__, checkpoint, networks
+from sarslim.chips.dataset import Dataset
+from sarslim.config import NETWORKS, DistillConfig, PrepareConfig, PruneConfig, TeacherConfig, parse
+from sarslim.cost import count_macs, count_params
+from sarslim.evaluation import speckle_accuracy
+from sarslim.inference import macro_f1, predict
+from sarslim.recoveries import recovery
+from sarslim.records import TrainRecord
+from sarslim.stages.distill import recover
+from sarslim.stages.learn import device, input_shape
+from sarslim.stages.prepare import prepare
+from sarslim.stages.prune import prune_student
+from sarslim.stages.teacher import train_teacher
+from sarslim.training.augmentation import steps_per_epoch
+
+PATHS: dict[str, Mapping[str, Any]] = {
+    "uniform": {},
+    "early": {"stage_growth": 0.7},
+    "late": {"stage_growth": 1.4},
+    "search": {"allocation": "search"},
+    "isomorphic": {"allocation": "isomorphic"},
+    "global": {"allocation": "global"},
+    "global, bounded": {"allocation": "global", "max_layer_ratio": 0.93},
+    "taylor": {"criterion": "taylor"},
+    "random": {"criterion": "random"},
+    "sparse": {"sparse_epochs": 20},
+}
+"""Where the channels go, beside the budget. Any other path is the name of a rival, which is not pruned at all."""
+
+LOOKS = (4.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long teacher and student learn in a regime, and what of the labels decides about epochs and rates."""
+
+    teacher_epochs: int
+    steps: int
+    val_fraction: float = 0.15
+
+
+SCHEDULES = {1.0: Schedule(25, 4000, 0.1), 0.25: Schedule(60, 2400), 0.1: Schedule(100, 1600)}
+"""By the share of the labels."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set and how its chips are read: fields of ``PrepareConfig``, and of the training of all networks."""
+
+    prepare: Mapping[str, Any]
+    training: Mapping[str, Any]
+
+
+SOURCES = {
+    "MSTAR": Source({"image_size": 64, "scaling": "linear"}, {"flip": False}),
+    "OpenSARShip": Source(
+        {"format": "opensarship", "classes": ["Cargo", "Tanker"], "polarisations": ["VV"]}, {"class_balanced": True}
+    ),
+    "FUSAR-Ship": Source({"format": "fusar", "image_size": 128, "min_chips_per_class": 50}, {"class_balanced": True}),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One student. ``budget`` reads ``macs=1%`` or ``params=50k macs=20M``; a rival has none."""
+
+    data: str
+    fraction: float
+    budget: str
+    path: str
+    method: str
+    unlabelled: bool
+    learning_rate: float
+    seed: int
+
+    @property
+    def setting(self) -> tuple[Any, ...]:
+        """What a learning rate is chosen for, and seeds are averaged over."""
+        return self.data, self.fraction, self.budget, self.path, self.method, self.unlabelled
+
+    @property
+    def is_rival(self) -> bool:
+        """Whether the network is a lightweight one as published, not a pruned one."""
+        return self.path in NETWORKS
+
+
+def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
+    """The line of results of a cell.
+
+    Args:
+        chips: where the source is.
+        work: where what cells share is kept.
+    """
+    source, schedule = SOURCES[cell.data], SCHEDULES[cell.fraction]
+    recipe = {**source.training, "checkpoints": "", "seed": cell.seed}
+    dataset, teacher, _ = places(cell, work)
+    work.mkdir(parents=True, exist_ok=True)
+    with FileLock(work / f"{dataset.name}.lock"):
+        if not dataset.exists():
+            options = {"label_fraction": cell.fraction, "keep_unlabelled": True, "val_fraction": schedule.val_fraction}
+            config: Any = parse(PrepareConfig, {**source.prepare, **options, "source": str(chips), "seed": cell.seed})
+            prepare(config, dataset=dataset, card=work / "cards" / f"{dataset.name}.html")
+        if not teacher.exists():
+            train_teacher(
+                parse(TeacherConfig, recipe | {"epochs": schedule.teacher_epochs}), dataset=dataset, teacher=teacher
+            )
+        data = Dataset.open(dataset)
+        network = rival(cell, data) if cell.is_rival else pruned(cell, work)
+    whole, _ = checkpoint.load(teacher, kind="teacher")
+
+    began = time.monotonic()
+    parts = [len(data.part(name).images) for name in ("train", "unlabelled") if name == "train" or cell.unlabelled]
+    basis = parse(
+        DistillConfig,
+        {
+            **recipe, "epochs": as_many_steps(schedule.steps, *parts), "learning_rate": cell.learning_rate,
+            "use_unlabelled": cell.unlabelled,
+            "mixed_precision": torch.cuda.is_available(),  # the teacher answers once, and students are too small
+        },
+    )  # fmt: skip
+    remembered = Remembered(whole.to(device()), work / "answers" / teacher.name)
+    record = recover(network, remembered, recovery(cell.method, basis), data, {}, taps=taps)
+    kept = record.epochs[record.kept_epoch - 1]
+    return {
+        **asdict(cell),
+        "validation": {"loss": kept.val_loss, "accuracy": kept.val_accuracy, "macro_f1": kept.val_macro_f1},
+        "test": scores(network, data, cell.seed),
+        "teacher_test": teacher_scores(teacher, data, cell.seed),
+        "params": count_params(network),
+        "macs": count_macs(network, input_shape(data)),
+        "steps": schedule.steps,
+        "teacher_epochs": schedule.teacher_epochs,
+        "kept": record.kept_epoch / len(record.epochs),
+        "seconds": round(time.monotonic() - began, 1),
+        "labelled": parts[0],
+        "data_digest": data.record.digest,
+        "commit": commit(),
+        "sarslim": __version__,
+        "torch": torch.__version__,
+        "machine": machine(),
+    }
+
+
+def places(cell: Cell, work: Path) -> tuple[Path, Path, Path]:
+    """Where data set, teacher and pruned network of a cell are kept."""
+    dataset = work / f"{cell.data}-{cell.fraction:g}-{cell.seed}"
+    return dataset, work / f"{dataset.name}-teacher", work / f"{dataset.name}-{cell.path}-{cell.budget}"
+
+
+def pruned(cell: Cell, work: Path) -> networks.Recogniser:
+    """The teacher of this seed, pruned along the path to the budget."""
+    dataset, teacher, folder = places(cell, work)
+    if not folder.exists():
+        budgets = dict(bound.split("=") for bound in cell.budget.split())
+        # Narrow networks want finer steps than 4 channels, and less of them to be spared in each layer.
+        fine = {"macs": "", "params": "", "round_to": 2, "max_layer_ratio": 0.98}
+        config = parse(PruneConfig, fine | budgets | dict(PATHS[cell.path]) | {"seed": cell.seed})
+        prune_student(config, dataset=dataset, teacher=teacher, pruned=folder, table=folder.with_suffix(".md"))
+    return checkpoint.load(folder, kind="pruned")[0]
+
+
+def rival(cell: Cell, data: Dataset) -> networks.Recogniser:
+    """A lightweight network as published, with fresh weights."""
+    torch.manual_seed(cell.seed)
+    record = data.record
+    return networks.build(
+        cell.path, classes=len(record.classes), channels=len(record.channels), stem="standard",
+        mean=record.mean, std=record.std,
+    )  # fmt: skip
+
+
+class Remembered(nn.Module):
+    """A teacher that answers a batch it has seen before from a file.
+
+    Cells of one seed show the same views in the same order, and the teacher is most of the work of distillation. On a
+    GPU it is not, and nothing is kept.
+    """
+
+    def __init__(self, teacher: networks.Recogniser, folder: Path) -> None:
+        super().__init__()
+        self.teacher, self.folder = teacher, folder
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Remembered":
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.answers(images)[0]
+
+    def answers(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Logits (N, K) and the pooled features (N, C_s, 1, 1) of every stage."""
+        if images.is_cuda:
+            return networks.forward_with_taps(self.teacher, images)
+        file = self.folder / f"{hashlib.sha256(images.numpy().tobytes()).hexdigest()[:32]}.safetensors"
+        if not file.exists():
+            with torch.autocast("cpu", torch.bfloat16):
+                logits, features = networks.forward_with_taps(self.teacher, images)
+            pooled = [feature.float().mean(dim=(2, 3), keepdim=True) for feature in features]
+            found = {str(stage): tensor for stage, tensor in enumerate([logits.float(), *pooled])}
+            file.parent.mkdir(parents=True, exist_ok=True)
+            draft = file.with_suffix(f".{id(found)}")
+            save_file(found, draft)
+            draft.replace(file)
+        kept = load_file(file)
+        return kept["0"], tuple(kept[str(stage)] for stage in range(1, len(kept)))
+
+
+def taps(network: Any, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """As ``networks.forward_with_taps``, for a remembered teacher, too."""
+    return network.answers(images) if isinstance(network, Remembered) else networks.forward_with_taps(network, images)
+
+
+def as_many_steps(steps: int, labelled: int, unlabelled: int = 0) -> int:
+    """Epochs that come nearest to so many steps."""
+    return max(round(steps / steps_per_epoch(labelled, unlabelled, DistillConfig().batch_size)), 1)
+
+
+def scores(network: nn.Module, data: Dataset, seed: int) -> dict[str, float]:
+    """What a network can do on the test part, clean and with more speckle."""
+    part = data.part("test")
+    assert part.labels is not None
+    predicted = predict(network, part.images).argmax(axis=1)
+    rough = {
+        f"accuracy_{looks:g}_looks": speckle_accuracy(
+            network, part.images, part.labels, looks, data.record.scaling, seed
+        )
+        for looks in LOOKS
+    }
+    return {"accuracy": float((predicted == part.labels).mean()), "macro_f1": macro_f1(part.labels, predicted)} | rough
+
+
+def teacher_scores(teacher: Path, data: Dataset, seed: int) -> dict[str, float]:
+    """Those of the teacher, measured once."""
+    file = teacher.with_suffix(".scores.json")
+    if not file.exists():
+        file.write_text(json.dumps(scores(checkpoint.load(teacher)[0].to(device()), data, seed)), encoding="utf-8")
+    found: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+@functools.cache
+def commit() -> str:
+    """The commit that is checked out; ``-dirty`` with changes."""
+    command = ["git", "describe", "--always", "--dirty"]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def machine() -> str:
+    """The class of the machine: what computes, and its kind."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"one core of {model or platform.machine()}"

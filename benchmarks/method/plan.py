@@ -1,0 +1,87 @@
+"""Which cells there are: sections of the table, and the learning rate of every setting, chosen on validation chips."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.method.cells import Cell
+from sarslim.recoveries import RECOVERIES, TWIN
+
+SEEDS = (0, 1, 2, 3, 4)
+RATES = (0.002, 0.005)
+TUNING_SEEDS = (0, 1, 2)
+"""The learning rate is chosen on the validation chips of these seeds, for every setting alike."""
+
+RIVALS = (
+    "shufflenet_v2_x0_5", "mobilenet_v3_small", "aconvnet", "squeezenet1_1", "mnasnet0_5", "mobilenet_v2",
+    "shufflenet_v2_x1_0", "ghostnet", "efficientnet_b0",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Section:
+    """Settings that one part of the table compares: every combination, less what cannot be."""
+
+    fractions: Sequence[float]
+    budgets: Sequence[str]
+    paths: Sequence[str]
+    methods: Sequence[str]
+    unlabelled: Sequence[bool] = (False,)
+    rates: Sequence[float] = RATES
+    seeds: Sequence[int] = SEEDS
+
+    def settings(self, data: str) -> Iterable[tuple[Any, ...]]:
+        """As ``Cell.setting``. What learns from labels alone has no use for chips without one."""
+        for setting in itertools.product(
+            [data], self.fractions, self.budgets, self.paths, self.methods, self.unlabelled
+        ):
+            method, unlabelled = setting[4:]
+            if not (unlabelled and learns_from_labels_alone(method)):
+                yield setting
+
+
+def learns_from_labels_alone(method: str) -> bool:
+    """Whether a method has no teacher."""
+    return RECOVERIES[method].get("method") == TWIN
+
+
+SECTIONS: dict[str, Section] = {
+    "recovery": Section((0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), (TWIN, "kd", "distill"), (False, True)),
+    "ablation": Section((0.1,), ("macs=1%",), ("uniform",), tuple(RECOVERIES)),
+    "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "distill"), (False, True)),
+    "rivals": Section((0.1,), ("",), RIVALS, (TWIN, "kd")),
+    "full": Section((1.0,), ("params=50k macs=20M",), ("uniform",), (TWIN, "distill")),
+}
+
+
+def cells(section: Section, data: str, lines: Sequence[Mapping[str, Any]]) -> list[Cell]:
+    """What a section still needs: all rates on the tuning seeds first, then every seed with the rate chosen there."""
+    done = {cell_of(line) for line in lines}
+    seeds = [seed for seed in section.seeds if seed in TUNING_SEEDS] or list(section.seeds)
+    settings = list(section.settings(data))
+    tuning = [Cell(*setting, rate, seed) for seed in seeds for setting in settings for rate in section.rates]
+    if missing := [cell for cell in tuning if cell not in done]:
+        return missing
+    chosen = rates(lines)
+    rest = [Cell(*setting, chosen[setting], seed) for seed in section.seeds for setting in settings]
+    return [cell for cell in rest if cell not in done]
+
+
+def rates(lines: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], float]:
+    """The learning rate of every setting: the lowest mean validation loss over the tuning seeds."""
+    losses: dict[tuple[Any, ...], dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for line in lines:
+        cell = cell_of(line)
+        if cell.seed in TUNING_SEEDS:
+            losses[cell.setting][cell.learning_rate].append(line["validation"]["loss"])
+    return {
+        setting: min(sorted(found), key=lambda rate: sum(found[rate]) / len(found[rate]))
+        for setting, found in losses.items()
+    }
+
+
+def cell_of(line: Mapping[str, Any]) -> Cell:
+    """The cell that a line of results belongs to."""
+    return Cell(**{name: line[name] for name in Cell.__dataclass_fields__})

@@ -1,0 +1,162 @@
+"""The page of results: what was compared in each regime, with intervals, and how the terms and paths fared."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.method import cells, plan
+from sarslim.recoveries import RECOVERIES, TWIN
+from sarslim.report import units
+from sarslim.statistics import bootstrap_interval, paired, t_interval
+
+Lines = Sequence[Mapping[str, Any]]
+PAGE = "METHOD_RESULTS.md"
+REGIME = ("data", "fraction", "budget")
+
+# Pairs of methods, all else equal: what the first has and the second lacks.
+CONTRASTS = {
+    "a teacher (kd against fine-tuning)": ("kd", TWIN),
+    "self-reflection among stages (distill against distill without it)": ("distill", "distill-crd"),
+    "inherited weights (fine-tuning against training from scratch)": (TWIN, "scratch"),
+}
+
+
+class Runs:
+    """The lines of one setting at its learning rate: figures by seed."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.first = lines[0]
+        self.lines = {line["seed"]: line for line in sorted(lines, key=lambda line: line["seed"])}
+
+    def test(self, figure: str = "accuracy") -> dict[int, float]:
+        """A figure of the test part by seed."""
+        return {seed: line["test"][figure] for seed, line in self.lines.items()}
+
+    @property
+    def cell(self) -> cells.Cell:
+        """Of the first seed; the others differ by the seed alone."""
+        return plan.cell_of(self.first)
+
+    @property
+    def name(self) -> str:
+        """As tables name it."""
+        return self.first["method"] + (" + unlabelled chips" if self.first["unlabelled"] else "")
+
+
+def settled(lines: Lines) -> list[Runs]:
+    """Every setting at the learning rate that validation chose; other rates served the choice only."""
+    chosen = plan.rates(lines)
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for line in lines:
+        cell = plan.cell_of(line)
+        if cell.learning_rate == chosen.get(cell.setting):
+            groups[cell.setting].append(line)
+    return [Runs(group) for group in groups.values()]
+
+
+def write(lines: Lines, source: Path, costs: Path, page: Path) -> None:
+    """Writes the page, and a Pareto figure beside it where the costs were measured."""
+    found = settled(lines)
+    page.write_text("\n".join([*head(lines, source), *regimes(found), *contrasts(found)]), encoding="utf-8")
+    print(f"wrote {page}")
+
+
+def head(lines: Lines, source: Path) -> Iterator[str]:
+    """Where the figures come from, and how to read them."""
+    commits, machines, digests = (
+        ", ".join(sorted({str(line[name]) for line in lines})) for name in ("commit", "machine", "data_digest")
+    )
+    yield "# Recovery methods, pruning paths and lightweight networks against each other\n"
+    yield (
+        f"Made by `python -m benchmarks.method table` from `results/{source.name}`, a line per student "
+        f"({len(lines)} so far), which `make method DATA=...` writes. Commit {commits}; {machines}. "
+        f"Digests of the data sets (one per seed and share of the labels): "
+        f"{', '.join(digest[:12] for digest in digests.split(', '))}.\n"
+    )
+    yield (
+        "In each regime the teacher, its students and the rivals see the same labelled chips, the same number of "
+        "steps and the same augmentation. Learning rates are chosen for every row among "
+        f"{', '.join(f'{rate:g}' for rate in plan.RATES)} by the mean validation loss of seeds "
+        f"{', '.join(map(str, plan.TUNING_SEEDS))}; nothing is chosen on test chips. A seed draws the labelled chips, "
+        "the teacher, and the order of the chips. Differences are paired: to the network that was fine-tuned from the "
+        "same pruned weights with the same seed. Intervals: 95 % percentile bootstrap over seeds, and in brackets "
+        "Student's t, which is wider and the safer one with few seeds.\n"
+    )
+
+
+def regimes(found: Iterable[Runs]) -> Iterator[str]:
+    """A table per data set, share of the labels and budget."""
+    groups: dict[tuple[Any, ...], list[Runs]] = defaultdict(list)
+    for runs in found:
+        groups[tuple(runs.first[name] for name in REGIME)].append(runs)
+    for (data, fraction, budget), members in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1], item[0][2])):
+        some = members[0].first
+        teachers = {seed: line["teacher_test"]["accuracy"] for runs in members for seed, line in runs.lines.items()}
+        share = "all labels" if fraction == 1 else f"{fraction:.0%} of the labels"
+        yield f"## {data}, {share}, {budget or 'lightweight networks'}\n"
+        yield (
+            f"{some['labelled']} labelled training chips; teacher {mean_of(teachers.values())}; "
+            f"{some['steps']} steps.\n"
+        )
+        yield (
+            "| network | recovery | seeds | rate | parameters | MACs | test accuracy (least to most) | macro-F1 "
+            "| 4 looks | against fine-tuning |"
+        )
+        yield "|---|---|---|---|---|---|---|---|---|---|"
+        twins = {runs.first["path"]: runs for runs in members if runs.first["method"] == TWIN}
+        order = {name: position for position, name in enumerate(RECOVERIES)}
+        for runs in sorted(members, key=lambda runs: (runs.first["path"], order[runs.first["method"]], runs.first["unlabelled"])):
+            yield row(runs, twins.get(runs.first["path"]))
+        yield ""
+
+
+def row(runs: Runs, twin: Runs | None) -> str:
+    """One setting."""
+    first, accuracy = runs.first, runs.test()
+    values = list(accuracy.values())
+    versus = "" if twin is None or twin is runs else difference(paired(accuracy, twin.test()))
+    cells = (
+        first["path"], runs.name, str(len(values)), f"{first['learning_rate']:g}",
+        units.count(np.mean([line["params"] for line in runs.lines.values()])),
+        units.count(np.mean([line["macs"] for line in runs.lines.values()])),
+        f"{mean_of(values)} ({100 * min(values):.1f} to {100 * max(values):.1f})",
+        mean_of(runs.test("macro_f1").values()), mean_of(runs.test("accuracy_4_looks").values()), versus,
+    )  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def contrasts(found: Sequence[Runs]) -> Iterator[str]:
+    """What single ingredients bring, all else equal."""
+    by_cell = {runs.cell.setting: runs for runs in found}
+    rows = []
+    for what, (full, without) in CONTRASTS.items():
+        for setting, runs in sorted(by_cell.items()):
+            data, fraction, budget, path, method, unlabelled = setting
+            other = by_cell.get((data, fraction, budget, path, without, unlabelled and without != TWIN))
+            if method == full and other is not None:
+                where = f"{data}, {fraction:.0%}, {budget or 'unpruned'}, {path}{', unlabelled chips' * unlabelled}"
+                pairs = paired(runs.test(), other.test())
+                rows.append(f"| {what} | {where} | {len(pairs)} | {difference(pairs)} |")
+    if rows:
+        yield "## What single ingredients bring\n"
+        yield "| ingredient | regime | seeds | difference of test accuracy |\n|---|---|---|---|"
+        yield from rows
+        yield ""
+
+
+def difference(pairs: Sequence[float]) -> str:
+    """The mean of paired differences with its intervals, in points."""
+    if not pairs:
+        return ""
+    bounds = [bootstrap_interval(pairs), t_interval(pairs)]
+    texts = [f"{100 * low:+.1f} to {100 * high:+.1f}" for low, high in filter(None, bounds)]
+    return units.points(float(np.mean(pairs))) + (f" ({texts[0]}) [{texts[1]}]" if texts else "")
+
+
+def mean_of(values: Iterable[float]) -> str:
+    """A mean of shares, as per cent."""
+    return units.percent(float(np.mean(list(values))))
