@@ -2,11 +2,12 @@
 # make manifests   render every overlay for Kubernetes and check each object
 # make images the image of every stage              make test-docker   tests that run in them
 # make push   REGISTRY=...                           make lock   resolve the locked versions again (needs uv)
-# make method DATA=...   recovery methods against each other: hours, resumable
+# make method DATA=...   methods, pruning paths and rivals against each other: hours, resumable (NAME=OpenSARShip, ...)
 PYTHON ?= python3
 CONFIG ?= configs/quick.yaml
 DATA ?=
 SET ?=
+NAME ?= MSTAR
 PY := .venv/bin/python
 
 BASE ?= python:3.11-slim-bookworm
@@ -31,10 +32,11 @@ lint: .venv/ready
 manifests: .venv/ready
 	@$(PY) -m pytest tests/test_manifests.py -rs
 
-# The table of recovery methods; DATA is a folder with TRAIN and TEST. Cells that are done are not run again.
+# The table of recovery methods, pruning paths and rivals. Cells that are done are not run again.
 method: .venv/ready
-	@PYTHONPATH=. $(PY) benchmarks/method.py run --data "$(DATA)"
-	@PYTHONPATH=. $(PY) benchmarks/method.py table
+	@$(PY) -m benchmarks.method run --name $(NAME) --data "$(DATA)"
+	@$(PY) -m benchmarks.method costs
+	@$(PY) -m benchmarks.method table
 
 compile: .venv/ready
 	@$(PY) pipeline.py compile --out build

@@ -269,8 +269,8 @@ class DistillConfig(TrainingConfig):
     response_weight: Weight = Field(1.0, description="Teacher response at the output. 0: off.")
     standardise_logits: bool = Field(False, description="Standardise logits before comparing them (Sun 2024).")
     dkd_beta: Weight = Field(8.0, description="DKD: weight of the non-target classes.")
-    scd_weight: Weight = Field(0.0, description="Stage-wise channel distillation. 0: off.")
-    srd_weight: Weight = Field(0.0, description="Stage-wise response distillation. 0: off.")
+    scd_weight: Weight = Field(0.1, description="Stage-wise channel distillation. 0: off.")
+    srd_weight: Weight = Field(0.1, description="Stage-wise response distillation. 0: off.")
     crd_weight: Weight = Field(0.1, description="Self-reflection (cross-stage review distillation). 0: off.")
     crd_direction: Literal["shallow_from_deep", "deep_from_shallow", "both"] = Field(
         "shallow_from_deep", description="Who learns from whom in self-reflection."

@@ -52,9 +52,7 @@ def test_rates_are_tuned_first_and_every_seed_then_runs_with_the_chosen_one():
     section = plan.Section((0.1,), ("macs=1%",), ("uniform",), ("finetune", "kd"), (False, True))
     first = plan.cells(section, "MSTAR", [])
     assert len(first) == 3 * len(plan.TUNING_SEEDS) * len(plan.RATES)  # no fine-tuning with unlabelled chips
-    done = [
-        {**cell.__dict__, "validation": {"loss": abs(cell.learning_rate - plan.RATES[-1])}} for cell in first
-    ]
+    done = [{**cell.__dict__, "validation": {"loss": abs(cell.learning_rate - plan.RATES[-1])}} for cell in first]
     rest = plan.cells(section, "MSTAR", done)
     assert {cell.seed for cell in rest} == set(plan.SEEDS) - set(plan.TUNING_SEEDS)
     assert {cell.learning_rate for cell in rest} == {plan.RATES[-1]}
@@ -113,8 +111,10 @@ def test_cells_share_teacher_answers_and_pruned_weights(chips, tmp_path, monkeyp
     assert again["test"] == taught["test"]
     assert answers == sorted((work / "answers" / "bars-0.5-0-teacher").iterdir())
     rival = cells.run(Cell("bars", 0.5, "", "shufflenet_v2_x0_5", "finetune", False, 0.002, 0), chips, work)
-    assert tuned["macs"] == taught["macs"] < 0.1 * 142e6 and rival["params"] > 300_000
-    assert tuned["labelled"] == 34 and {len(line["data_digest"]) for line in (tuned, taught, rival)} == {64}
+    assert tuned["macs"] == taught["macs"] < 0.1 * 142e6
+    assert rival["params"] > 300_000
+    assert tuned["labelled"] == 34
+    assert {len(line["data_digest"]) for line in (tuned, taught, rival)} == {64}
     assert 0 <= tuned["test"]["accuracy_4_looks"] <= 1
 
 
@@ -125,7 +125,8 @@ def test_a_remembered_teacher_answers_as_the_teacher(tmp_path):
     images = torch.rand(4, 1, 32, 32) * 255
     first, second = cells.taps(known, images), cells.taps(known, images)
     logits, features = cells.networks.forward_with_taps(teacher, images)
-    assert torch.equal(first[0], second[0]) and len(first[1]) == 4
+    assert torch.equal(first[0], second[0])
+    assert len(first[1]) == 4
     assert torch.allclose(first[0], logits, atol=0.05)
     assert [each.shape for each in first[1]] == [(4, feature.shape[1], 1, 1) for feature in features]
     assert torch.allclose(first[1][0].flatten(1), features[0].mean(dim=(2, 3)), rtol=0.05, atol=0.05)

@@ -23,7 +23,6 @@ from sarslim.cost import count_macs, count_params
 from sarslim.evaluation import speckle_accuracy
 from sarslim.inference import macro_f1, predict
 from sarslim.recoveries import recovery
-from sarslim.records import TrainRecord
 from sarslim.stages.distill import recover
 from sarslim.stages.learn import device, input_shape
 from sarslim.stages.prepare import prepare
@@ -57,7 +56,7 @@ class Schedule:
     val_fraction: float = 0.15
 
 
-SCHEDULES = {1.0: Schedule(25, 4000, 0.1), 0.25: Schedule(60, 2400), 0.1: Schedule(100, 1600)}
+SCHEDULES = {1.0: Schedule(25, 4000, 0.1), 0.25: Schedule(60, 3000), 0.1: Schedule(100, 2000)}
 """By the share of the labels."""
 
 
@@ -78,6 +77,9 @@ SOURCES = {
 }
 
 
+Setting = tuple[str, float, str, str, str, bool]
+
+
 @dataclass(frozen=True)
 class Cell:
     """One student. ``budget`` reads ``macs=1%`` or ``params=50k macs=20M``; a rival has none."""
@@ -92,7 +94,7 @@ class Cell:
     seed: int
 
     @property
-    def setting(self) -> tuple[Any, ...]:
+    def setting(self) -> Setting:
         """What a learning rate is chosen for, and seeds are averaged over."""
         return self.data, self.fraction, self.budget, self.path, self.method, self.unlabelled
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.method.cells import Cell
+from benchmarks.method.cells import Cell, Setting
 from sarslim.recoveries import RECOVERIES, TWIN
 
 SEEDS = (0, 1, 2, 3, 4)
-RATES = (0.002, 0.005)
-TUNING_SEEDS = (0, 1, 2)
+RATES = (0.002, 0.005, 0.01)
+TUNING_SEEDS = (0, 1)
 """The learning rate is chosen on the validation chips of these seeds, for every setting alike."""
 
 RIVALS = (
@@ -32,7 +32,7 @@ class Section:
     rates: Sequence[float] = RATES
     seeds: Sequence[int] = SEEDS
 
-    def settings(self, data: str) -> Iterable[tuple[Any, ...]]:
+    def settings(self, data: str) -> Iterable[Setting]:
         """As ``Cell.setting``. What learns from labels alone has no use for chips without one."""
         for setting in itertools.product(
             [data], self.fractions, self.budgets, self.paths, self.methods, self.unlabelled
@@ -48,12 +48,16 @@ def learns_from_labels_alone(method: str) -> bool:
 
 
 SECTIONS: dict[str, Section] = {
-    "recovery": Section((0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), (TWIN, "kd", "distill"), (False, True)),
-    "ablation": Section((0.1,), ("macs=1%",), ("uniform",), tuple(RECOVERIES)),
-    "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "distill"), (False, True)),
+    "recovery": Section(
+        (0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), (TWIN, "kd", "distill", "distill-crd"), (False, True)
+    ),
+    "full": Section((1.0,), ("params=50k macs=20M", "params=250k macs=20M"), ("uniform",), (TWIN, "distill")),
+    "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "distill")),
     "rivals": Section((0.1,), ("",), RIVALS, (TWIN, "kd")),
-    "full": Section((1.0,), ("params=50k macs=20M",), ("uniform",), (TWIN, "distill")),
+    "ablation": Section((0.1,), ("macs=1%",), ("uniform",), tuple(RECOVERIES)),
+    "budgets": Section((1.0, 0.25, 0.1), ("macs=10%", "macs=3%", "params=1%"), ("uniform",), (TWIN, "kd", "distill")),
 }
+"""In the order in which they run."""
 
 
 def cells(section: Section, data: str, lines: Sequence[Mapping[str, Any]]) -> list[Cell]:
@@ -69,9 +73,9 @@ def cells(section: Section, data: str, lines: Sequence[Mapping[str, Any]]) -> li
     return [cell for cell in rest if cell not in done]
 
 
-def rates(lines: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], float]:
+def rates(lines: Iterable[Mapping[str, Any]]) -> dict[Setting, float]:
     """The learning rate of every setting: the lowest mean validation loss over the tuning seeds."""
-    losses: dict[tuple[Any, ...], dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    losses: dict[Setting, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
         cell = cell_of(line)
         if cell.seed in TUNING_SEEDS:

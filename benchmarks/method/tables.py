@@ -1,6 +1,5 @@
 """The page of results: what was compared in each regime, with intervals, and how the terms and paths fared."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +39,10 @@ class Runs:
     def cell(self) -> cells.Cell:
         """Of the first seed; the others differ by the seed alone."""
         return plan.cell_of(self.first)
+
+    def rank(self) -> tuple[Any, ...]:
+        """The place in a table: by path, then as methods are listed."""
+        return self.cell.path, list(RECOVERIES).index(self.cell.method), self.cell.unlabelled
 
     @property
     def name(self) -> str:
@@ -93,7 +96,7 @@ def regimes(found: Iterable[Runs]) -> Iterator[str]:
     groups: dict[tuple[Any, ...], list[Runs]] = defaultdict(list)
     for runs in found:
         groups[tuple(runs.first[name] for name in REGIME)].append(runs)
-    for (data, fraction, budget), members in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1], item[0][2])):
+    for (data, fraction, budget), members in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1])):
         some = members[0].first
         teachers = {seed: line["teacher_test"]["accuracy"] for runs in members for seed, line in runs.lines.items()}
         share = "all labels" if fraction == 1 else f"{fraction:.0%} of the labels"
@@ -107,10 +110,9 @@ def regimes(found: Iterable[Runs]) -> Iterator[str]:
             "| 4 looks | against fine-tuning |"
         )
         yield "|---|---|---|---|---|---|---|---|---|---|"
-        twins = {runs.first["path"]: runs for runs in members if runs.first["method"] == TWIN}
-        order = {name: position for position, name in enumerate(RECOVERIES)}
-        for runs in sorted(members, key=lambda runs: (runs.first["path"], order[runs.first["method"]], runs.first["unlabelled"])):
-            yield row(runs, twins.get(runs.first["path"]))
+        twins = {runs.cell.path: runs for runs in members if runs.cell.method == TWIN}
+        for runs in sorted(members, key=Runs.rank):
+            yield row(runs, twins.get(runs.cell.path))
         yield ""
 
 

@@ -284,11 +284,11 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
     In the first steps the decay is smaller, (1 + step) / (10 + step), to forget the initial weights soon.
     """
     decay = min(decay, (1 + step) / (10 + step))
-    means, values = list(average.state_dict().values()), list(network.state_dict().values())
-    floating = [position for position, mean in enumerate(means) if mean.is_floating_point()]
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+    floating = [pair for pair in pairs if pair[0].is_floating_point()]
     # In one call: the weights of small networks are many small tensors.
-    torch._foreach_lerp_([means[position] for position in floating], [values[position] for position in floating], 1 - decay)
-    for mean, value in zip(means, values, strict=True):
+    torch._foreach_lerp_([mean for mean, _ in floating], [value for _, value in floating], 1 - decay)
+    for mean, value in pairs:
         if not mean.is_floating_point():
             mean.copy_(value)
 
