@@ -1,0 +1,56 @@
+"""The cells of a grid in several processes, one per device."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.method import cells
+
+
+def run_all(
+    missing: Iterable[cells.Cell], *, chips: Path, work: Path, results: Path, device: str = "", workers: int = 0
+) -> None:
+    """Runs cells, whole seeds first: whatever time there is gives whole seeds.
+
+    Args:
+        chips, work: as for ``cells.run``.
+        results: the file that lines are appended to.
+        device: ``cpu``, ``cuda``, or empty for GPUs where there are any.
+        workers: processes; 0: one per GPU or core.
+    """
+    gpus = torch.cuda.device_count() if device != "cpu" else 0
+    if device == "cuda" and not gpus:
+        raise SystemExit("--device cuda: there is no GPU here; leave it out")
+    workers = workers or gpus or os.cpu_count() or 1
+    context = get_context("spawn")
+    places = context.Queue()
+    for number in range(workers):
+        places.put(number % gpus if gpus else "")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_settle, initargs=(places,)) as pool:
+        ordered = sorted(missing, key=lambda cell: cell.seed)
+        for job in [pool.submit(_run_one, cell, chips, work, results) for cell in ordered]:
+            job.result()
+
+
+def _settle(places: Any) -> None:
+    """Gives this process its device, before torch looks for one."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = str(places.get())
+    torch.set_num_threads(1)
+
+
+def _run_one(cell: cells.Cell, chips: Path, work: Path, results: Path) -> None:
+    """Runs a cell and appends its line in one write, so that processes do not mix theirs."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        line = cells.run(cell, chips, work)
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with results.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    found = f"{line['test']['accuracy']:.4f} in {line['seconds']:.0f} s"
+    print(f"{' '.join(map(str, cell.setting))} {cell.learning_rate:g} seed {cell.seed}: {found}", flush=True)
