@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import os
 import platform
 import subprocess
 import time
@@ -175,7 +176,7 @@ def pruned(cell: Cell, work: Path) -> networks.Recogniser:
         # Narrow networks want finer steps than 4 channels, and less of them to be spared in each layer.
         fine = {"macs": "", "params": "", "round_to": 2, "max_layer_ratio": 0.98}
         config = parse(PruneConfig, fine | budgets | dict(PATHS[cell.path]) | {"seed": cell.seed})
-        prune_student(config, dataset=dataset, teacher=teacher, pruned=folder, table=folder.with_suffix(".md"))
+        prune_student(config, dataset=dataset, teacher=teacher, pruned=folder, table=work / f"{folder.name}.md")
     return checkpoint.load(folder, kind="pruned")[0]
 
 
@@ -217,7 +218,7 @@ class Remembered(nn.Module):
             pooled = [feature.float().mean(dim=(2, 3), keepdim=True) for feature in features]
             found = {str(stage): tensor for stage, tensor in enumerate([logits.float(), *pooled])}
             file.parent.mkdir(parents=True, exist_ok=True)
-            draft = file.with_suffix(f".{id(found)}")
+            draft = file.with_suffix(f".{os.getpid()}")
             save_file(found, draft)
             draft.replace(file)
         kept = load_file(file)
@@ -250,7 +251,7 @@ def scores(network: nn.Module, data: Dataset, seed: int) -> dict[str, float]:
 
 def teacher_scores(teacher: Path, data: Dataset, seed: int) -> dict[str, float]:
     """Those of the teacher, measured once."""
-    file = teacher.with_suffix(".scores.json")
+    file = teacher.with_name(f"{teacher.name}.scores.json")
     if not file.exists():
         file.write_text(json.dumps(scores(checkpoint.load(teacher)[0].to(device()), data, seed)), encoding="utf-8")
     found: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
