@@ -382,4 +382,5 @@ def test_an_edit_changes_the_digest_of_the_stages_it_reaches(tmp_path, monkeypat
     with (tmp_path / "sarslim" / "distillation.py").open("a") as file:
         file.write("# edited\n")
     after = {stage: sources.digest(images.MODULES[stage]) for stage in STAGES}
-    assert {stage for stage in before if before[stage] != after[stage]} == {"prune", "distill"}  # the search of prune distils, too
+    # The search of the prune stage distils, too.
+    assert {stage for stage in before if before[stage] != after[stage]} == {"prune", "distill"}

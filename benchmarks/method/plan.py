@@ -10,7 +10,7 @@ from benchmarks.method.cells import Cell, Setting
 from sarslim.recoveries import RECOVERIES, TWIN
 
 SEEDS = (0, 1, 2, 3, 4)
-RATES = (0.002, 0.005, 0.01)
+RATES = (0.002, 0.005)
 TUNING_SEEDS = (0, 1)
 """The learning rate is chosen on the validation chips of these seeds, for every setting alike."""
 

@@ -1,5 +1,6 @@
 """The page of results: what was compared in each regime, with intervals, and how the terms and paths fared."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from benchmarks.method import cells, plan
 from sarslim.recoveries import RECOVERIES, TWIN
-from sarslim.report import units
+from sarslim.report import figures, units
 from sarslim.statistics import bootstrap_interval, paired, t_interval
 
 Lines = Sequence[Mapping[str, Any]]
@@ -62,9 +63,11 @@ def settled(lines: Lines) -> list[Runs]:
 
 
 def write(lines: Lines, source: Path, costs: Path, page: Path) -> None:
-    """Writes the page, and a Pareto figure beside it where the costs were measured."""
+    """Writes the page and, where the costs were measured, a Pareto figure for each data set and share of the labels."""
     found = settled(lines)
-    page.write_text("\n".join([*head(lines, source), *regimes(found), *contrasts(found)]), encoding="utf-8")
+    measured = json.loads(costs.read_text(encoding="utf-8")) if costs.exists() else {}
+    parts = [*head(lines, source), *regimes(found), *contrasts(found), *paretos(found, measured, source)]
+    page.write_text("\n".join(parts), encoding="utf-8")
     print(f"wrote {page}")
 
 
@@ -105,30 +108,26 @@ def regimes(found: Iterable[Runs]) -> Iterator[str]:
             f"{some['labelled']} labelled training chips; teacher {mean_of(teachers.values())}; "
             f"{some['steps']} steps.\n"
         )
-        yield (
-            "| network | recovery | seeds | rate | parameters | MACs | test accuracy (least to most) | macro-F1 "
-            "| 4 looks | against fine-tuning |"
-        )
-        yield "|---|---|---|---|---|---|---|---|---|---|"
+        header = "network, recovery, seeds, rate, parameters, MACs, test accuracy (least to most), macro-F1, 4 looks"
         twins = {runs.cell.path: runs for runs in members if runs.cell.method == TWIN}
-        for runs in sorted(members, key=Runs.rank):
-            yield row(runs, twins.get(runs.cell.path))
-        yield ""
+        yield table(
+            [*header.split(", "), "against fine-tuning"],
+            [row(runs, twins.get(runs.cell.path)) for runs in sorted(members, key=Runs.rank)],
+        )
 
 
-def row(runs: Runs, twin: Runs | None) -> str:
+def row(runs: Runs, twin: Runs | None) -> list[str]:
     """One setting."""
     first, accuracy = runs.first, runs.test()
     values = list(accuracy.values())
     versus = "" if twin is None or twin is runs else difference(paired(accuracy, twin.test()))
-    cells = (
+    return [
         first["path"], runs.name, str(len(values)), f"{first['learning_rate']:g}",
         units.count(np.mean([line["params"] for line in runs.lines.values()])),
         units.count(np.mean([line["macs"] for line in runs.lines.values()])),
         f"{mean_of(values)} ({100 * min(values):.1f} to {100 * max(values):.1f})",
         mean_of(runs.test("macro_f1").values()), mean_of(runs.test("accuracy_4_looks").values()), versus,
-    )  # fmt: skip
-    return f"| {' | '.join(cells)} |"
+    ]  # fmt: skip
 
 
 def contrasts(found: Sequence[Runs]) -> Iterator[str]:
@@ -142,12 +141,62 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
             if method == full and other is not None:
                 where = f"{data}, {fraction:.0%}, {budget or 'unpruned'}, {path}{', unlabelled chips' * unlabelled}"
                 pairs = paired(runs.test(), other.test())
-                rows.append(f"| {what} | {where} | {len(pairs)} | {difference(pairs)} |")
+                rows.append([what, where, str(len(pairs)), difference(pairs)])
     if rows:
         yield "## What single ingredients bring\n"
-        yield "| ingredient | regime | seeds | difference of test accuracy |\n|---|---|---|---|"
-        yield from rows
-        yield ""
+        yield table(["ingredient", "regime", "seeds", "difference of test accuracy"], rows)
+
+
+def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path) -> Iterator[str]:
+    """Figures beside ``source``, and the table of costs that they go by."""
+    if not measured:
+        return
+    yield "## Accuracy over costs\n"
+    yield (
+        f"Made by `{measured['command']}` ({measured['commit']}, {measured['machine']}, one thread): each network in "
+        "turns with all others, the fastest of the medians. Whiskers: Student's t over seeds, or least to most where "
+        "there are fewer than three.\n"
+    )
+    costs = {tuple(row[name] for name in (*REGIME, "path")): row for row in measured["networks"]}
+    rows = [
+        [
+            data, f"{fraction:.0%}", budget, path, units.count(row["params"]), units.count(row["macs"]),
+            *map(units.milliseconds, row["latency_ms_per_chip"].values()),
+        ]
+        for (data, fraction, budget, path), row in costs.items()
+    ]  # fmt: skip
+    yield table(["data", "labels", "budget", "network", "parameters", "MACs", "one chip", "a chip of 64"], rows)
+    for data, fraction in sorted({(runs.cell.data, runs.cell.fraction) for runs in found}):
+        members = [runs for runs in found if (runs.cell.data, runs.cell.fraction) == (data, fraction)]
+        points = [point for runs in members if (point := _point(runs, costs)) is not None]
+        if points:
+            file = source.with_name(f"method-{data}-{100 * fraction:g}.svg")
+            file.write_text(figures.standalone(figures.pareto(points)), encoding="utf-8")
+            yield f"![{data}, {fraction:.0%} of the labels: accuracy over costs]({file.parent.name}/{file.name})\n"
+
+
+def _point(runs: Runs, costs: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> figures.Point | None:
+    cell, values = runs.cell, list(runs.test().values())
+    cost = costs.get((cell.data, cell.fraction, cell.budget, cell.path))
+    if cost is None:
+        return None
+    low, high = t_interval(values) or (min(values), max(values))
+    return figures.Point(
+        name=f"{cell.path}, {runs.name}" if cell.is_rival else f"{cell.budget} {cell.path}, {runs.name}",
+        series="" if cell.is_rival else f"{cell.path}, {runs.name}",
+        accuracy=float(np.mean(values)),
+        low=max(low, 0.0),
+        high=min(high, 1.0),
+        params=cost["params"],
+        macs=cost["macs"],
+        latency_ms=cost["latency_ms_per_chip"]["batch 1"],
+    )
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown, and an empty line."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def difference(pairs: Sequence[float]) -> str:
