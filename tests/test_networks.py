@@ -6,6 +6,7 @@ from sarslim import networks
 from sarslim.config import NETWORKS
 from sarslim.cost import count_macs, count_params, widths
 from sarslim.errors import InputError
+from sarslim.inference import folded
 
 # Parameters of the torchvision networks as published for 1000 classes and 3 channels.
 PUBLISHED = {
@@ -135,3 +136,20 @@ def test_resize_takes_the_shapes_of_the_weights():
     assert torch.equal(network(images), small(images))
     assert widths(network) == {"0": 3, "2": 3, "4": 2}
     assert (network[2].groups, network[2].in_channels, network[1].num_features, network[4].in_features) == (3, 3, 3, 3)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_folding_leaves_the_outputs_and_takes_every_batch_norm_that_follows_a_convolution(name):
+    torch.manual_seed(0)
+    network = networks.build(name, classes=4, channels=1, stem="standard", mean=(50.0,), std=(20.0,))
+    images = torch.rand(8, 1, 64, 64) * 255
+    with torch.no_grad():
+        network(images)  # statistics other than those of a fresh network
+    network.eval()
+    found = folded(network)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in found.modules())
+    assert not any(weights.requires_grad for weights in found.parameters())
+    assert all(weights.requires_grad for weights in network.parameters())
+    (logits, taps), (own, own_taps) = (networks.forward_with_taps(each, images) for each in (found, network))
+    for left, right in zip((logits, *taps), (own, *own_taps), strict=True):
+        assert (left - right).abs().max() < 1e-3 * right.abs().max()

@@ -22,7 +22,7 @@ from sarslim.chips.dataset import Dataset
 from sarslim.config import NETWORKS, DistillConfig, PrepareConfig, PruneConfig, TeacherConfig, parse
 from sarslim.cost import count_macs, count_params
 from sarslim.evaluation import speckle_accuracy
-from sarslim.inference import macro_f1, predict
+from sarslim.inference import folded, macro_f1, predict
 from sarslim.recoveries import recovery
 from sarslim.stages.distill import recover
 from sarslim.stages.learn import device, input_shape
@@ -199,7 +199,9 @@ class Remembered(nn.Module):
 
     def __init__(self, teacher: networks.Recogniser, folder: Path) -> None:
         super().__init__()
-        self.teacher, self.folder = teacher, folder
+        self.teacher, self.folder = folded(teacher), folder
+        # Twice as fast as float32 on a CPU that has instructions for it; normalisation stays exact.
+        self.teacher.backbone.to(torch.bfloat16).to(memory_format=torch.channels_last)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Remembered":
         return self
@@ -210,19 +212,22 @@ class Remembered(nn.Module):
     def answers(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Logits (N, K) and the pooled features (N, C_s, 1, 1) of every stage."""
         if images.is_cuda:
-            return networks.forward_with_taps(self.teacher, images)
+            return self._ask(images)
         file = self.folder / f"{hashlib.sha256(images.numpy().tobytes()).hexdigest()[:32]}.safetensors"
         if not file.exists():
-            with torch.autocast("cpu", torch.bfloat16):
-                logits, features = networks.forward_with_taps(self.teacher, images)
-            pooled = [feature.float().mean(dim=(2, 3), keepdim=True) for feature in features]
-            found = {str(stage): tensor for stage, tensor in enumerate([logits.float(), *pooled])}
+            logits, pooled = self._ask(images)
+            found = {str(stage): tensor for stage, tensor in enumerate([logits, *pooled])}
             file.parent.mkdir(parents=True, exist_ok=True)
             draft = file.with_suffix(f".{os.getpid()}")
             save_file(found, draft)
             draft.replace(file)
         kept = load_file(file)
         return kept["0"], tuple(kept[str(stage)] for stage in range(1, len(kept)))
+
+    def _ask(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        with torch.autocast(images.device.type, torch.bfloat16):
+            logits, features = networks.forward_with_taps(self.teacher, images)
+        return logits.float(), tuple(feature.float().mean(dim=(2, 3), keepdim=True) for feature in features)
 
 
 def taps(network: Any, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:

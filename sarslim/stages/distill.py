@@ -9,6 +9,7 @@ from sarslim import __version__, checkpoint, cost, networks, parallel, pruning
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, PruneConfig
 from sarslim.distillation import DistillObjective, Taps
+from sarslim.inference import folded
 from sarslim.networks import Recogniser
 from sarslim.records import ModelRecord, TrainRecord
 from sarslim.stages.learn import described, device, input_shape, parents_of, require_classes, train
@@ -37,7 +38,7 @@ def distill_student(config: DistillConfig, *, dataset: Path, teacher: Path, prun
     if config.progressive_steps > 1:
         network, record = _progressively(config, read_json(PruneConfig, pruned / CONFIG), whole, data, parents)
     else:
-        network, record = small, recover(small, whole, config, data, parents)
+        network, record = small, recover(small, folded(whole), config, data, parents)
     if not parallel.is_first():
         return record
     checkpoint.save(
@@ -103,7 +104,7 @@ def _progressively(
     rounds = config.progressive_steps
     short = max(config.epochs // (2 * (rounds - 1)), 1)
     batches = [(images.to(device()), labels.to(device())) for images, labels in calibration(data.part("train"), target)]
-    network, records = whole, []
+    network, teacher, records = whole, folded(whole), []
     for number in range(1, rounds + 1):
         last = number == rounds
         goal = target if last else _on_the_way(target, whole, input_shape(data), number / rounds)
@@ -111,7 +112,7 @@ def _progressively(
         network = parallel.from_first(_cut, network, whole, goal, data, batches)
         epochs = max(config.epochs - short * (rounds - 1), 1) if last else short
         recipe = config.model_copy(update={"epochs": epochs})
-        records.append(recover(network, whole, recipe, data, parents, stage=f"distill-{number}"))
+        records.append(recover(network, teacher, recipe, data, parents, stage=f"distill-{number}"))
     return network, _joined(records)
 
 

@@ -4,12 +4,13 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from sarslim import cost, networks, pruning
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, PruneConfig
 from sarslim.distillation import DistillObjective
+from sarslim.inference import folded
 from sarslim.networks import Recogniser
 from sarslim.records import Trial
 from sarslim.stages.learn import device, input_shape, train
@@ -57,11 +58,12 @@ def search(
         checkpoints="",
         **views,
     )
+    frozen = folded(teacher)
     found: list[tuple[Trial, PruneConfig, pruning.Pruned]] = []
     for growth in config.search_growths:
         candidate = config.model_copy(update={"allocation": "uniform", "stage_growth": growth})
         pruned = cut(candidate)
-        found.append((_try(pruned, growth, teacher, recipe, data, batches), candidate, pruned))
+        found.append((_try(pruned, growth, frozen, recipe, data, batches), candidate, pruned))
     trial, winner, pruned = min(found, key=lambda each: each[0].val_loss)
     return Found(winner, pruned, tuple(trial for trial, _, _ in found))
 
@@ -69,7 +71,7 @@ def search(
 def _try(
     pruned: pruning.Pruned,
     growth: float,
-    teacher: Recogniser,
+    teacher: nn.Module,
     recipe: DistillConfig,
     data: Dataset,
     batches: list[tuple[Tensor, Tensor]],
