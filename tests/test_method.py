@@ -60,6 +60,12 @@ def test_rates_are_tuned_first_and_every_seed_then_runs_with_the_chosen_one():
     assert plan.cells(section, "MSTAR", done) == []
 
 
+def test_a_data_set_has_only_the_regimes_that_it_is_large_enough_for():
+    section = plan.Section((1.0, 0.1), ("macs=1%",), ("uniform",), ("finetune",))
+    assert {setting[1] for setting in section.settings("MSTAR")} == {1.0, 0.1}
+    assert {setting[1] for setting in section.settings("OpenSARShip")} == {1.0}
+
+
 def test_a_line_that_was_cut_short_is_run_again(tmp_path):
     file = tmp_path / "lines.jsonl"
     file.write_text(json.dumps(line("kd", 0, 0.5)) + "\n" + json.dumps(line("kd", 1, 0.5))[:40])
@@ -100,8 +106,8 @@ def chips(tmp_path):
 
 
 def test_cells_share_teacher_answers_and_pruned_weights(chips, tmp_path, monkeypatch):
-    monkeypatch.setitem(cells.SOURCES, "bars", Source({"image_size": 32}, {"flip": False}))
-    monkeypatch.setitem(cells.SCHEDULES, 0.5, Schedule(teacher_epochs=2, steps=4))
+    schedules = {0.5: Schedule(teacher_steps=4, steps=4)}
+    monkeypatch.setitem(cells.SOURCES, "bars", Source({"image_size": 32}, {"flip": False}, schedules))
     setting = ("bars", 0.5, "macs=10%", "uniform")
     work = tmp_path / "work"
     tuned = cells.run(Cell(*setting, "finetune", False, 0.002, 0), chips, work)

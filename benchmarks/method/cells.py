@@ -50,33 +50,40 @@ LOOKS = (4.0, 1.0)
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long teacher and student learn in a regime, and what of the labels decides about epochs and rates."""
+    """How many steps teacher and students learn, and the share of the labels that decides about epochs and rates."""
 
-    teacher_epochs: int
+    teacher_steps: int
     steps: int
     val_fraction: float = 0.15
 
 
-SCHEDULES = {1.0: Schedule(25, 4000, 0.1), 0.25: Schedule(60, 3000), 0.1: Schedule(100, 2000)}
-"""By the share of the labels."""
-
-
 @dataclass(frozen=True)
 class Source:
-    """A data set and how its chips are read: fields of ``PrepareConfig``, and of the training of all networks."""
+    """A data set: how its chips are read (fields of ``PrepareConfig``), how all networks see them, and its regimes."""
 
     prepare: Mapping[str, Any]
     training: Mapping[str, Any]
+    schedules: Mapping[float, Schedule]  # by the share of the labels
 
 
 SOURCES = {
-    "MSTAR": Source({"image_size": 64, "scaling": "linear"}, {"flip": False}),
-    "OpenSARShip": Source(
-        {"format": "opensarship", "classes": ["Cargo", "Tanker"], "polarisations": ["VV"]}, {"class_balanced": True}
+    "MSTAR": Source(
+        {"image_size": 64, "scaling": "linear"},
+        {"flip": False},
+        {1.0: Schedule(2600, 4000, 0.1), 0.25: Schedule(1600, 3000), 0.1: Schedule(1000, 2000)},
     ),
-    "FUSAR-Ship": Source({"format": "fusar", "image_size": 128, "min_chips_per_class": 50}, {"class_balanced": True}),
+    "OpenSARShip": Source(
+        {"format": "opensarship", "classes": ["Cargo", "Tanker"], "polarisations": ["VV"]},
+        {"class_balanced": True},
+        {1.0: Schedule(600, 1000)},
+    ),
+    "FUSAR-Ship": Source(
+        {"format": "fusar", "image_size": 128, "min_chips_per_class": 50},
+        {"class_balanced": True},
+        {1.0: Schedule(6000, 8000), 0.25: Schedule(3000, 4000), 0.1: Schedule(2000, 3000)},
+    ),
 }
-
+"""A share of the labels that is missing here is left out of every section of the plan."""
 
 Setting = tuple[str, float, str, str, str, bool]
 
@@ -112,7 +119,8 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
         chips: where the source is.
         work: where what cells share is kept.
     """
-    source, schedule = SOURCES[cell.data], SCHEDULES[cell.fraction]
+    source = SOURCES[cell.data]
+    schedule = source.schedules[cell.fraction]
     recipe = {**source.training, "checkpoints": "", "seed": cell.seed}
     dataset, teacher, _ = places(cell, work)
     work.mkdir(parents=True, exist_ok=True)
@@ -121,11 +129,10 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
             options = {"label_fraction": cell.fraction, "keep_unlabelled": True, "val_fraction": schedule.val_fraction}
             config: Any = parse(PrepareConfig, {**source.prepare, **options, "source": str(chips), "seed": cell.seed})
             prepare(config, dataset=dataset, card=work / "cards" / f"{dataset.name}.html")
-        if not teacher.exists():
-            train_teacher(
-                parse(TeacherConfig, recipe | {"epochs": schedule.teacher_epochs}), dataset=dataset, teacher=teacher
-            )
         data = Dataset.open(dataset)
+        if not teacher.exists():
+            epochs = as_many_steps(schedule.teacher_steps, len(data.part("train").images))
+            train_teacher(parse(TeacherConfig, recipe | {"epochs": epochs}), dataset=dataset, teacher=teacher)
         network = rival(cell, data) if cell.is_rival else pruned(cell, work)
     whole, _ = checkpoint.load(teacher, kind="teacher")
 
@@ -150,7 +157,7 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
         "params": count_params(network),
         "macs": count_macs(network, input_shape(data)),
         "steps": schedule.steps,
-        "teacher_epochs": schedule.teacher_epochs,
+        "teacher_steps": schedule.teacher_steps,
         "kept": record.kept_epoch / len(record.epochs),
         "seconds": round(time.monotonic() - began, 1),
         "labelled": parts[0],

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.method.cells import Cell, Setting
+from benchmarks.method.cells import SOURCES, Cell, Setting
 from sarslim.recoveries import RECOVERIES, TWIN
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -34,9 +34,8 @@ class Section:
 
     def settings(self, data: str) -> Iterable[Setting]:
         """As ``Cell.setting``. What learns from labels alone has no use for chips without one."""
-        for setting in itertools.product(
-            [data], self.fractions, self.budgets, self.paths, self.methods, self.unlabelled
-        ):
+        fractions = [fraction for fraction in self.fractions if fraction in SOURCES[data].schedules]
+        for setting in itertools.product([data], fractions, self.budgets, self.paths, self.methods, self.unlabelled):
             method, unlabelled = setting[4:]
             if not (unlabelled and learns_from_labels_alone(method)):
                 yield setting
