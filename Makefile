@@ -2,12 +2,13 @@
 # make manifests   render every overlay for Kubernetes and check each object
 # make images the image of every stage              make test-docker   tests that run in them
 # make push   REGISTRY=...                           make lock   resolve the locked versions again (needs uv)
-# make method DATA=...   methods, pruning paths and rivals against each other: hours, resumable (NAME=OpenSARShip, ...)
+# make method DATA=...   methods, pruning paths and rivals against each other: hours, resumable (NAME=, DEVICE=cuda)
 PYTHON ?= python3
 CONFIG ?= configs/quick.yaml
 DATA ?=
 SET ?=
 NAME ?= MSTAR
+DEVICE ?=
 PY := .venv/bin/python
 
 BASE ?= python:3.11-slim-bookworm
@@ -34,7 +35,7 @@ manifests: .venv/ready
 
 # The table of recovery methods, pruning paths and rivals. Cells that are done are not run again.
 method: .venv/ready
-	@$(PY) -m benchmarks.method run --name $(NAME) --data "$(DATA)"
+	@$(PY) -m benchmarks.method run --name $(NAME) --data "$(DATA)" $(if $(DEVICE),--device $(DEVICE))
 	@$(PY) -m benchmarks.method costs
 	@$(PY) -m benchmarks.method table
 

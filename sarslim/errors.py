@@ -16,6 +16,9 @@ class SarslimError(Exception):
         self.where, self.problem, self.remedy = where, problem, remedy
         super().__init__(f"{where}: {problem.rstrip('.')}. {remedy.rstrip('.')}.")
 
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (self.where, self.problem, self.remedy)  # so that it can come from another process
+
 
 class InputError(SarslimError):
     """A user's mistake: a wrong field, a broken file, data that cannot be used."""

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from benchmarks.method import __main__ as command
-from benchmarks.method import cells, plan, tables
+from benchmarks.method import cells, plan, tables, workers
 from benchmarks.method.cells import Cell, Schedule, Source
 from sarslim.config import DistillConfig, PruneConfig, parse
+from sarslim.errors import InputError
 from sarslim.recoveries import RECOVERIES, recovery
 from sarslim.training.augmentation import steps_per_epoch
 
@@ -122,6 +123,14 @@ def test_cells_share_teacher_answers_and_pruned_weights(chips, tmp_path, monkeyp
     assert tuned["labelled"] == 34
     assert {len(line["data_digest"]) for line in (tuned, taught, rival)} == {64}
     assert 0 <= tuned["test"]["accuracy_4_looks"] <= 1
+
+
+def test_an_error_in_a_process_of_the_grid_reaches_its_user(tmp_path):
+    results = tmp_path / "lines.jsonl"
+    cell = Cell("MSTAR", 0.1, "macs=1%", "uniform", "finetune", False, 0.002, 0)
+    with pytest.raises(InputError, match="there is nothing at"):
+        workers.run_all([cell], chips=tmp_path / "none", work=tmp_path / "work", results=results, workers=1)
+    assert not results.exists()
 
 
 def test_a_remembered_teacher_answers_as_the_teacher(tmp_path):

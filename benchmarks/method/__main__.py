@@ -9,6 +9,7 @@ from typing import Any
 
 import benchmarks.method as method
 from benchmarks.method import cells, costs, plan, tables, workers
+from sarslim import launch
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results" / "method.jsonl"
@@ -35,17 +36,23 @@ def main() -> None:
     elif given.data is None or not given.data.exists():
         parser.error(f"--data {given.data} does not exist; name the folder of the chips")
     else:
-        for name in given.sections:
-            while missing := plan.cells(plan.SECTIONS[name], given.name, read(given.results)):
-                print(f"section {name}: {len(missing)} cells to run", flush=True)
-                workers.run_all(
-                    missing,
-                    chips=given.data.resolve(),
-                    work=given.work,
-                    results=given.results,
-                    device=given.device,
-                    workers=given.workers,
-                )
+        with launch.shown_errors():
+            run(given)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Runs what the sections still need: rates are chosen by the first cells of a section, and ask for more."""
+    for name in given.sections:
+        while missing := plan.cells(plan.SECTIONS[name], given.name, read(given.results)):
+            print(f"section {name}: {len(missing)} cells to run", flush=True)
+            workers.run_all(
+                missing,
+                chips=given.data.resolve(),
+                work=given.work,
+                results=given.results,
+                device=given.device,
+                workers=given.workers,
+            )
 
 
 def read(file: Path) -> list[Mapping[str, Any]]:

@@ -28,6 +28,9 @@ def run_all(
     gpus = torch.cuda.device_count() if device != "cpu" else 0
     if device == "cuda" and not gpus:
         raise SystemExit("--device cuda: there is no GPU here; leave it out")
+    if results.exists() and not results.read_bytes().endswith(b"\n"):  # cut short, with the machine
+        with results.open("a", encoding="utf-8") as file:
+            file.write("\n")
     workers = workers or gpus or os.cpu_count() or 1
     context = get_context("spawn")
     places = context.Queue()

@@ -31,7 +31,7 @@ def test_problems_are_listed_and_not_raised(tmp_path):
 def test_given_splits_and_unlabelled_chips(tree):
     found = inspect(tree({"train/A": 20, "train/B": 20, "test/A": 5, "test/B": 5, "unlabelled": 4}), configure())
     assert (found.given_splits, found.unlabelled) == ({"test": 10, "train": 40}, 4)
-    assert found.parts == {"test": 10, "train": 34, "val": 6}
+    assert found.parts == {"test": 10, "train": 34, "unlabelled": 4, "val": 6}
 
 
 def test_fingerprint_follows_names_and_content_and_not_the_place(tree, tmp_path):

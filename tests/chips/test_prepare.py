@@ -84,7 +84,7 @@ def test_float16_and_padding(tree, tmp_path, size):
 
 def test_unlabelled_chips_become_a_part_of_their_own(tree, tmp_path):
     root = tree({"A": 20, "B": 20, "unlabelled": 7})
-    record = prepare(configure(keep_unlabelled=True), root, tmp_path / "out")
+    record = prepare(configure(), root, tmp_path / "out")
     assert record.parts["unlabelled"].chips == 7
     assert record.parts["unlabelled"].per_class == (0, 0)
     part = Dataset.open(tmp_path / "out").part("unlabelled")
@@ -164,14 +164,14 @@ def test_many_problems_are_told_together(tree, tmp_path):
 def test_chips_beyond_the_label_fraction_become_unlabelled_or_are_left_out(tree, tmp_path):
     root = tree({"Cargo": 80, "Tanker": 40})
     whole = prepare(configure(), root, tmp_path / "whole")
-    kept = prepare(configure(label_fraction=0.25, keep_unlabelled=True), root, tmp_path / "kept")
+    kept = prepare(configure(label_fraction=0.25), root, tmp_path / "kept")
     assert kept.parts["test"] == whole.parts["test"]
     assert (kept.parts["train"].per_class, kept.parts["val"].per_class) == ((13, 7), (2, 1))
     assert kept.parts["unlabelled"].chips == whole.parts["train"].chips + whole.parts["val"].chips - 23
     assert kept.parts["unlabelled"].per_class == (0, 0)
     assert Dataset.open(tmp_path / "kept").part("unlabelled").labels is None
     assert not (tmp_path / "kept" / "unlabelled_labels.npy").exists()
-    dropped = prepare(configure(label_fraction=0.25), root, tmp_path / "dropped")
+    dropped = prepare(configure(label_fraction=0.25, keep_unlabelled=False), root, tmp_path / "dropped")
     assert "unlabelled" not in dropped.parts
     assert {skipped.reason for skipped in dropped.skipped} == {"beyond label_fraction=0.25"}
     assert len(dropped.skipped) == kept.parts["unlabelled"].chips

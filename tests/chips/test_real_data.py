@@ -17,7 +17,7 @@ OPENSARSHIP, MSTAR = DATA / "opensarship", DATA / "mstar_soc"
         ({}, 359, {"class Tug has": 1}),
         ({"classes": ["Cargo", "Tanker"], "polarisations": ["VV"]}, 248, {"class Other Type": 19}),
         ({"values": "calibrated", "polarisation_as": "channels"}, 90, {"lacks polarisation": 180}),
-        ({"labels": "ais", "merge": {"Passenger": "Other Type"}}, 343, {"has no label,": 14}),
+        ({"labels": "ais", "merge": {"Passenger": "Other Type"}, "keep_unlabelled": False}, 343, {"has no label,": 14}),
     ],
 )  # fmt: skip
 def test_every_chip_of_the_published_products_is_accounted_for(tmp_path, values, read, skipped):

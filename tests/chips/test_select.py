@@ -40,10 +40,10 @@ def test_small_classes_are_left_out_with_a_reason():
     ]
 
 
-def test_unlabelled_chips_are_kept_on_request():
-    reasons = [skip.reason for skip in select(chips(A=3, B=3, none=2), configure()).skipped]
-    assert reasons == ["has no label, and keep_unlabelled is off"] * 2
-    kept = select(chips(A=3, B=3, none=2), configure(keep_unlabelled=True))
+def test_unlabelled_chips_are_left_out_on_request():
+    left = select(chips(A=3, B=3, none=2), configure(keep_unlabelled=False))
+    assert [skip.reason for skip in left.skipped] == ["has no label, and keep_unlabelled is off"] * 2
+    kept = select(chips(A=3, B=3, none=2), configure())
     assert [sample.label for sample in kept.samples][-2:] == [None, None]
 
 
