@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from benchmarks.method import __main__ as command
-from benchmarks.method import cells, plan, tables, workers
+from benchmarks.method import cells, costs, plan, tables, workers
 from benchmarks.method.cells import Cell, Schedule, Source
 from sarslim.config import DistillConfig, PruneConfig, parse
 from sarslim.errors import InputError
@@ -123,6 +123,17 @@ def test_cells_share_teacher_answers_and_pruned_weights(chips, tmp_path, monkeyp
     assert tuned["labelled"] == 34
     assert {len(line["data_digest"]) for line in (tuned, taught, rival)} == {64}
     assert 0 <= tuned["test"]["accuracy_4_looks"] <= 1
+
+    monkeypatch.setattr(costs, "SECONDS", 0.01)
+    lines, file = [tuned, taught, rival], tmp_path / "costs.json"
+    costs.write(lines, work, file)
+    rows = {row["path"]: row for row in json.loads(file.read_text())["networks"]}
+    assert rows.keys() == {"uniform", "teacher", *plan.RIVALS}
+    assert rows["uniform"]["macs"] == tuned["macs"] < rows["teacher"]["macs"]
+    assert all(time > 0 for row in rows.values() for time in row["latency_ms_per_chip"].values())
+    tables.write(lines, tmp_path / "lines.jsonl", file, tmp_path / "page.md")
+    assert "](method-bars-50.svg)" in (tmp_path / "page.md").read_text()
+    assert (tmp_path / "method-bars-50.svg").read_text().startswith("<svg")
 
 
 def test_an_error_in_a_process_of_the_grid_reaches_its_user(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ ROUNDS = 3  # networks take turns, so that a slow minute of the machine hits all
 
 
 def write(lines: Sequence[Mapping[str, Any]], work: Path, file: Path) -> None:
-    """Measures one network per (data, share of the labels, budget, path), and the teacher, on one thread."""
+    """Measures one network per (data, share of the labels, budget, path), the teacher and all rivals, on one thread."""
     chosen: dict[tuple[Any, ...], plan.Cell] = {}
     for line in sorted(lines, key=lambda line: line["seed"]):
         cell = plan.cell_of(line)
         chosen.setdefault((cell.data, cell.fraction, cell.budget, cell.path), cell)
+        for rival in plan.RIVALS:
+            chosen.setdefault((cell.data, cell.fraction, "", rival), replace(cell, budget="", path=rival))
     networks = {}
     for key, cell in chosen.items():
         dataset, teacher, pruned = cells.places(cell, work)

@@ -1,6 +1,7 @@
 """The page of results: what was compared in each regime, with intervals, and how the terms and paths fared."""
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -66,7 +67,7 @@ def write(lines: Lines, source: Path, costs: Path, page: Path) -> None:
     """Writes the page and, where the costs were measured, a Pareto figure for each data set and share of the labels."""
     found = settled(lines)
     measured = json.loads(costs.read_text(encoding="utf-8")) if costs.exists() else {}
-    parts = [*head(lines, source), *regimes(found), *contrasts(found), *paretos(found, measured, source)]
+    parts = [*head(lines, source), *regimes(found), *contrasts(found), *paretos(found, measured, source, page)]
     page.write_text("\n".join(parts), encoding="utf-8")
     print(f"wrote {page}")
 
@@ -147,7 +148,7 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
         yield table(["ingredient", "regime", "seeds", "difference of test accuracy"], rows)
 
 
-def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path) -> Iterator[str]:
+def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, page: Path) -> Iterator[str]:
     """Figures beside ``source``, and the table of costs that they go by."""
     if not measured:
         return
@@ -172,7 +173,7 @@ def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path) ->
         if points:
             file = source.with_name(f"method-{data}-{100 * fraction:g}.svg")
             file.write_text(figures.standalone(figures.pareto(points)), encoding="utf-8")
-            yield f"![{data}, {fraction:.0%} of the labels: accuracy over costs]({file.parent.name}/{file.name})\n"
+            yield f"![{data}, {fraction:.0%} of the labels: accuracy over costs]({os.path.relpath(file, page.parent)})\n"
 
 
 def _point(runs: Runs, costs: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> figures.Point | None:
