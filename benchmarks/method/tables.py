@@ -20,7 +20,7 @@ REGIME = ("data", "fraction", "budget")
 
 # Pairs of methods, all else equal: what the first has and the second lacks.
 CONTRASTS = {
-    "a teacher (kd against fine-tuning)": ("kd", TWIN),
+    "a teacher, and unlabelled chips where named (kd against fine-tuning)": ("kd", TWIN),
     "self-reflection among stages (distill against distill without it)": ("distill", "distill-crd"),
     "inherited weights (fine-tuning against training from scratch)": (TWIN, "scratch"),
 }
@@ -173,7 +173,8 @@ def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, pa
         if points:
             file = source.with_name(f"method-{data}-{100 * fraction:g}.svg")
             file.write_text(figures.standalone(figures.pareto(points)), encoding="utf-8")
-            yield f"![{data}, {fraction:.0%} of the labels: accuracy over costs]({os.path.relpath(file, page.parent)})\n"
+            link = os.path.relpath(file, page.parent)
+            yield f"![{data}, {fraction:.0%} of the labels: accuracy over costs]({link})\n"
 
 
 def _point(runs: Runs, costs: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> figures.Point | None:
