@@ -49,7 +49,9 @@ class Runs:
     @property
     def name(self) -> str:
         """As tables name it."""
-        return self.first["method"] + (" + unlabelled chips" if self.first["unlabelled"] else "")
+        cell = self.cell
+        method = "from scratch" if cell.is_rival and cell.method == TWIN else cell.method
+        return method + " + unlabelled chips" * cell.unlabelled
 
 
 def settled(lines: Lines) -> list[Runs]:
@@ -89,8 +91,8 @@ def head(lines: Lines, source: Path) -> Iterator[str]:
         "steps and the same augmentation. Learning rates are chosen for every row among "
         f"{', '.join(f'{rate:g}' for rate in plan.RATES)} by the mean validation loss of seeds "
         f"{', '.join(map(str, plan.TUNING_SEEDS))}; nothing is chosen on test chips. A seed draws the labelled chips, "
-        "the teacher, and the order of the chips. Differences are paired: to the network that was fine-tuned from the "
-        "same pruned weights with the same seed. Intervals: 95 % percentile bootstrap over seeds, and in brackets "
+        "the teacher, and the order of the chips. Differences are paired: to the twin of the same seed that has no "
+        "teacher, fine-tuned from the same pruned weights (a rival's: trained from scratch). Intervals: 95 % percentile bootstrap over seeds, and in brackets "
         "Student's t, which is wider and the safer one with few seeds.\n"
     )
 
@@ -112,7 +114,7 @@ def regimes(found: Iterable[Runs]) -> Iterator[str]:
         header = "network, recovery, seeds, rate, parameters, MACs, test accuracy (least to most), macro-F1, 4 looks"
         twins = {runs.cell.path: runs for runs in members if runs.cell.method == TWIN}
         yield table(
-            [*header.split(", "), "against fine-tuning"],
+            [*header.split(", "), "against its twin"],
             [row(runs, twins.get(runs.cell.path)) for runs in sorted(members, key=Runs.rank)],
         )
 
