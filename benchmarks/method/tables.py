@@ -92,8 +92,8 @@ def head(lines: Lines, source: Path) -> Iterator[str]:
         f"{', '.join(f'{rate:g}' for rate in plan.RATES)} by the mean validation loss of seeds "
         f"{', '.join(map(str, plan.TUNING_SEEDS))}; nothing is chosen on test chips. A seed draws the labelled chips, "
         "the teacher, and the order of the chips. Differences are paired: to the twin of the same seed that has no "
-        "teacher, fine-tuned from the same pruned weights (a rival's: trained from scratch). Intervals: 95 % percentile bootstrap over seeds, and in brackets "
-        "Student's t, which is wider and the safer one with few seeds.\n"
+        "teacher, fine-tuned from the same pruned weights (a rival's: trained from scratch). Intervals: 95 % bootstrap "
+        "percentiles over seeds, and in brackets Student's t, which is wider and the safer one with few seeds.\n"
     )
 
 
