@@ -7,7 +7,7 @@ from sarslim.config import DistillConfig, parse
 from sarslim.errors import InputError
 
 TWIN = "finetune"
-METHOD = {"method": "distill", "start": "pruned"}
+METHOD = {"method": "distill", "start": "pruned", "progressive_steps": 1}
 KD = METHOD | {
     "response": "kd",
     "response_weight": 1.0,
@@ -22,8 +22,8 @@ KD = METHOD | {
 
 # Each sets every field that tells methods apart, so that its name holds whatever the recipe says.
 RECOVERIES: dict[str, Mapping[str, Any]] = {
-    TWIN: {"method": "finetune", "start": "pruned"},
-    "scratch": {"method": "finetune", "start": "fresh"},
+    TWIN: METHOD | {"method": "finetune"},
+    "scratch": METHOD | {"method": "finetune", "start": "fresh"},
     "kd": KD,
     "kd standardised": KD | {"standardise_logits": True},
     "dkd": KD | {"response": "dkd", "response_weight": 0.1},
@@ -37,6 +37,7 @@ RECOVERIES: dict[str, Mapping[str, Any]] = {
     "distill": METHOD,
     "distill-crd": METHOD | {"crd_weight": 0.0},
     "distill-scd": METHOD | {"scd_weight": 0.0},
+    "kd progressive": KD | {"progressive_steps": 3},
 }
 
 

@@ -117,6 +117,8 @@ def test_cells_share_teacher_answers_and_pruned_weights(chips, tmp_path, monkeyp
     again = cells.run(Cell(*setting, "kd", True, 0.002, 0), chips, work)
     assert again["test"] == taught["test"]
     assert answers == sorted((work / "answers" / "bars-0.5-0-teacher").iterdir())
+    rounds = cells.run(Cell(*setting, "kd progressive", True, 0.002, 0), chips, work)
+    assert rounds["macs"] == taught["macs"]  # the same budget, met in three rounds
     rival = cells.run(Cell("bars", 0.5, "", "shufflenet_v2_x0_5", "finetune", False, 0.002, 0), chips, work)
     assert tuned["macs"] == taught["macs"] < 0.1 * 142e6
     assert rival["params"] > 300_000

@@ -24,10 +24,11 @@ from sarslim.cost import count_macs, count_params
 from sarslim.evaluation import speckle_accuracy
 from sarslim.inference import folded, macro_f1, predict
 from sarslim.recoveries import recovery
-from sarslim.stages.distill import recover
+from sarslim.stages.distill import recover, recover_in_rounds
 from sarslim.stages.learn import device, input_shape
 from sarslim.stages.prepare import prepare
 from sarslim.stages.prune import prune_student
+from sarslim.stages.results import CONFIG, read_json
 from sarslim.stages.teacher import train_teacher
 from sarslim.training.augmentation import steps_per_epoch
 
@@ -119,35 +120,29 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
         chips: where the source is.
         work: where what cells share is kept.
     """
-    source = SOURCES[cell.data]
-    schedule = source.schedules[cell.fraction]
-    recipe = {**source.training, "checkpoints": "", "seed": cell.seed}
-    dataset, teacher, _ = places(cell, work)
-    work.mkdir(parents=True, exist_ok=True)
-    with FileLock(work / f"{dataset.name}.lock"):
-        if not dataset.exists():
-            options = {"label_fraction": cell.fraction, "keep_unlabelled": True, "val_fraction": schedule.val_fraction}
-            config: Any = parse(PrepareConfig, {**source.prepare, **options, "source": str(chips), "seed": cell.seed})
-            prepare(config, dataset=dataset, card=work / "cards" / f"{dataset.name}.html")
-        data = Dataset.open(dataset)
-        if not teacher.exists():
-            epochs = as_many_steps(schedule.teacher_steps, len(data.part("train").images))
-            train_teacher(parse(TeacherConfig, recipe | {"epochs": epochs}), dataset=dataset, teacher=teacher)
+    schedule = SOURCES[cell.data].schedules[cell.fraction]
+    data, teacher = taught(cell, chips, work)
+    with FileLock(work / f"{places(cell, work)[2].name}.lock"):
         network = rival(cell, data) if cell.is_rival else pruned(cell, work)
-    whole, _ = checkpoint.load(teacher, kind="teacher")
+    whole = checkpoint.load(teacher, kind="teacher")[0].to(device())
 
     began = time.monotonic()
     parts = [len(data.part(name).images) for name in ("train", "unlabelled") if name == "train" or cell.unlabelled]
     basis = parse(
         DistillConfig,
         {
-            **recipe, "epochs": as_many_steps(schedule.steps, *parts), "learning_rate": cell.learning_rate,
+            **recipe(cell), "epochs": as_many_steps(schedule.steps, *parts), "learning_rate": cell.learning_rate,
             "use_unlabelled": cell.unlabelled,
             "mixed_precision": torch.cuda.is_available(),  # the teacher answers once, and students are too small
         },
     )  # fmt: skip
-    remembered = Remembered(whole.to(device()), work / "answers" / teacher.name)
-    record = recover(network, remembered, recovery(cell.method, basis), data, {}, taps=taps)
+    method = recovery(cell.method, basis)
+    remembered = Remembered(whole, work / "answers" / teacher.name)
+    if method.progressive_steps > 1:
+        target = read_json(PruneConfig, places(cell, work)[2] / CONFIG)
+        network, record = recover_in_rounds(whole, target, remembered, method, data, {}, taps=taps)
+    else:
+        record = recover(network, remembered, method, data, {}, taps=taps)
     kept = record.epochs[record.kept_epoch - 1]
     return {
         **asdict(cell),
@@ -167,6 +162,29 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
         "torch": torch.__version__,
         "machine": machine(),
     }
+
+
+def taught(cell: Cell, chips: Path, work: Path) -> tuple[Dataset, Path]:
+    """The data set of a cell, and where the teacher trained on it is; both are made once."""
+    source = SOURCES[cell.data]
+    schedule = source.schedules[cell.fraction]
+    dataset, teacher, _ = places(cell, work)
+    work.mkdir(parents=True, exist_ok=True)
+    with FileLock(work / f"{dataset.name}.lock"):
+        if not dataset.exists():
+            options = {"label_fraction": cell.fraction, "keep_unlabelled": True, "val_fraction": schedule.val_fraction}
+            config: Any = parse(PrepareConfig, {**source.prepare, **options, "source": str(chips), "seed": cell.seed})
+            prepare(config, dataset=dataset, card=work / "cards" / f"{dataset.name}.html")
+        data = Dataset.open(dataset)
+        if not teacher.exists():
+            epochs = as_many_steps(schedule.teacher_steps, len(data.part("train").images))
+            train_teacher(parse(TeacherConfig, recipe(cell) | {"epochs": epochs}), dataset=dataset, teacher=teacher)
+    return data, teacher
+
+
+def recipe(cell: Cell) -> dict[str, Any]:
+    """What the training of every network of a cell has in common."""
+    return {**SOURCES[cell.data].training, "checkpoints": "", "seed": cell.seed}
 
 
 def places(cell: Cell, work: Path) -> tuple[Path, Path, Path]:

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -38,7 +38,10 @@ def run_all(
         places.put(number % gpus if gpus else "")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_settle, initargs=(places,)) as pool:
         ordered = sorted(missing, key=lambda cell: cell.seed)
-        for job in [pool.submit(_run_one, cell, chips, work, results) for cell in ordered]:
+        # All teachers first: workers that need the same one would wait for each other.
+        first = {(cell.data, cell.fraction, cell.seed): cell for cell in reversed(ordered)}
+        jobs = [pool.submit(_teach_one, cell, chips, work) for cell in reversed(first.values())]
+        for job in jobs + [pool.submit(_run_one, cell, chips, work, results) for cell in ordered]:
             job.result()
 
 
@@ -48,12 +51,23 @@ def _settle(places: Any) -> None:
     torch.set_num_threads(1)
 
 
+def _teach_one(cell: cells.Cell, chips: Path, work: Path) -> None:
+    with _silence():
+        cells.taught(cell, chips, work)
+
+
 def _run_one(cell: cells.Cell, chips: Path, work: Path, results: Path) -> None:
     """Runs a cell and appends its line in one write, so that processes do not mix theirs."""
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with _silence():
         line = cells.run(cell, chips, work)
     results.parent.mkdir(parents=True, exist_ok=True)
     with results.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     found = f"{line['test']['accuracy']:.4f} in {line['seconds']:.0f} s"
     print(f"{' '.join(map(str, cell.setting))} {cell.learning_rate:g} seed {cell.seed}: {found}", flush=True)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield

@@ -36,7 +36,8 @@ def distill_student(config: DistillConfig, *, dataset: Path, teacher: Path, prun
     parents = parents_of(data, teacher=teacher, pruned=pruned)
     whole.to(device())
     if config.progressive_steps > 1:
-        network, record = _progressively(config, read_json(PruneConfig, pruned / CONFIG), whole, data, parents)
+        target = read_json(PruneConfig, pruned / CONFIG)
+        network, record = recover_in_rounds(whole, target, folded(whole), config, data, parents)
     else:
         network, record = small, recover(small, folded(whole), config, data, parents)
     if not parallel.is_first():
@@ -97,14 +98,27 @@ def recover(
     )
 
 
-def _progressively(
-    config: DistillConfig, target: PruneConfig, whole: Recogniser, data: Dataset, parents: dict[str, str]
+def recover_in_rounds(
+    whole: Recogniser,
+    target: PruneConfig,
+    teacher: nn.Module,
+    config: DistillConfig,
+    data: Dataset,
+    parents: dict[str, str],
+    *,
+    taps: Taps = networks.forward_with_taps,
 ) -> tuple[Recogniser, TrainRecord]:
-    """Prunes and distils in turn. Half of the epochs go to the last round, which meets the budget."""
+    """Prunes and distils in turn. Half of the epochs go to the last round, which meets the budget.
+
+    Args:
+        whole: the network to prune, on the device to train on.
+        target: budget and path of the last round.
+        teacher, parents, taps: as for ``recover``.
+    """
     rounds = config.progressive_steps
     short = max(config.epochs // (2 * (rounds - 1)), 1)
     batches = [(images.to(device()), labels.to(device())) for images, labels in calibration(data.part("train"), target)]
-    network, teacher, records = whole, folded(whole), []
+    network, records = whole, []
     for number in range(1, rounds + 1):
         last = number == rounds
         goal = target if last else _on_the_way(target, whole, input_shape(data), number / rounds)
@@ -112,7 +126,7 @@ def _progressively(
         network = parallel.from_first(_cut, network, whole, goal, data, batches)
         epochs = max(config.epochs - short * (rounds - 1), 1) if last else short
         recipe = config.model_copy(update={"epochs": epochs})
-        records.append(recover(network, teacher, recipe, data, parents, stage=f"distill-{number}"))
+        records.append(recover(network, teacher, recipe, data, parents, stage=f"distill-{number}", taps=taps))
     return network, _joined(records)
 
 
