@@ -21,6 +21,7 @@ REGIME = ("data", "fraction", "budget")
 # Pairs of methods, all else equal: what the first has and the second lacks.
 CONTRASTS = {
     "a teacher, and unlabelled chips where named (kd against fine-tuning)": ("kd", TWIN),
+    "stage-wise distillation with self-reflection (distill against kd)": ("distill", "kd"),
     "self-reflection among stages (distill against distill without it)": ("distill", "distill-crd"),
     "inherited weights (fine-tuning against training from scratch)": (TWIN, "scratch"),
 }
