@@ -50,7 +50,8 @@ SECTIONS: dict[str, Section] = {
     "recovery": Section(
         (0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), (TWIN, "kd", "distill", "distill-crd"), (False, True)
     ),
-    "full": Section((1.0,), ("params=50k macs=20M", "params=250k macs=20M"), ("uniform",), (TWIN, "distill")),
+    "full": Section((1.0,), ("params=50k macs=20M",), ("early",), (TWIN, "distill")),
+    "full, wider": Section((1.0,), ("params=250k macs=20M",), ("early",), (TWIN, "distill")),
     "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "distill")),
     "rivals": Section((0.1,), ("",), RIVALS, (TWIN, "kd")),
     "ablation": Section((0.1,), ("macs=1%",), ("uniform",), tuple(RECOVERIES)),
