@@ -17,7 +17,7 @@ from defusedxml import ElementTree
 from sarslim import report
 from sarslim.config import RunConfig
 from sarslim.records import Comparison, Skipped
-from sarslim.report import figures, units, words
+from sarslim.report import drawing, pareto, units, words
 
 HOSTILE = ("<b>bold</b>", "a|b `c` *d*", "$x_1$ & y", 'say "hi"', "x" * 60, "船")
 VOID = {"meta", "img", "br", "link", "hr", "path", "use"}
@@ -347,9 +347,9 @@ def test_comparison_page(comparison):
 
 
 POINTS = [
-    figures.Point("teacher", "", 0.97, 0.97, 0.97, 1e7, 1e8, 10),
+    pareto.Point("teacher", "", 0.97, 0.97, 0.97, 1e7, 1e8, 10),
     *(
-        figures.Point(f"{size:g} {name}", name, 0.9 + gain, 0.89 + gain, 0.91 + gain, size, 10 * size, size / 1e6)
+        pareto.Point(f"{size:g} {name}", name, 0.9 + gain, 0.89 + gain, 0.91 + gain, size, 10 * size, size / 1e6)
         for name, gain in (("finetune", 0.0), ("kd", 0.03))
         for size in (1e5, 1e6)
     ),
@@ -367,7 +367,7 @@ def places(svg: str, label: str) -> list[tuple[float, float]]:
 
 def test_the_pareto_figure_has_three_panels_beside_or_above_each_other():
     for stacked, axis in ((False, 0), (True, 1)):
-        svg = figures.pareto(POINTS, stacked=stacked)
+        svg = pareto.figure(POINTS, stacked=stacked)
         corners = [places(svg, name)[0] for name in ("Parameters", "MACs per chip", "Latency \\(ms\\)")]
         apart = [corner[axis] for corner in corners]
         assert apart == sorted(apart)
@@ -377,7 +377,7 @@ def test_the_pareto_figure_has_three_panels_beside_or_above_each_other():
 
 def test_many_networks_that_stand_alone_are_numbered():
     rivals = [POINTS[0]._replace(name=f"net{i}", params=1e6 * i) for i in range(1, 5)]
-    svg = figures.pareto([*POINTS[1:], *rivals])
+    svg = pareto.figure([*POINTS[1:], *rivals])
     assert ">1: net1</text>" in svg
     assert ">4: net4</text>" in svg
     assert ">net4</text>" not in svg
@@ -386,7 +386,7 @@ def test_many_networks_that_stand_alone_are_numbered():
 def test_names_in_the_pareto_figure_do_not_overlap():
     # Five networks on one spot.
     crowd = [POINTS[0]._replace(name=f"net{i}", accuracy=0.95 + i / 1e4) for i in range(1, 6)]
-    svg = figures.pareto([*POINTS, *crowd])
+    svg = pareto.figure([*POINTS, *crowd])
     numbers = [place for number in range(1, 7) for place in places(svg, str(number))]
     assert len(numbers) >= 3 * 6
     for first, second in itertools.combinations(numbers, 2):
@@ -394,13 +394,13 @@ def test_names_in_the_pareto_figure_do_not_overlap():
 
 
 def test_a_figure_as_a_file_of_its_own():
-    text = figures.standalone(figures.pareto(POINTS))
+    text = drawing.standalone(pareto.figure(POINTS))
     root = ElementTree.fromstring(text)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert "var(" not in text
     assert "#0072b2" in text
     assert root[0].attrib == {"width": "100%", "height": "100%", "fill": "#ffffff"}
-    assert figures.standalone(figures.pareto(POINTS)) == text
+    assert drawing.standalone(pareto.figure(POINTS)) == text
 
 
 def test_pruning_table():

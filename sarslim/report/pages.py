@@ -107,15 +107,15 @@ def run_report(
 
 def comparison_page(record: Comparison) -> str:
     """Networks side by side, a row and a mark for all seeds of one: the table, and accuracy over costs."""
-    import sarslim.report.figures as figures
+    import sarslim.report.pareto as pareto
 
     points = []
     for runs in words.grouped(record):
         low, high = words.spread([run.accuracy for run in runs])
-        means = {figure: words.mean(runs, figure) for figure in ("accuracy", *figures.COSTS)}
+        means = {name: words.mean(runs, name) for name in ("accuracy", *pareto.COSTS)}
         # What has a budget was recovered by a method; the teacher and the rivals stand alone.
         series = runs[0].method if runs[0].budget else ""
-        points.append(figures.Point(name=words.group_name(runs), series=series, low=low, high=high, **means))
+        points.append(pareto.Point(name=words.group_name(runs), series=series, low=low, high=high, **means))
     best = max(points, key=lambda point: point.accuracy)
     return _render(
         "comparison.html",
@@ -125,8 +125,8 @@ def comparison_page(record: Comparison) -> str:
         header=words.MEASURED,
         rows=words.measured(record),
         notes=words.measured_notes(record),
-        pareto=figures.pareto(points),
-        pareto_stacked=figures.pareto(points, stacked=True),
+        pareto=pareto.figure(points),
+        pareto_stacked=pareto.figure(points, stacked=True),
     )
 
 
