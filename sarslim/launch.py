@@ -8,7 +8,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from kfp import compiler, local
 from rich.console import Console
 from rich.table import Table
 
-from sarslim import __version__, local_store, report, run_log, runners, shell
+from sarslim import local_store, report, run_log, runners, shell
 from sarslim.chips.inspect import inspect as inspect_chips
 from sarslim.config import RunConfig
 from sarslim.errors import InputError, SarslimError
@@ -29,7 +28,6 @@ from sarslim.stages.publish import bundle_uri
 from sarslim.stages.source import local_copy
 from sarslim.storage import SUMS, Storage
 
-PACKAGES = ("kfp", "torch", "torchvision", "torch-pruning", "numpy", "minio", "pydantic")
 TASKS = {
     "check-inputs": "check",
     "prepare-data": "prepare",
@@ -147,8 +145,7 @@ def run(
         evaluation,
         config=config,
         bundle_uri=uri,
-        versions={"python": sys.version.split()[0], "sarslim": __version__}
-        | {name: version(name) for name in PACKAGES},
+        versions=results.versions(),
         seconds=log.seconds,
         cached=log.cached,
     )

@@ -1,5 +1,7 @@
 """Pages and tables made from records: right numbers, honest words, one file that needs nothing else."""
 
+import base64
+import io
 import itertools
 import re
 import shutil
@@ -10,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import example_records
+import numpy as np
 import pytest
 import yaml
 from defusedxml import ElementTree
+from PIL import Image
 
 from sarslim import report
 from sarslim.config import RunConfig
@@ -61,12 +65,12 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def simulated() -> str:
-    return report.run_report(**example_records.run())
+    return report.run_report(**example_records.story())
 
 
 @pytest.fixture(scope="module")
 def hostile() -> str:
-    return report.run_report(**example_records.run(simulated=False, classes=HOSTILE, passed=False))
+    return report.run_report(**example_records.story(simulated=False, classes=HOSTILE, passed=False))
 
 
 @pytest.fixture(scope="module")
@@ -214,8 +218,52 @@ def test_configuration_in_the_report_reads_back(simulated):
     assert RunConfig.model_validate(yaml.safe_load(text)) == example_records.config()
 
 
+def test_mistakes_are_shown_with_what_the_teacher_said(simulated):
+    page = Page(simulated)
+    assert "The student got 28 of 600 test chips wrong. Here are the 24 of which it was surest" in page.text
+    assert "The teacher was right on 12 of them." in page.text
+    text = page.text.replace("\u00a0", " ")
+    assert "bulk carrier chip 0 student container 98 % teacher bulk carrier 90 % ✓" in text
+    assert "bulk carrier chip 1 student container 96 % teacher container 89 %" in text
+    chips = [picture for picture in page.all("img") if "Test chip" in str(picture["alt"])]
+    assert len(chips) == 24
+    assert chips[23]["alt"] == "Test chip 423, true class tanker"
+
+
+def test_pictures_are_lossless():
+    records = example_records.story()
+    wanted = [records["mistaken"][0][0], records["examples"]["tug"][3, 0].astype(np.float16)]
+    records["examples"]["tug"] = records["examples"]["tug"].astype(np.float16)
+    pictures = Page(report.run_report(**records)).all("img")
+    found = [
+        next(p for p in pictures if p["alt"] == alt)
+        for alt in ("Test chip 0, true class bulk carrier", "tug, example 4")
+    ]
+    for picture, pixels in zip(found, wanted, strict=True):
+        file = io.BytesIO(base64.b64decode(str(picture["src"]).removeprefix("data:image/png;base64,")))
+        np.testing.assert_array_equal(np.asarray(Image.open(file)), pixels)
+
+
+def test_large_chips_have_few_places_and_no_mistakes_none():
+    records = example_records.story()
+    large = records["dataset"].model_copy(update={"image_size": 256})
+    pictures = Page(report.run_report(**records | {"dataset": large})).all("img")
+    assert len([picture for picture in pictures if "Test chip" in str(picture["alt"])]) == 6
+    perfect = records["evaluation"].model_copy(update={"mistakes": ()})
+    text = Page(report.run_report(**records | {"evaluation": perfect, "mistaken": []})).text
+    assert "Nothing: the student named every test chip rightly." in text
+
+
+def test_the_report_holds_the_data_card_and_says_how_to_repeat_the_run(simulated):
+    text = Page(simulated).text
+    assert "by ship: no ship is in two parts. Seed 0." in text
+    assert "2,403 chips read, 2,400 kept, 3 left out" in text
+    assert "make run CONFIG=experiment.yaml" in text
+    assert "torch 2.12.0" in text
+
+
 def test_same_records_same_bytes(simulated):
-    assert report.run_report(**example_records.run()) == simulated
+    assert report.run_report(**example_records.story()) == simulated
     assert card() == card()
 
 
@@ -228,7 +276,7 @@ def test_report_of_a_single_epoch_and_many_classes():
         update={"teacher": scores, "pruned": scores, "student": scores, "gate": ()}
     )
     text = report.run_report(
-        **example_records.run(
+        **example_records.story(
             dataset=example_records.dataset(classes=classes, warnings=()),
             evaluation=evaluation,
             teacher=example_records.training(epochs=1).model_copy(update={"kept_epoch": 1}),

@@ -209,6 +209,19 @@ def verdict(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
     return f"{sentence}, and it passes the quality gate."
 
 
+def mistaken(evaluation: EvaluateRecord, shown: int) -> str:
+    """How many test chips the student got wrong, and how the teacher did on those that are shown."""
+    chips = test_chips(evaluation)
+    wrong = chips - sum(counts[row] for row, counts in enumerate(evaluation.student.confusion))
+    right = sum(mistake.teacher == mistake.true for mistake in evaluation.mistakes[:shown])
+    which = "Here they are" if shown == wrong else f"Here are the {shown} of which it was surest"
+    return (
+        f"The student got {wrong:,} of {chips:,} test chips wrong. {which}, the surest first: in bold the true class, "
+        f"below it the answers of student and teacher with their confidence. The teacher was right on {right} of "
+        f"{'it' if shown == 1 else 'them'}."
+    )
+
+
 def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
     """What a careful reader should know before trusting the figures."""
     chips = test_chips(evaluation)
