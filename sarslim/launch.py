@@ -1,6 +1,7 @@
 """Runs a DAG on this machine, compiles it, and tells what came out. The DAG itself comes in as an argument."""
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -15,13 +16,15 @@ import yaml
 from kfp import compiler, local
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sarslim import local_store, report, run_log, runners, shell
+from sarslim.chips.dataset import RECORD
 from sarslim.chips.inspect import inspect as inspect_chips
 from sarslim.config import RunConfig
 from sarslim.errors import InputError, SarslimError
 from sarslim.progress import duration
-from sarslim.records import Comparison, EvaluateRecord
+from sarslim.records import Comparison, DatasetRecord, EvaluateRecord
 from sarslim.settings import arguments, changed, load_config
 from sarslim.stages import results
 from sarslim.stages.publish import bundle_uri
@@ -30,6 +33,9 @@ from sarslim.storage import SUMS, Storage
 
 TASKS = {
     "check-inputs": "check",
+    "plan-sweep": "plan",
+    "plan-methods": "plan",
+    "plan-rivals": "plan",
     "prepare-data": "prepare",
     "train-teacher": "teacher",
     "prune-student": "prune",
@@ -122,7 +128,7 @@ def run(
         print("No data given: these are SIMULATED SAR ship chips, not real ones.", flush=True)
     warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
     with _store(runs, s3_endpoint):
-        with run_log.watch(folder / "logs", TASKS, sys.stdout) as log:
+        with run_log.watch(folder / "logs", TASKS, sys.stdout, stages=_stages(dag), headline=report.headline) as log:
             local.init(
                 runners.containers(pipeline_root, config.prepare.source)
                 if docker
@@ -151,7 +157,8 @@ def run(
     )
     results.write_json(folder / "summary.json", found)
     _point_latest(folder)
-    _show(evaluation, folder, uri, time.monotonic() - started)
+    dataset = results.read_json(DatasetRecord, artifacts["dataset"] / RECORD)
+    _show(config, dataset, evaluation, folder, uri, time.monotonic() - started)
     return folder
 
 
@@ -189,6 +196,13 @@ def inspect(config: RunConfig) -> None:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def _stages(dag: Any) -> list[str]:
+    """The stages of a pipeline in the order in which they run."""
+    executors = dag.pipeline_spec.deployment_spec["executors"]
+    there = {re.sub(r"-\d+$", "", name.removeprefix("exec-")) for name in executors}
+    return list(dict.fromkeys(stage for task, stage in TASKS.items() if task in there))
 
 
 def _new_folder(runs: Path) -> Path:
@@ -244,29 +258,80 @@ def _published(config: RunConfig, bundle: Path) -> str:
 def _end_comparison(comparison: Path, folder: Path, seconds: float) -> Path:
     shutil.copyfile(comparison, folder / "comparison.json")
     _point_latest(folder)
-    _show_table(report.measured_rows(results.read_json(Comparison, comparison)))
-    print(f"report  {folder / 'report.html'}")
-    print(f"took    {duration(seconds)}")
+    record = results.read_json(Comparison, comparison)
+    _show_lead(report.lead(record))
+    _show_table(report.measured_rows(record))
+    _show_facts({"report": _readable(folder / "report.html"), "took": duration(seconds)})
     return folder
 
 
+def _show_lead(sentence: str) -> None:
+    _console().print("\n", Text(sentence, style="bold"), "\n", sep="")
+
+
 def _show_table(table_rows: list[tuple[str, ...]]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=110)
     header, *rows = table_rows
     table = Table()
     for name in header:
         table.add_column(name, justify="left" if name == header[0] else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    _console().print(table)
 
 
-def _show(evaluation: EvaluateRecord, folder: Path, uri: str | None, seconds: float) -> None:
+def _show_facts(facts: Mapping[str, str | list[str]]) -> None:
+    """One line per fact, or several below each other, which a terminal may wrap but nobody cuts: they are copied."""
+    for name, lines in facts.items():
+        for number, line in enumerate([lines] if isinstance(lines, str) else lines):
+            print(f"{'' if number else name:<8}{line}")
+
+
+def _readable(path: Path) -> str:
+    """A path as one would type it here."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=110)
+
+
+def _show(
+    config: RunConfig,
+    dataset: DatasetRecord,
+    evaluation: EvaluateRecord,
+    folder: Path,
+    uri: str | None,
+    seconds: float,
+) -> None:
+    _show_lead(report.verdict(dataset, evaluation))
     _show_table(report.summary_table(evaluation))
-    failed = [check.condition for check in evaluation.gate if not check.passed]
-    print(f"gate    {'FAILED: ' + ', '.join(failed) if failed else 'passed'}")
-    print(f"report  {folder / 'report.html'}")
-    print(f"bundle  {uri or 'not published, because the gate did not pass'}")
-    print(f"took    {duration(seconds)}")
+    failures = report.gate_failures(evaluation)
+    _show_facts(
+        {
+            "gate": failures or "passed",
+            **({"warning": list(dataset.warnings)} if dataset.warnings else {}),
+            "report": _readable(folder / "report.html"),
+            "bundle": uri or "not published, because the gate did not pass",
+            "took": duration(seconds),
+            "next": _next_steps(config, folder.parent, simulated=dataset.simulated, passed=evaluation.passed),
+        }
+    )
+
+
+def _next_steps(config: RunConfig, runs: Path, *, simulated: bool, passed: bool) -> list[str]:
+    """Commands that go on from here, each with what it is good for."""
+    option = "" if runs == Path("runs").resolve() else f" --runs {_readable(runs)}"
+    again = f"python pipeline.py rerun latest{option} --from"
+    if passed:
+        settings = _readable(runs / "latest" / "config.yaml")
+        steps = [f"python pipeline.py run{option} -p sweep -c {settings} -i budgets=10%,5%,2%  # how small can it get?"]
+    else:
+        steps = [f"{again} distill --set distill.epochs={2 * config.distill.epochs}  # more recovery"]
+        shares = {name: budget.value for name, budget in config.prune.budgets.items() if budget.relative}
+        if shares:
+            larger = " ".join(f"--set prune.{name}={min(200 * share, 100):g}%" for name, share in shares.items())
+            steps.append(f"{again} prune {larger}  # a larger budget")
+    if simulated:
+        steps.append("make run CONFIG=configs/opensarship.yaml DATA=PATH_OR_S3_URI  # real ships")
+    return steps

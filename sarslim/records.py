@@ -313,6 +313,7 @@ class Measured(Record):
     method: str = ""
     seed: int = 0
     test_chips: int
+    simulated: bool = False
     accuracy: float
     macro_f1: float
     balanced_accuracy: float
@@ -323,7 +324,7 @@ class Measured(Record):
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
-        return self.model_dump(exclude={"name", "budget", "method", "seed"})
+        return self.model_dump(exclude={"name", "budget", "method", "seed", "simulated"})
 
 
 class Comparison(Record):

@@ -119,12 +119,11 @@ def comparison_page(record: Comparison) -> str:
         # What has a budget was recovered by a method; the teacher and the rivals stand alone.
         series = runs[0].method if runs[0].budget else ""
         points.append(pareto.Point(name=words.group_name(runs), series=series, low=low, high=high, **means))
-    best = max(points, key=lambda point: point.accuracy)
     return _render(
         "comparison.html",
         title="Comparison of networks",
-        lead=f"{len(points)} networks on the same {record.networks[0].test_chips:,} test chips; the most accurate is "
-        f"{best.name} with {units.percent(best.accuracy)}.",
+        lead=words.lead(record),
+        simulated=words.SIMULATED if record.networks[0].simulated else "",
         header=words.MEASURED,
         rows=words.measured(record),
         notes=words.measured_notes(record),
