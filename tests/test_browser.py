@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Frame, sync_playwright
 
 from sarslim import report
+from sarslim.records import PartCount
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
@@ -37,6 +38,7 @@ MEASURE = """() => {
 def pages() -> dict[str, str]:
     hostile = example_records.story(simulated=False, classes=HOSTILE, passed=False)
     record = example_records.dataset(classes=HOSTILE)
+    record = record.model_copy(update={"parts": record.parts | {"unlabelled": PartCount(chips=99_999, per_class=())}})
     return {
         "report": report.run_report(**example_records.story()),
         "hostile": report.run_report(**hostile),

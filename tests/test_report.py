@@ -280,7 +280,7 @@ def test_the_report_holds_the_data_card_and_says_how_to_repeat_the_run(simulated
     assert "by ship: no ship is in two parts. Seed 0." in text
     assert "2,403 chips read, 2,400 kept, 3 left out" in text
     assert "make run CONFIG=experiment.yaml" in text
-    assert "torch 2.12.0" in text
+    assert "Evaluated with python 3.11.9, sarslim 0.1.0, torch 2.12.0." in text
 
 
 def test_same_records_same_bytes(simulated):

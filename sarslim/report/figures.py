@@ -29,6 +29,7 @@ NETWORKS = {
 }
 LONGEST_LABEL = 14
 MOST_NUMBERED_CLASSES = 12
+MOST_STRETCH = 1.6
 
 
 def losses(record: TrainRecord, who: str) -> str:
@@ -240,12 +241,16 @@ def latency(evaluation: EvaluateRecord) -> str:
     with matplotlib.rc_context(STYLE):
         batches = [timing.batch for timing in evaluation.student.latency]
         figure, axes = canvas(1.1 + 0.62 * len(batches))
-        longest = max(timing.p95_ms / timing.batch for key in NETWORKS for timing in getattr(evaluation, key).latency)
+        timings = [timing for key in NETWORKS for timing in getattr(evaluation, key).latency]
+        # Other work on the machine may stretch a whisker until no bar can be read.
+        slowest = MOST_STRETCH * max(timing.median_ms / timing.batch for timing in timings)
+        longest = min(max(timing.p95_ms / timing.batch for timing in timings), slowest)
         for index, (key, (name, colour, _)) in enumerate(NETWORKS.items()):
             for row, timing in enumerate(getattr(evaluation, key).latency):
                 middle, low, high = (v / timing.batch for v in (timing.median_ms, timing.p05_ms, timing.p95_ms))
                 y = row + 0.26 * (index - 1)
                 axes.barh(y, middle, height=0.22, color=colour, label=name if row == 0 else None)
+                high = min(high, longest)
                 axes.plot([low, high], [y, y], color=INK, linewidth=1)
                 axes.text(high + 0.02 * longest, y, units.milliseconds(middle), va="center_baseline", fontsize=9.5)
         axes.set_yticks(range(len(batches)), [f"Batch {batch}" for batch in batches])
