@@ -14,17 +14,13 @@ from typing import Any
 
 import yaml
 from kfp import compiler, local
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from sarslim import local_store, report, run_log, runners, shell
+from sarslim import last_screen, local_store, report, run_log, runners, shell
 from sarslim.chips.dataset import RECORD
 from sarslim.chips.inspect import inspect as inspect_chips
 from sarslim.config import RunConfig
 from sarslim.errors import InputError, SarslimError
-from sarslim.progress import duration
-from sarslim.records import Comparison, DatasetRecord, EvaluateRecord
+from sarslim.records import Comparison, DatasetRecord
 from sarslim.settings import arguments, changed, load_config
 from sarslim.stages import results
 from sarslim.stages.publish import bundle_uri
@@ -158,7 +154,7 @@ def run(
     results.write_json(folder / "summary.json", found)
     _point_latest(folder)
     dataset = results.read_json(DatasetRecord, artifacts["dataset"] / RECORD)
-    _show(config, dataset, evaluation, folder, uri, time.monotonic() - started)
+    last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started)
     return folder
 
 
@@ -258,80 +254,5 @@ def _published(config: RunConfig, bundle: Path) -> str:
 def _end_comparison(comparison: Path, folder: Path, seconds: float) -> Path:
     shutil.copyfile(comparison, folder / "comparison.json")
     _point_latest(folder)
-    record = results.read_json(Comparison, comparison)
-    _show_lead(report.lead(record))
-    _show_table(report.measured_rows(record))
-    _show_facts({"report": _readable(folder / "report.html"), "took": duration(seconds)})
+    last_screen.show_comparison(results.read_json(Comparison, comparison), folder, seconds)
     return folder
-
-
-def _show_lead(sentence: str) -> None:
-    _console().print("\n", Text(sentence, style="bold"), "\n", sep="")
-
-
-def _show_table(table_rows: list[tuple[str, ...]]) -> None:
-    header, *rows = table_rows
-    table = Table()
-    for name in header:
-        table.add_column(name, justify="left" if name == header[0] else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    _console().print(table)
-
-
-def _show_facts(facts: Mapping[str, str | list[str]]) -> None:
-    """One line per fact, or several below each other, which a terminal may wrap but nobody cuts: they are copied."""
-    for name, lines in facts.items():
-        for number, line in enumerate([lines] if isinstance(lines, str) else lines):
-            print(f"{'' if number else name:<8}{line}")
-
-
-def _readable(path: Path) -> str:
-    """A path as one would type it here."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=110)
-
-
-def _show(
-    config: RunConfig,
-    dataset: DatasetRecord,
-    evaluation: EvaluateRecord,
-    folder: Path,
-    uri: str | None,
-    seconds: float,
-) -> None:
-    _show_lead(report.verdict(dataset, evaluation))
-    _show_table(report.summary_table(evaluation))
-    failures = report.gate_failures(evaluation)
-    _show_facts(
-        {
-            "gate": failures or "passed",
-            **({"warning": list(dataset.warnings)} if dataset.warnings else {}),
-            "report": _readable(folder / "report.html"),
-            "bundle": uri or "not published, because the gate did not pass",
-            "took": duration(seconds),
-            "next": _next_steps(config, folder.parent, simulated=dataset.simulated, passed=evaluation.passed),
-        }
-    )
-
-
-def _next_steps(config: RunConfig, runs: Path, *, simulated: bool, passed: bool) -> list[str]:
-    """Commands that go on from here, each with what it is good for."""
-    option = "" if runs == Path("runs").resolve() else f" --runs {_readable(runs)}"
-    again = f"python pipeline.py rerun latest{option} --from"
-    if passed:
-        settings = _readable(runs / "latest" / "config.yaml")
-        steps = [f"python pipeline.py run{option} -p sweep -c {settings} -i budgets=10%,5%,2%  # how small can it get?"]
-    else:
-        steps = [f"{again} distill --set distill.epochs={2 * config.distill.epochs}  # more recovery"]
-        shares = {name: budget.value for name, budget in config.prune.budgets.items() if budget.relative}
-        if shares:
-            larger = " ".join(f"--set prune.{name}={min(200 * share, 100):g}%" for name, share in shares.items())
-            steps.append(f"{again} prune {larger}  # a larger budget")
-    if simulated:
-        steps.append("make run CONFIG=configs/opensarship.yaml DATA=PATH_OR_S3_URI  # real ships")
-    return steps

@@ -76,7 +76,8 @@ class RunLog(io.TextIOBase):
         self._task = "kfp"
         self._started = time.monotonic()
         self._rest = ""
-        self._view = _Stages(console, stages) if console.is_terminal else _Lines(console)
+        live = console.is_terminal and not console.is_dumb_terminal
+        self._view = _Stages(console, stages) if live else _Lines(console)
 
     def writable(self) -> bool:
         """The stream can be written to."""

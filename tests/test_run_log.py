@@ -109,3 +109,10 @@ def test_progress_is_a_bar_and_a_long_line_does_not_break_the_table(tmp_path, te
     assert "teacher 1/2  xxx" in row
     assert len(row) == 78
     assert "x" * 200 in "".join(log.lines("teacher"))
+
+
+def test_a_terminal_that_cannot_redraw_gets_lines(tmp_path, terminal, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    with run_log.watch(tmp_path, NAMES, terminal, stages=STAGES):
+        print("Executing task 'train-teacher'")
+    assert terminal.getvalue() == "[teacher] started\n"
