@@ -251,28 +251,32 @@ def test_mistakes_are_shown_with_what_the_teacher_said(simulated):
     assert chips[23]["alt"] == "Test chip 423, true class tanker"
 
 
-def test_pictures_are_lossless():
-    records = example_records.story()
-    wanted = [records["mistaken"][0][0], records["examples"]["tug"][3, 0].astype(np.float16)]
+def test_pictures_are_lossless_and_large_ones_few():
+    records = example_records.story(
+        dataset=example_records.dataset(image_size=256, dtype="float16"),
+        teacher=example_records.training(epochs=1),
+        distill=example_records.training(epochs=1),
+    )
     records["examples"]["tug"] = records["examples"]["tug"].astype(np.float16)
-    pictures = Page(report.run_report(**records)).all("img")
-    found = [
-        next(p for p in pictures if p["alt"] == alt)
-        for alt in ("Test chip 0, true class bulk carrier", "tug, example 4")
-    ]
-    for picture, pixels in zip(found, wanted, strict=True):
-        file = io.BytesIO(base64.b64decode(str(picture["src"]).removeprefix("data:image/png;base64,")))
+    pictures = {str(picture["alt"]): str(picture["src"]) for picture in Page(report.run_report(**records)).all("img")}
+    assert len([alt for alt in pictures if alt.startswith("Test chip")]) == 6
+    wanted = {
+        "Test chip 0, true class bulk carrier": records["mistaken"][0][0],
+        "tug, example 4": records["examples"]["tug"][3, 0],
+    }
+    for alt, pixels in wanted.items():
+        file = io.BytesIO(base64.b64decode(pictures[alt].removeprefix("data:image/png;base64,")))
         np.testing.assert_array_equal(np.asarray(Image.open(file)), pixels)
 
 
-def test_large_chips_have_few_places_and_no_mistakes_none():
-    records = example_records.story()
-    large = records["dataset"].model_copy(update={"image_size": 256})
-    pictures = Page(report.run_report(**records | {"dataset": large})).all("img")
-    assert len([picture for picture in pictures if "Test chip" in str(picture["alt"])]) == 6
-    perfect = records["evaluation"].model_copy(update={"mistakes": ()})
-    text = Page(report.run_report(**records | {"evaluation": perfect, "mistaken": []})).text
-    assert "Nothing: the student named every test chip rightly." in text
+def test_a_student_without_mistakes_is_said_to_have_none():
+    perfect = tuple(tuple(100 if row == column else 0 for column in range(6)) for row in range(6))
+    evaluation = example_records.evaluation()
+    student = evaluation.student.model_copy(update={"confusion": perfect})
+    found = words.mistaken(evaluation.model_copy(update={"student": student, "mistakes": ()}), 0)
+    assert found == "Nothing: the student named all 600 test chips rightly."
+    few = evaluation.model_copy(update={"mistakes": evaluation.mistakes[:1]})
+    assert "Here is the one of which it was surest" in words.mistaken(few, 1)
 
 
 def test_the_report_holds_the_data_card_and_says_how_to_repeat_the_run(simulated):

@@ -251,8 +251,11 @@ def mistaken(evaluation: EvaluateRecord, shown: int) -> str:
     """How many test chips the student got wrong, and how the teacher did on those that are shown."""
     chips = test_chips(evaluation)
     wrong = chips - sum(counts[row] for row, counts in enumerate(evaluation.student.confusion))
+    if not wrong:
+        return f"Nothing: the student named all {chips:,} test chips rightly."
     right = sum(mistake.teacher == mistake.true for mistake in evaluation.mistakes[:shown])
-    which = "Here they are" if shown == wrong else f"Here are the {shown} of which it was surest"
+    surest = "is the one" if shown == 1 else f"are the {shown}"
+    which = "Here they are" if shown == wrong else f"Here {surest} of which it was surest"
     return (
         f"The student got {wrong:,} of {chips:,} test chips wrong. {which}, the surest first: in bold the true class, "
         f"below it the answers of student and teacher with their confidence. The teacher was right on {right} of "
