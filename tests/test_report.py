@@ -242,7 +242,7 @@ def test_configuration_in_the_report_reads_back(simulated):
 def test_mistakes_are_shown_with_what_the_teacher_said(simulated):
     page = Page(simulated)
     assert "The student got 28 of 600 test chips wrong. Here are the 24 of which it was surest" in page.text
-    assert "The teacher was right on 12 of them." in page.text
+    assert "The teacher was right on 12 of 24." in page.text
     text = page.text.replace("\u00a0", " ")
     assert "bulk carrier chip 0 student container 98 % teacher bulk carrier 90 % ✓" in text
     assert "bulk carrier chip 1 student container 96 % teacher container 89 %" in text
@@ -275,6 +275,7 @@ def test_a_student_without_mistakes_is_said_to_have_none():
     student = evaluation.student.model_copy(update={"confusion": perfect})
     found = words.mistaken(evaluation.model_copy(update={"student": student, "mistakes": ()}), 0)
     assert found == "Nothing: the student named all 600 test chips rightly."
+    assert words.mistaken(evaluation, 0) == "The student got 28 of 600 test chips wrong."
     few = evaluation.model_copy(update={"mistakes": evaluation.mistakes[:1]})
     assert "Here is the one of which it was surest" in words.mistaken(few, 1)
 

@@ -253,13 +253,15 @@ def mistaken(evaluation: EvaluateRecord, shown: int) -> str:
     wrong = chips - sum(counts[row] for row, counts in enumerate(evaluation.student.confusion))
     if not wrong:
         return f"Nothing: the student named all {chips:,} test chips rightly."
+    found = f"The student got {wrong:,} of {chips:,} test chips wrong."
+    if not shown:
+        return found
     right = sum(mistake.teacher == mistake.true for mistake in evaluation.mistakes[:shown])
     surest = "is the one" if shown == 1 else f"are the {shown}"
     which = "Here they are" if shown == wrong else f"Here {surest} of which it was surest"
     return (
-        f"The student got {wrong:,} of {chips:,} test chips wrong. {which}, the surest first: in bold the true class, "
-        f"below it the answers of student and teacher with their confidence. The teacher was right on {right} of "
-        f"{'it' if shown == 1 else 'them'}."
+        f"{found} {which}, the surest first: the true class and the chip's row in the test part, below them the "
+        f"answers of student and teacher with their confidence. The teacher was right on {right} of {shown}."
     )
 
 
