@@ -11,11 +11,12 @@ from torch import nn
 from sarslim import cost
 from sarslim.config import EvaluateConfig
 from sarslim.inference import predict
-from sarslim.records import ClassScores, GateCheck, NetworkScores, ReliabilityBin, RocCurve, Scaling
+from sarslim.records import ClassScores, GateCheck, Mistake, NetworkScores, ReliabilityBin, RocCurve, Scaling
 from sarslim.speckle import add_speckle
 
 BINS = 15
 ROC_POINTS = 200
+MOST_MISTAKES = 24
 
 
 def score(
@@ -141,6 +142,45 @@ def _roc(positive: NDArray[np.bool_], p: NDArray[np.float64], name: str) -> RocC
     )
 
 
+def surest_mistakes(
+    student: nn.Module,
+    teacher: nn.Module,
+    images: NDArray[np.generic],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+) -> tuple[Mistake, ...]:
+    """What the student got wrong, the surest first, at most ``MOST_MISTAKES``, and what the teacher says of it.
+
+    Args:
+        student, teacher: take (N, C, H, W) values 0..255, give logits (N, K).
+        images: (N, C, H, W) stored values 0..255, possibly memory-mapped.
+        labels: (N,) class indices.
+        classes: names of the K classes.
+    """
+    chosen, confidence = _answers(student, images)
+    wrong = np.flatnonzero(chosen != labels)
+    rows = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_MISTAKES]
+    if not len(rows):
+        return ()
+    return tuple(
+        Mistake(
+            chip=int(row),
+            true=classes[labels[row]],
+            student=classes[chosen[row]],
+            student_confidence=float(confidence[row]),
+            teacher=classes[answer],
+            teacher_confidence=float(sureness),
+        )
+        for row, answer, sureness in zip(rows, *_answers(teacher, images[rows]), strict=True)
+    )
+
+
+def _answers(network: nn.Module, images: NDArray[np.generic]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The class that a network chooses for each chip (N,), and the probability that it gives it (N,)."""
+    p = torch.softmax(torch.from_numpy(predict(network, images)).double(), dim=1).numpy()
+    return p.argmax(axis=1), p.max(axis=1)
+
+
 def majority_accuracy(train_labels: NDArray[np.int64], test_labels: NDArray[np.int64]) -> float:
     """Test accuracy of always answering the class that is most frequent in training."""
     return float(np.mean(np.asarray(test_labels) == np.bincount(train_labels).argmax()))
@@ -163,13 +203,13 @@ def gate(
     at_most = [("drop of accuracy from the teacher", drop, config.max_drop), *budgets]
     return (
         GateCheck(
-            condition="accuracy",
+            condition="accuracy at least",
             found=student.accuracy,
             bound=config.min_accuracy,
             passed=student.accuracy >= config.min_accuracy - slack,
         ),
         *(
-            GateCheck(condition=name, found=found, bound=bound, passed=found <= bound + slack)
+            GateCheck(condition=f"{name} at most", found=found, bound=bound, passed=found <= bound + slack)
             for name, found, bound in at_most
         ),
     )

@@ -1,6 +1,7 @@
 """Runs a DAG on this machine, compiles it, and tells what came out. The DAG itself comes in as an argument."""
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -8,30 +9,29 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
 from kfp import compiler, local
-from rich.console import Console
-from rich.table import Table
 
-from sarslim import __version__, local_store, report, run_log, runners, shell
+from sarslim import last_screen, local_store, report, run_log, runners, shell
+from sarslim.chips.dataset import RECORD
 from sarslim.chips.inspect import inspect as inspect_chips
 from sarslim.config import RunConfig
 from sarslim.errors import InputError, SarslimError
-from sarslim.progress import duration
-from sarslim.records import Comparison, EvaluateRecord
+from sarslim.records import Comparison, DatasetRecord
 from sarslim.settings import arguments, changed, load_config
 from sarslim.stages import results
 from sarslim.stages.publish import bundle_uri
 from sarslim.stages.source import local_copy
 from sarslim.storage import SUMS, Storage
 
-PACKAGES = ("kfp", "torch", "torchvision", "torch-pruning", "numpy", "minio", "pydantic")
 TASKS = {
     "check-inputs": "check",
+    "plan-sweep": "plan",
+    "plan-methods": "plan",
+    "plan-rivals": "plan",
     "prepare-data": "prepare",
     "train-teacher": "teacher",
     "prune-student": "prune",
@@ -124,7 +124,7 @@ def run(
         print("No data given: these are SIMULATED SAR ship chips, not real ones.", flush=True)
     warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
     with _store(runs, s3_endpoint):
-        with run_log.watch(folder / "logs", TASKS, sys.stdout) as log:
+        with run_log.watch(folder / "logs", TASKS, sys.stdout, stages=_stages(dag), headline=report.headline) as log:
             local.init(
                 runners.containers(pipeline_root, config.prepare.source)
                 if docker
@@ -147,14 +147,14 @@ def run(
         evaluation,
         config=config,
         bundle_uri=uri,
-        versions={"python": sys.version.split()[0], "sarslim": __version__}
-        | {name: version(name) for name in PACKAGES},
+        versions=results.versions(),
         seconds=log.seconds,
         cached=log.cached,
     )
     results.write_json(folder / "summary.json", found)
     _point_latest(folder)
-    _show(evaluation, folder, uri, time.monotonic() - started)
+    dataset = results.read_json(DatasetRecord, artifacts["dataset"] / RECORD)
+    last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started)
     return folder
 
 
@@ -192,6 +192,13 @@ def inspect(config: RunConfig) -> None:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def _stages(dag: Any) -> list[str]:
+    """The stages of a pipeline in the order in which they run."""
+    executors = dag.pipeline_spec.deployment_spec["executors"]
+    there = {re.sub(r"-\d+$", "", name.removeprefix("exec-")) for name in executors}
+    return list(dict.fromkeys(stage for task, stage in TASKS.items() if task in there))
 
 
 def _new_folder(runs: Path) -> Path:
@@ -247,29 +254,5 @@ def _published(config: RunConfig, bundle: Path) -> str:
 def _end_comparison(comparison: Path, folder: Path, seconds: float) -> Path:
     shutil.copyfile(comparison, folder / "comparison.json")
     _point_latest(folder)
-    _show_table(report.measured_rows(results.read_json(Comparison, comparison)))
-    print(f"report  {folder / 'report.html'}")
-    print(f"took    {duration(seconds)}")
+    last_screen.show_comparison(results.read_json(Comparison, comparison), folder, seconds)
     return folder
-
-
-def _show_table(table_rows: list[tuple[str, ...]]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=110)
-    header, *rows = table_rows
-    table = Table()
-    for name in header:
-        table.add_column(name, justify="left" if name == header[0] else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-
-
-def _show(evaluation: EvaluateRecord, folder: Path, uri: str | None, seconds: float) -> None:
-    _show_table(report.summary_table(evaluation))
-    failed = [check.condition for check in evaluation.gate if not check.passed]
-    print(f"gate    {'FAILED: ' + ', '.join(failed) if failed else 'passed'}")
-    print(f"report  {folder / 'report.html'}")
-    print(f"bundle  {uri or 'not published, because the gate did not pass'}")
-    print(f"took    {duration(seconds)}")

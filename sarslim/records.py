@@ -225,14 +225,29 @@ class GateCheck(Record):
     passed: bool
 
 
+class Mistake(Record):
+    """A chip of the test part, by its row, that the student took for another class, and what the teacher said."""
+
+    chip: int
+    true: str
+    student: str
+    student_confidence: float
+    teacher: str
+    teacher_confidence: float
+
+
 class EvaluateRecord(Record):
-    """Teacher, pruned network before recovery, and student, on the same test part."""
+    """Teacher, pruned network before recovery, and student, on the same test part.
+
+    ``mistakes``: those of which the student was surest, the surest first.
+    """
 
     teacher: NetworkScores
     pruned: NetworkScores
     student: NetworkScores
     majority_accuracy: float
     gate: tuple[GateCheck, ...]
+    mistakes: tuple[Mistake, ...] = ()
     seconds: float
 
     @property
@@ -298,6 +313,7 @@ class Measured(Record):
     method: str = ""
     seed: int = 0
     test_chips: int
+    simulated: bool = False
     accuracy: float
     macro_f1: float
     balanced_accuracy: float
@@ -308,7 +324,7 @@ class Measured(Record):
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
-        return self.model_dump(exclude={"name", "budget", "method", "seed"})
+        return self.model_dump(exclude={"name", "budget", "method", "seed", "simulated"})
 
 
 class Comparison(Record):

@@ -69,7 +69,7 @@ def error_line(error: SarslimError) -> str:
 
 
 def log(metrics: Any, figures: Mapping[str, float]) -> None:
-    """Logs figures to a KFP ``Metrics`` artifact and writes them as JSON at its path.
+    """Logs figures to a KFP ``Metrics`` artifact, prints them for the launcher, and writes them at the artifact's path.
 
     Without the file, KFP's local cache would take the entry for lost.
     """
@@ -78,6 +78,7 @@ def log(metrics: Any, figures: Mapping[str, float]) -> None:
     path = Path(metrics.path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(dict(figures), indent=2), encoding="utf-8")
+    print(f"figures: {json.dumps(dict(figures))}", flush=True)
 
 
 def log_classification(metrics: Any, scores: Any) -> None:

@@ -16,6 +16,7 @@ from sarslim.records import (
     Latency,
     LayerWidth,
     Measured,
+    Mistake,
     ModelRecord,
     NetworkScores,
     PartCount,
@@ -211,6 +212,27 @@ def scores(
     )
 
 
+def mistakes(classes: tuple[str, ...] = SHIPS) -> tuple[Mistake, ...]:
+    """The 24 surest of the 28 mistakes of the student's confusion matrix; the teacher knew every other one."""
+    wrong = [
+        (row, column)
+        for row, counts in enumerate(STUDENT_CONFUSION)
+        for column, chips in enumerate(counts)
+        for _ in range(chips if row != column else 0)
+    ]
+    return tuple(
+        Mistake(
+            chip=100 * row + number,
+            true=classes[row],
+            student=classes[column],
+            student_confidence=0.98 - 0.02 * number,
+            teacher=classes[column if number % 2 else row],
+            teacher_confidence=0.9 - 0.01 * number,
+        )
+        for number, (row, column) in enumerate(wrong[:24])
+    )
+
+
 def evaluation(classes: tuple[str, ...] = SHIPS, *, passed: bool = True) -> EvaluateRecord:
     """Teacher 96.7 %, pruned 40.0 %, student 95.3 % of 600 test chips."""
     small: dict[str, Any] = {"params": 541_000, "macs": 7_150_000, "file": 2_210_000, "ms": 1.934}
@@ -219,6 +241,7 @@ def evaluation(classes: tuple[str, ...] = SHIPS, *, passed: bool = True) -> Eval
         pruned=scores(PRUNED_CONFUSION, classes, **small),
         student=scores(STUDENT_CONFUSION, classes, **small),
         majority_accuracy=1 / 6,
+        mistakes=mistakes(classes),
         gate=(
             GateCheck(condition="test accuracy at least", found=0.9533, bound=0.9, passed=True),
             GateCheck(
@@ -252,7 +275,7 @@ def model(kind: str, classes: tuple[str, ...] = SHIPS) -> ModelRecord:
 
 
 def run(*, simulated: bool = True, classes: tuple[str, ...] = SHIPS, passed: bool = True, **changes) -> dict:
-    """All records of one run, as ``run_report`` and ``model_card`` take them."""
+    """All records of one run, as ``model_card`` takes them."""
     return {
         "config": config(),
         "dataset": dataset(simulated=simulated, classes=classes),
@@ -265,6 +288,18 @@ def run(*, simulated: bool = True, classes: tuple[str, ...] = SHIPS, passed: boo
     } | changes
 
 
+def story(**options) -> dict:
+    """The records of one run with pictures and versions, as ``run_report`` takes them."""
+    records = run(**options)
+    record, found = records["dataset"], records["evaluation"].mistakes
+    pictures = examples(record, chips=24)
+    return records | {
+        "mistaken": list(pictures[record.classes[0]][: len(found)]),
+        "examples": {name: chips[:4] for name, chips in pictures.items()},
+        "versions": {"python": "3.11.9", "sarslim": "0.1.0", "torch": "2.12.0"},
+    }
+
+
 def comparison(seeds: int = 5) -> Comparison:
     """A teacher, two budgets with three methods, and two rivals; the methods share the luck of a seed.
 
@@ -272,7 +307,7 @@ def comparison(seeds: int = 5) -> Comparison:
     fine-tuned twin and distill 2, twice that at the smaller budget.
     """
     teacher = evaluation().teacher.summary() | {"params": 11_170_000, "macs": 148_000_000, "latency_ms": 9.87}
-    networks = [Measured(name="teacher", test_chips=600, **teacher)]
+    networks = [Measured(name="teacher", test_chips=600, simulated=True, **teacher)]
     for harshness, (budget, share) in enumerate({"10%": 0.1, "1%": 0.01}.items(), 1):
         costs = {"params": int(11_170_000 * share), "macs": int(148_000_000 * share), "latency_ms": 10 * share**0.5}
         for seed in range(seeds):
@@ -294,6 +329,7 @@ def _measured(label: dict[str, Any], accuracy: float, costs: dict[str, Any]) -> 
         **label,
         **costs,
         test_chips=600,
+        simulated=True,
         accuracy=accuracy,
         macro_f1=accuracy - 0.005,
         balanced_accuracy=accuracy,

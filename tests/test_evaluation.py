@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sarslim.config import EvaluateConfig
-from sarslim.evaluation import calibration_error, gate, majority_accuracy, reliability_bins, score
+from sarslim.evaluation import calibration_error, gate, majority_accuracy, reliability_bins, score, surest_mistakes
 from sarslim.records import EvaluateRecord, Scaling
 
 SCALING = (Scaling(kind="linear", low=0.0, high=255.0),)
@@ -137,6 +137,26 @@ def test_calibration_error_by_hand():
     assert calibration_error(bins) == pytest.approx((1 * 0.2 + 2 * 0.065 + 3 * (2.92 / 3 - 2 / 3)) / 6)
 
 
+def test_the_surest_mistakes_come_first_with_what_the_teacher_said():
+    labels, choices = np.array([0, 0, 1, 2, 2]), [0, 1, 2, 2, 0]
+    images = answers(choices, margins=[90, 50, 100, 90, 100])
+    teacher = Brightness(3)
+    teacher.gain = nn.Parameter(-torch.ones(1))  # names what is darkest, the first of equals
+    found = surest_mistakes(Brightness(3), teacher, images, labels, ("a", "b", "c"))
+    assert [(m.chip, m.true, m.student, m.teacher) for m in found] == [
+        (2, "b", "c", "a"),
+        (4, "c", "a", "b"),
+        (1, "a", "b", "a"),
+    ]
+    assert [m.student_confidence for m in found] == pytest.approx(
+        [math.exp(x) / (math.exp(x) + 2) for x in (2, 2, 1)], abs=1e-6
+    )
+    assert found[0].teacher_confidence == pytest.approx(1 / (2 + math.exp(-2)), abs=1e-6)
+    many = np.zeros(40, dtype=np.int64)
+    assert len(surest_mistakes(Brightness(3), teacher, answers(many + 1), many, ("a", "b", "c"))) == 24
+    assert surest_mistakes(Brightness(3), teacher, images, np.array(choices), ("a", "b", "c")) == ()
+
+
 def test_the_majority_comes_from_training():
     assert majority_accuracy(np.array([0, 1, 1]), np.array([0, 0, 0, 1])) == 0.25
 
@@ -160,7 +180,11 @@ def with_accuracy(accuracy):
 def test_the_gate(student, macs, passed):
     config = EvaluateConfig(min_accuracy=0.8, max_drop=0.05)
     checks = gate(config, with_accuracy(0.95), with_accuracy(student), [("macs", macs, 20e6)])
-    assert [check.condition for check in checks] == ["accuracy", "drop of accuracy from the teacher", "macs"]
+    assert [check.condition for check in checks] == [
+        "accuracy at least",
+        "drop of accuracy from the teacher at most",
+        "macs at most",
+    ]
     assert [check.passed for check in checks] == passed
     assert [check.bound for check in checks] == [0.8, 0.05, 20e6]
     assert [check.found for check in checks] == pytest.approx([student, 0.95 - student, macs])

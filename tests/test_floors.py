@@ -16,7 +16,7 @@ FLOORS = [
     {"storage", "local_store", "chips", "networks", "training", "pruning", "distillation", "evaluation"}
     | {"run_log", "runners"},
     {"checkpoint", "report", "journal"},
-    {"stages", "settings"},
+    {"stages", "settings", "last_screen"},
     {"shell"},
     {"launch", "remote"},
 ]

@@ -1,5 +1,6 @@
 """What surrounds a stage: its journal, its one line for a mistake, and a retry that ends at once."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -90,3 +91,12 @@ def test_without_an_object_store_the_stage_runs_all_the_same(monkeypatch, capsys
     with shell.stage("distill", outputs={"student": SimpleNamespace(uri="s3://a/run/task/salt/student")}):
         print("ran")
     assert "note: no journal: AWS_ACCESS_KEY_ID" in capsys.readouterr().out
+
+
+def test_figures_are_logged_printed_and_written(tmp_path, capsys):
+    logged = {}
+    metrics = SimpleNamespace(path=str(tmp_path / "out" / "metrics"), log_metric=logged.__setitem__)
+    shell.log(metrics, {"accuracy": 0.5})
+    assert logged == {"accuracy": 0.5}
+    assert json.loads((tmp_path / "out" / "metrics").read_text()) == {"accuracy": 0.5}
+    assert capsys.readouterr().out == 'figures: {"accuracy": 0.5}\n'

@@ -263,10 +263,14 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
         page=tmp_path / "report.html",
     )
     verdicts = {check.condition: check.passed for check in record.gate}
-    assert verdicts["accuracy"] is False
-    assert verdicts["MACs"] is True
-    assert verdicts["parameters"] is True
+    assert verdicts["accuracy at least"] is False
+    assert verdicts["MACs at most"] is True
+    assert verdicts["parameters at most"] is True
     assert record.passed is False
+    test, wrong = Dataset.open(house / "dataset").part("test"), len(record.mistakes)
+    assert wrong == min(24, round((1 - record.student.accuracy) * len(test.labels))) > 0
+    assert all(record.student.classes[test.labels[m.chip]].name == m.true != m.student for m in record.mistakes)
+    assert (tmp_path / "report.html").read_text().count("<img ") == wrong + 3 * 4
     assert record.student.macs <= 0.2 * record.teacher.macs
     receipt = publish(parse(PublishConfig, {"version": "1"}), bundle=tmp_path / "bundle", receipt=tmp_path / "r.json")
     assert receipt.uri == "s3://sarslim/models/sar-ships/1"

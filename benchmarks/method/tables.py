@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.method import cells, plan
 from sarslim.recoveries import RECOVERIES, TWIN
-from sarslim.report import figures, units
+from sarslim.report import drawing, pareto, units
 from sarslim.statistics import bootstrap_interval, paired, t_interval
 
 Lines = Sequence[Mapping[str, Any]]
@@ -175,18 +175,18 @@ def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, pa
         points = [point for runs in members if (point := _point(runs, costs)) is not None]
         if points:
             file = source.with_name(f"method-{data}-{100 * fraction:g}.svg")
-            file.write_text(figures.standalone(figures.pareto(points)), encoding="utf-8")
+            file.write_text(drawing.standalone(pareto.figure(points)), encoding="utf-8")
             link = os.path.relpath(file, page.parent)
             yield f"![{data}, {fraction:.0%} of the labels: accuracy over costs]({link})\n"
 
 
-def _point(runs: Runs, costs: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> figures.Point | None:
+def _point(runs: Runs, costs: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> pareto.Point | None:
     cell, values = runs.cell, list(runs.test().values())
     cost = costs.get((cell.data, cell.fraction, cell.budget, cell.path))
     if cost is None:
         return None
     low, high = t_interval(values) or (min(values), max(values))
-    return figures.Point(
+    return pareto.Point(
         name=f"{cell.path}, {runs.name}" if cell.is_rival else f"{cell.budget} {cell.path}, {runs.name}",
         series="" if cell.is_rival else f"{cell.path}, {runs.name}",
         accuracy=float(np.mean(values)),

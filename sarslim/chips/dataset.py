@@ -76,6 +76,13 @@ class Dataset:
             )  # fmt: skip
         return self._parts[name]
 
+    def examples(self, most: int) -> dict[str, npt.NDArray]:
+        """The first training chips of every class, at most ``most`` of each: arrays (n, C, H, W) by class."""
+        part = self.part("train")
+        assert part.labels is not None
+        rows = {name: np.flatnonzero(part.labels == index) for index, name in enumerate(self.record.classes)}
+        return {name: np.asarray(part.images[found[:most]]) for name, found in rows.items()}
+
 
 class PartWriter:
     """Writes the images of one part one after another: the file is never held in memory, nor mapped."""

@@ -3,7 +3,7 @@
 import base64
 import io
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ from sarslim.config import RunConfig
 from sarslim.records import Comparison, DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord
 
 MOST_EXAMPLES = 12
-# Chips are shown in whole multiples of their pixels, near this size.
-SHOWN_PIXELS = 112
+# Chips are shown in whole multiples of their pixels, near one of these sizes.
+SHOWN_PIXELS, SMALL_PIXELS = 112, 64
+# Larger chips have fewer places on the sheet of mistakes: a page has to stay small.
+MOST_SHEET_PIXELS, FEWEST_MISTAKES = 400_000, 4
 MOST_NAMES = 200
 MOST_REASONS = 50
 
@@ -25,26 +27,13 @@ def data_card(record: DatasetRecord, examples: Mapping[str, np.ndarray]) -> str:
 
     Args:
         record: the content of ``dataset.json``.
-        examples: class -> chips to show, uint8 of shape (n, C, H, W), scaled as the networks see them.
+        examples: class -> chips to show, 0..255 of shape (n, C, H, W), scaled as the networks see them.
     """
-    header, rows = words.counts(record)
     return _render(
         "data_card.html",
-        record=record,
         title="Data card",
         origin=words.origin(record),
-        count_header=header,
-        count_rows=rows,
-        examples={name: _pictures(examples.get(name)) for name in record.classes},
-        scale=max(round(SHOWN_PIXELS / record.image_size), 1),
-        scalings=[
-            (channel, rule.kind, words.scaling(rule), f"{mean:.4g}", f"{std:.4g}")
-            for channel, rule, mean, std in zip(record.channels, record.scaling, record.mean, record.std, strict=False)
-        ],
-        used=sum(part.chips for part in record.parts.values()),
-        skipped=_by_reason(record),
-        most_names=MOST_NAMES,
-        most_reasons=MOST_REASONS,
+        data=_data(record, examples, SHOWN_PIXELS),
     )
 
 
@@ -58,12 +47,23 @@ def run_report(
     evaluation: EvaluateRecord,
     teacher_model: ModelRecord,
     student_model: ModelRecord,
+    mistaken: Sequence[np.ndarray],
+    examples: Mapping[str, np.ndarray],
+    versions: Mapping[str, str],
 ) -> str:
-    """What a run achieved, what it lost on the way, and how to repeat it."""
+    """What a run achieved, what it lost on the way, and how to repeat it.
+
+    Args:
+        mistaken: the chips of ``evaluation.mistakes``, 0..255 of shape (C, H, W), scaled as the networks see them.
+        examples: class -> chips to show, 0..255 of shape (n, C, H, W).
+        versions: of the packages that the evaluation ran with.
+    """
     # The prepare image, which writes the data card, has no matplotlib.
     import sarslim.report.figures as figures
 
-    count_header, count_rows = words.counts(dataset)
+    pixels = len(dataset.channels) * dataset.image_size**2
+    shown = evaluation.mistakes[: max(MOST_SHEET_PIXELS // pixels, FEWEST_MISTAKES)]
+    scale = max(round(SHOWN_PIXELS / dataset.image_size), 1)
     first = evaluation.student.latency[0]
     return _render(
         "report.html",
@@ -97,37 +97,59 @@ def run_report(
         widths=figures.widths(prune),
         curves=[("Teacher", words.curve(teacher)), ("Student", words.curve(distill))],
         class_rows=_class_rows(evaluation),
-        count_header=count_header,
-        count_rows=count_rows,
+        mistakes=list(zip(shown, _pictures(mistaken[: len(shown)]), strict=True)),
+        mistaken=words.mistaken(evaluation, len(shown)),
+        shown=(scale * dataset.image_size, scale * dataset.image_size * len(dataset.channels)),
+        data=_data(dataset, examples, SMALL_PIXELS),
         config_text=words.yaml(config),
         digests=_digests(dataset, teacher_model, student_model),
-        versions=sorted({dataset.sarslim_version, teacher_model.sarslim_version, student_model.sarslim_version}),
+        versions=versions,
+        made_by=sorted({dataset.sarslim_version, teacher_model.sarslim_version, student_model.sarslim_version}),
     )
 
 
 def comparison_page(record: Comparison) -> str:
     """Networks side by side, a row and a mark for all seeds of one: the table, and accuracy over costs."""
-    import sarslim.report.figures as figures
+    import sarslim.report.pareto as pareto
 
     points = []
     for runs in words.grouped(record):
         low, high = words.spread([run.accuracy for run in runs])
-        means = {figure: words.mean(runs, figure) for figure in ("accuracy", *figures.COSTS)}
+        means = {name: words.mean(runs, name) for name in ("accuracy", *pareto.COSTS)}
         # What has a budget was recovered by a method; the teacher and the rivals stand alone.
         series = runs[0].method if runs[0].budget else ""
-        points.append(figures.Point(name=words.group_name(runs), series=series, low=low, high=high, **means))
-    best = max(points, key=lambda point: point.accuracy)
+        points.append(pareto.Point(name=words.group_name(runs), series=series, low=low, high=high, **means))
     return _render(
         "comparison.html",
         title="Comparison of networks",
-        lead=f"{len(points)} networks on the same {record.networks[0].test_chips:,} test chips; the most accurate is "
-        f"{best.name} with {units.percent(best.accuracy)}.",
+        lead=words.lead(record),
+        simulated=words.SIMULATED if record.networks[0].simulated else "",
         header=words.MEASURED,
         rows=words.measured(record),
         notes=words.measured_notes(record),
-        pareto=figures.pareto(points),
-        pareto_stacked=figures.pareto(points, stacked=True),
+        pareto=pareto.figure(points),
+        pareto_stacked=pareto.figure(points, stacked=True),
     )
+
+
+def _data(record: DatasetRecord, examples: Mapping[str, np.ndarray], size: int) -> dict[str, Any]:
+    """What the template of the facts about a data set asks for, its chips shown near ``size`` pixels."""
+    header, rows = words.counts(record)
+    return {
+        "record": record,
+        "count_header": header,
+        "count_rows": rows,
+        "examples": {name: _pictures(examples.get(name, ())[:MOST_EXAMPLES]) for name in record.classes},
+        "scale": max(round(size / record.image_size), 1),
+        "scalings": [
+            (channel, rule.kind, words.scaling(rule), f"{mean:.4g}", f"{std:.4g}")
+            for channel, rule, mean, std in zip(record.channels, record.scaling, record.mean, record.std, strict=False)
+        ],
+        "used": sum(part.chips for part in record.parts.values()),
+        "skipped": _by_reason(record),
+        "most_names": MOST_NAMES,
+        "most_reasons": MOST_REASONS,
+    }
 
 
 def _tiles(evaluation: EvaluateRecord) -> list[tuple[str, str, str]]:
@@ -178,14 +200,14 @@ def _by_reason(record: DatasetRecord) -> list[tuple[str, int, list[str]]]:
     return [(reason, count, names[reason][:MOST_NAMES]) for reason, count in counts.most_common()]
 
 
-def _pictures(chips: np.ndarray | None) -> list[str]:
-    """One PNG per chip as a data address, its channels one below the other."""
+def _pictures(chips: Sequence[np.ndarray] | np.ndarray) -> list[str]:
+    """One PNG per chip (C, H, W) as a data address, its channels one below the other."""
     from PIL import Image
 
     pictures = []
-    for chip in [] if chips is None else chips[:MOST_EXAMPLES]:
+    for chip in chips:
         file = io.BytesIO()
-        Image.fromarray(np.concatenate(list(chip))).save(file, "PNG", optimize=True)
+        Image.fromarray(np.concatenate(list(chip)).round().astype(np.uint8)).save(file, "PNG", optimize=True)
         pictures.append(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}")
     return pictures
 

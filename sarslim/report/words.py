@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,10 @@ FORMATS = {
     "opensarship": "OpenSARShip products",
     "fusar": "FUSAR-Ship",
 }
+SIMULATED = (
+    "These chips are simulated: a program made them, no radar measured them. What is found on them shows that the "
+    "method works, not how well it recognises real targets."
+)
 MEASURED = ("Network", "Accuracy", f"Gain over {TWIN}", "Macro-F1", "Parameters", "MACs", "Latency")
 PARTS = {"train": "Training", "val": "Validation", "test": "Test", "unlabelled": "Unlabelled"}
 
@@ -53,6 +57,22 @@ def summary_table(evaluation: EvaluateRecord) -> list[tuple[str, ...]]:
     return rows
 
 
+def headline(stage: str, figures: Mapping[str, float]) -> str:
+    """The figures of a record, as the KFP UI shows them, in a few words."""
+    if stage == "prepare":
+        chips = sum(number for name, number in figures.items() if name.endswith("_chips"))
+        return f"{chips:,.0f} chips of {figures['classes']:.0f} classes"
+    if stage in ("teacher", "distill"):
+        return f"macro-F1 {units.percent(figures['val_macro_f1'])} on the validation part"
+    if stage == "prune":
+        macs, params = units.percent(figures["macs_share"]), units.percent(figures["params_share"])
+        return f"{macs} of the MACs and {params} of the parameters kept"
+    if stage == "evaluate":
+        student, teacher = figures["student_accuracy"], figures["teacher_accuracy"]
+        return f"student {units.percent(student)} right, teacher {units.percent(teacher)}"
+    return f"accuracy {units.percent(figures['accuracy'])}" if stage == "measure" else ""
+
+
 def measured_rows(record: Comparison) -> list[tuple[str, ...]]:
     """One row per network of a comparison, header first, with intervals in brackets."""
     rows = [
@@ -82,6 +102,17 @@ def measured(record: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
             )
         )
     return rows
+
+
+def lead(record: Comparison) -> str:
+    """What was compared, and which network is the most accurate, in one sentence."""
+    groups = grouped(record)
+    best = max(groups, key=lambda runs: mean(runs, "accuracy"))
+    kind = "simulated " if record.networks[0].simulated else ""
+    return (
+        f"{len(groups)} networks on the same {record.networks[0].test_chips:,} {kind}test chips; the most accurate is "
+        f"{group_name(best)} with {units.percent(mean(best, 'accuracy'))}."
+    )
 
 
 def measured_notes(record: Comparison) -> list[str]:
@@ -181,10 +212,7 @@ def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, st
 def origin(dataset: DatasetRecord) -> str:
     """Simulated or real, in plain words."""
     if dataset.simulated:
-        return (
-            "These chips are simulated: a program made them, no radar measured them. What is found on them shows "
-            "that the method works, not how well it recognises real targets."
-        )
+        return SIMULATED
     kind = FORMATS.get(dataset.format, dataset.format)
     return f"These chips are not simulated: they were read from {dataset.source} ({kind})."
 
@@ -207,6 +235,34 @@ def verdict(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
     if not evaluation.passed:
         return f"{sentence}, and it fails the quality gate, so it is not published."
     return f"{sentence}, and it passes the quality gate."
+
+
+def gate_failures(evaluation: EvaluateRecord) -> list[str]:
+    """Every condition of the gate that does not hold, with its bound and what was found."""
+    return [
+        f"{check.condition} {units.gate_value(check.condition, check.bound)}, but it is "
+        f"{units.gate_value(check.condition, check.found)}"
+        for check in evaluation.gate
+        if not check.passed
+    ]
+
+
+def mistaken(evaluation: EvaluateRecord, shown: int) -> str:
+    """How many test chips the student got wrong, and how the teacher did on those that are shown."""
+    chips = test_chips(evaluation)
+    wrong = chips - sum(counts[row] for row, counts in enumerate(evaluation.student.confusion))
+    if not wrong:
+        return f"Nothing: the student named all {chips:,} test chips rightly."
+    found = f"The student got {wrong:,} of {chips:,} test chips wrong."
+    if not shown:
+        return found
+    right = sum(mistake.teacher == mistake.true for mistake in evaluation.mistakes[:shown])
+    surest = "is the one" if shown == 1 else f"are the {shown}"
+    which = "Here they are" if shown == wrong else f"Here {surest} of which it was surest"
+    return (
+        f"{found} {which}, the surest first: the true class and the chip's row in the test part, below them the "
+        f"answers of student and teacher with their confidence. The teacher was right on {right} of {shown}."
+    )
 
 
 def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:

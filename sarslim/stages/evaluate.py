@@ -12,9 +12,10 @@ from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, EvaluateConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig
 from sarslim.records import EvaluateRecord, ModelRecord, NetworkScores, PruneRecord, TrainRecord
 from sarslim.stages.measure import score
-from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, write_json
+from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, versions, write_json
 from sarslim.storage import write_sums
 
+EXAMPLES_PER_CLASS = 4
 COSTS = {"macs": "MACs", "params": "parameters", "latency": "latency"}
 REPORT, CARD, LABELS = "report.html", "MODEL_CARD.md", "labels.json"
 
@@ -46,6 +47,13 @@ def evaluate(
         **scores,
         majority_accuracy=measuring.majority_accuracy(train.labels, test.labels),
         gate=measuring.gate(config, scores["teacher"], scores["student"], _budgets(pruned, scores)),
+        mistakes=measuring.surest_mistakes(
+            checkpoint.load(student)[0],
+            checkpoint.load(teacher)[0],
+            test.images,
+            test.labels,
+            data.record.classes,
+        ),
         seconds=time.monotonic() - start,
     )
     write_json(evaluation / CONFIG, config)
@@ -79,6 +87,7 @@ def _write_bundle(
     student: Path,
 ) -> None:
     """Puts together what is published, with the checksums of all files."""
+    data = Dataset.open(dataset)
     story: dict[str, Any] = {
         "config": RunConfig(
             prepare=read_json(PrepareConfig, dataset / CONFIG),
@@ -87,7 +96,7 @@ def _write_bundle(
             distill=read_json(DistillConfig, student / CONFIG),
             evaluate=config,
         ),
-        "dataset": Dataset.open(dataset).record,
+        "dataset": data.record,
         "teacher": read_json(TrainRecord, teacher / TRAINING),
         "prune": read_json(PruneRecord, pruned / PRUNING),
         "distill": read_json(TrainRecord, student / TRAINING),
@@ -100,7 +109,13 @@ def _write_bundle(
     for name in (checkpoint.MODEL, checkpoint.WEIGHTS):
         shutil.copyfile(student / name, bundle / name)
     (bundle / LABELS).write_text(json.dumps(list(model.classes), indent=2) + "\n", encoding="utf-8")
-    (bundle / REPORT).write_text(report.run_report(**story), encoding="utf-8")
+    page = report.run_report(
+        **story,
+        mistaken=[data.part("test").images[mistake.chip] for mistake in record.mistakes],
+        examples=data.examples(EXAMPLES_PER_CLASS),
+        versions=versions(),
+    )
+    (bundle / REPORT).write_text(page, encoding="utf-8")
     card = report.model_card(**story, name=f"{model.network} student", version="")
     (bundle / CARD).write_text(card, encoding="utf-8")
     write_sums(bundle)

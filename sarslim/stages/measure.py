@@ -26,7 +26,12 @@ def measure(label: Mapping[str, Any], config: EvaluateConfig, *, dataset: Path, 
     data = Dataset.open(dataset)
     found = score(model, data, config, name=label["name"])
     write_json(scores, found)
-    return Measured(**label, test_chips=len(data.part("test").images), **found.summary())
+    return Measured(
+        **label,
+        test_chips=len(data.part("test").images),
+        simulated=data.record.simulated,
+        **found.summary(),
+    )
 
 
 def score(folder: Path, data: Dataset, config: EvaluateConfig, *, name: str, kind: str | None = None) -> NetworkScores:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from sarslim import report
 from sarslim.chips.dataset import Dataset
 from sarslim.chips.prepare import prepare as prepare_chips
@@ -25,13 +23,5 @@ def prepare(config: PrepareConfig, *, dataset: Path, card: Path) -> DatasetRecor
         record = prepare_chips(config, source, dataset)
     write_json(dataset / CONFIG, config)
     card.parent.mkdir(parents=True, exist_ok=True)
-    card.write_text(report.data_card(record, _examples(dataset)), encoding="utf-8")
+    card.write_text(report.data_card(record, Dataset.open(dataset).examples(EXAMPLES_PER_CLASS)), encoding="utf-8")
     return record
-
-
-def _examples(dataset: Path) -> dict[str, np.ndarray]:
-    opened = Dataset.open(dataset)
-    part = opened.part("train")
-    assert part.labels is not None
-    rows = {name: np.flatnonzero(part.labels == index) for index, name in enumerate(opened.record.classes)}
-    return {name: np.asarray(part.images[found[:EXAMPLES_PER_CLASS]]) for name, found in rows.items()}

@@ -2,17 +2,23 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from sarslim import __version__
 from sarslim.config import RunConfig
 from sarslim.errors import InputError
 from sarslim.records import EvaluateRecord
 
 CONFIG, TRAINING, PRUNING, EVALUATION = "config.json", "training.json", "pruning.json", "evaluation.json"
+
+PACKAGES = ("kfp", "torch", "torchvision", "torch-pruning", "numpy", "minio", "pydantic")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -47,6 +53,15 @@ def read_json(model: type[Model], file: Path) -> Model:
 def read_evaluation(folder: Path) -> EvaluateRecord:
     """The record of the evaluate stage."""
     return read_json(EvaluateRecord, folder / EVALUATION)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, sarslim and, where they are installed, the packages that results depend on."""
+    found = {"python": sys.version.split()[0], "sarslim": __version__}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def summary(
