@@ -158,6 +158,11 @@ class Latency(Record):
     p05_ms: float
     p95_ms: float
 
+    @property
+    def images_per_second(self) -> float:
+        """Chips per second at the median."""
+        return 1000 * self.batch / self.median_ms
+
 
 class ClassScores(Record):
     """Scores of one class on the test part."""
@@ -225,12 +230,66 @@ class GateCheck(Record):
     passed: bool
 
 
+class Preprocessing(Record):
+    """How the chips of a source become what a network takes; part of every ONNX file.
+
+    A chip (C, H, W) of amplitudes is cropped around its centre, padded with pixels drawn from its border, and scaled
+    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels`` and ``merge`` are those of the prepare
+    stage: they tell how products are read.
+    """
+
+    channels: tuple[str, ...]
+    image_size: int
+    dtype: Literal["uint8", "float16"]
+    scaling: tuple[Scaling, ...]
+    values: Literal["uint8", "calibrated"]
+    polarisation_as: Literal["samples", "channels"]
+    labels: Literal["visual", "ais", "marinetraffic"]
+    merge: dict[str, str]
+
+
+class QuantizationTrial(Record):
+    """One way to INT8, judged on the validation part: how ranges were found, and which layers stayed in float."""
+
+    calibration: Literal["minmax", "percentile", "entropy"]
+    float_layers: tuple[str, ...]
+    val_accuracy: float
+
+
+class Quantization(Record):
+    """How a network came to INT8: the trials in their order, and the one that was taken."""
+
+    calibration_chips: int
+    val_accuracy_fp32: float
+    trials: tuple[QuantizationTrial, ...]
+    chosen: QuantizationTrial
+
+
+class Deployment(Record):
+    """A network as it runs after delivery: one file in one runtime, on the test part.
+
+    ``logits_difference`` is the largest one from PyTorch, for the ONNX file in FP32. ``latency`` has every combination
+    of threads and batch.
+    """
+
+    network: Literal["teacher", "student"]
+    runtime: Literal["PyTorch", "ONNX Runtime"]
+    precision: Literal["FP32", "INT8"]
+    accuracy: float
+    macro_f1: float
+    bytes: int
+    latency: tuple[Latency, ...]
+    logits_difference: float | None = None
+    quantization: Quantization | None = None
+
+
 class EvaluateRecord(Record):
     """Teacher, pruned network before recovery, and student, on the same test part."""
 
     teacher: NetworkScores
     pruned: NetworkScores
     student: NetworkScores
+    deployments: tuple[Deployment, ...] = ()
     majority_accuracy: float
     gate: tuple[GateCheck, ...]
     seconds: float
@@ -271,6 +330,29 @@ class ModelRecord(Record):
     pruning: dict[str, Any] | None
     metrics: dict[str, float]
     weights_sha256: str = ""
+
+
+class FileScores(Record):
+    """What one file of a bundle can do on the test part."""
+
+    accuracy: float
+    macro_f1: float
+
+
+class BundleRecord(Record):
+    """The content of ``metrics.json``: on which data a bundle was measured, and what its files can do.
+
+    ``data_digest`` is that of the whole data set: bundles with the same one were measured on the same chips.
+    """
+
+    schema_version: int = 1
+    sarslim_version: str
+    network: str
+    simulated: bool
+    data_digest: str
+    test_chips: int
+    gate_passed: bool
+    files: dict[str, FileScores]
 
 
 class PublishRecord(Record):

@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "progress", "sources"},
     {"config", "records", "cluster", "statistics"},
-    {"architectures", "parameters", "recoveries", "cost", "speckle", "inference", "losses", "parallel"},
+    {"architectures", "parameters", "recoveries", "cost", "speckle", "inference", "losses", "parallel", "session"},
     {"storage", "local_store", "chips", "networks", "training", "pruning", "distillation", "evaluation"}
-    | {"run_log", "runners"},
+    | {"export", "run_log", "runners"},
     {"checkpoint", "report", "journal"},
     {"stages", "settings"},
     {"shell"},

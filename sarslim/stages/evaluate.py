@@ -2,17 +2,27 @@
 
 import json
 import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from sarslim import checkpoint, report
+from sarslim import __version__, checkpoint, report
 from sarslim import evaluation as measuring
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, EvaluateConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig
-from sarslim.records import EvaluateRecord, ModelRecord, NetworkScores, PruneRecord, TrainRecord
+from sarslim.records import (
+    BundleRecord,
+    EvaluateRecord,
+    FileScores,
+    ModelRecord,
+    NetworkScores,
+    PruneRecord,
+    TrainRecord,
+)
+from sarslim.stages.deploy import INT8, ONNX, deploy
 from sarslim.stages.measure import score
-from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, write_json
+from sarslim.stages.results import CONFIG, EVALUATION, METRICS, PRUNING, TRAINING, read_json, write_json
 from sarslim.storage import write_sums
 
 COSTS = {"macs": "MACs", "params": "parameters", "latency": "latency"}
@@ -30,10 +40,11 @@ def evaluate(
     bundle: Path,
     page: Path,
 ) -> EvaluateRecord:
-    """Measures the three networks on the test part, writes report and bundle, and judges by the gate.
+    """Measures the three networks on the test part, exports, writes report and bundle, and judges by the gate.
 
     Raises:
         InputError: no test part, or models for other classes than the data set.
+        ServiceError: an exported network does not answer as PyTorch does.
     """
     start = time.monotonic()
     data = Dataset.open(dataset)
@@ -42,8 +53,18 @@ def evaluate(
     assert train.labels is not None
     folders = {"teacher": teacher, "pruned": pruned, "student": student}
     scores = {kind: score(folder, data, config, name=kind, kind=kind) for kind, folder in folders.items()}
+    bundle.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as aside:
+        prepared = read_json(PrepareConfig, dataset / CONFIG)
+        written_to = {"teacher": Path(aside), "student": bundle}
+        deployments = [
+            deployment
+            for kind, out in written_to.items()
+            for deployment in deploy(folders[kind], data, prepared, scores[kind], config, kind=kind, out=out)
+        ]
     record = EvaluateRecord(
         **scores,
+        deployments=tuple(deployments),
         majority_accuracy=measuring.majority_accuracy(train.labels, test.labels),
         gate=measuring.gate(config, scores["teacher"], scores["student"], _budgets(pruned, scores)),
         seconds=time.monotonic() - start,
@@ -78,7 +99,7 @@ def _write_bundle(
     pruned: Path,
     student: Path,
 ) -> None:
-    """Puts together what is published, with the checksums of all files."""
+    """Adds to the ONNX files what else is published, with the checksums of all files."""
     story: dict[str, Any] = {
         "config": RunConfig(
             prepare=read_json(PrepareConfig, dataset / CONFIG),
@@ -96,11 +117,28 @@ def _write_bundle(
         "student_model": read_json(ModelRecord, student / checkpoint.MODEL),
     }
     model: ModelRecord = story["student_model"]
-    bundle.mkdir(parents=True, exist_ok=True)
     for name in (checkpoint.MODEL, checkpoint.WEIGHTS):
         shutil.copyfile(student / name, bundle / name)
+    write_json(bundle / METRICS, _metrics(record, Dataset.open(dataset), model))
     (bundle / LABELS).write_text(json.dumps(list(model.classes), indent=2) + "\n", encoding="utf-8")
     (bundle / REPORT).write_text(report.run_report(**story), encoding="utf-8")
     card = report.model_card(**story, name=f"{model.network} student", version="")
     (bundle / CARD).write_text(card, encoding="utf-8")
     write_sums(bundle)
+
+
+def _metrics(record: EvaluateRecord, data: Dataset, model: ModelRecord) -> BundleRecord:
+    files = {"FP32": ONNX, "INT8": INT8}
+    return BundleRecord(
+        sarslim_version=__version__,
+        network=model.network,
+        simulated=data.record.simulated,
+        data_digest=data.record.digest,
+        test_chips=data.record.parts["test"].chips,
+        gate_passed=record.passed,
+        files={
+            files[each.precision]: FileScores(accuracy=each.accuracy, macro_f1=each.macro_f1)
+            for each in record.deployments
+            if each.network == "student" and each.runtime == "ONNX Runtime"
+        },
+    )
