@@ -355,13 +355,43 @@ class BundleRecord(Record):
     files: dict[str, FileScores]
 
 
+class AliasMove(Record):
+    """One move of an alias: to which version, when (UTC), and why."""
+
+    version: str
+    time: str
+    reason: str
+
+
+class AliasRecord(Record):
+    """The content of ``NAME/aliases/ALIAS.json``: all moves of an alias; it is where the last one put it."""
+
+    schema_version: int = 1
+    moves: tuple[AliasMove, ...]
+
+    @property
+    def version(self) -> str:
+        """The version that the alias is at."""
+        return self.moves[-1].version
+
+
+class AliasDecision(Record):
+    """What publishing did to an alias, and why; ``version`` is where the alias is now, None where there is none."""
+
+    alias: str
+    moved: bool
+    version: str | None
+    reason: str
+
+
 class PublishRecord(Record):
-    """A published bundle: its address and the SHA-256 of every file."""
+    """A published bundle: its address, the SHA-256 of every file, and what became of the alias."""
 
     uri: str
     name: str
     version: str
     sha256: dict[str, str]
+    alias: AliasDecision | None
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""

@@ -15,7 +15,7 @@ FLOORS = [
     {"architectures", "parameters", "recoveries", "cost", "speckle", "inference", "losses", "parallel", "session"},
     {"storage", "local_store", "chips", "networks", "training", "pruning", "distillation", "evaluation"}
     | {"export", "run_log", "runners"},
-    {"checkpoint", "report", "journal"},
+    {"checkpoint", "report", "journal", "registry"},
     {"stages", "settings"},
     {"shell"},
     {"launch", "remote"},

@@ -13,11 +13,10 @@ from sarslim.config import EvaluateConfig, PrepareConfig
 from sarslim.cost import measure_latency, time_runs
 from sarslim.progress import note
 from sarslim.records import Deployment, Latency, NetworkScores, Preprocessing
+from sarslim.registry import INT8, ONNX
 from sarslim.session import Session
 from sarslim.stages.learn import input_shape
 from sarslim.statistics import macro_f1
-
-ONNX, INT8 = "model.onnx", "model.int8.onnx"
 
 
 def deploy(

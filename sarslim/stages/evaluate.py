@@ -20,9 +20,10 @@ from sarslim.records import (
     PruneRecord,
     TrainRecord,
 )
-from sarslim.stages.deploy import INT8, ONNX, deploy
+from sarslim.registry import INT8, METRICS, ONNX
+from sarslim.stages.deploy import deploy
 from sarslim.stages.measure import score
-from sarslim.stages.results import CONFIG, EVALUATION, METRICS, PRUNING, TRAINING, read_json, write_json
+from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, write_json
 from sarslim.storage import write_sums
 
 COSTS = {"macs": "MACs", "params": "parameters", "latency": "latency"}

@@ -13,7 +13,6 @@ from sarslim.errors import InputError
 from sarslim.records import EvaluateRecord
 
 CONFIG, TRAINING, PRUNING, EVALUATION = "config.json", "training.json", "pruning.json", "evaluation.json"
-METRICS = "metrics.json"  # of a bundle
 
 Model = TypeVar("Model", bound=BaseModel)
 
