@@ -355,6 +355,32 @@ class BundleRecord(Record):
     files: dict[str, FileScores]
 
 
+class BundleScores(Record):
+    """What a published network can do on labelled chips; confusion has the true classes in its rows."""
+
+    chips: int
+    accuracy: float
+    macro_f1: float
+    classes: tuple[ClassScores, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+class PairedScores(Record):
+    """Two published networks on the same chips.
+
+    ``difference`` of accuracy is the first minus the second, ``interval`` its 95 % bootstrap interval over chips drawn
+    independently, None below three chips. ``only_first`` counts chips that only the first one gets right.
+    """
+
+    chips: int
+    accuracy: tuple[float, float]
+    macro_f1: tuple[float, float]
+    difference: float
+    interval: tuple[float, float] | None
+    only_first: int
+    only_second: int
+
+
 class AliasMove(Record):
     """One move of an alias: to which version, when (UTC), and why."""
 

@@ -191,6 +191,19 @@ class Models:
         return self._root / name / ALIASES / f"{alias}.json"
 
 
+def fetch(address: str, directory: Path) -> dict[str, str]:
+    """Downloads and checks a bundle by ``s3://bucket/models/NAME/VERSION``, ``.../NAME@ALIAS`` or ``.../NAME``.
+
+    Raises:
+        InputError: no such model, or a file that differs from its checksum.
+    """
+    storage, uri = Storage.from_environment(), S3Uri.parse(address)
+    if storage.exists(uri / SUMS):
+        return storage.fetch_bundle(uri, directory)
+    root, _, model = uri.key.rpartition("/")
+    return Models(storage, S3Uri(uri.bucket, root)).pull(model, directory)
+
+
 def rolled_back(version: str) -> str:
     """Why an alias left ``version``."""
     return f"rolled back from {version}"

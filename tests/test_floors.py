@@ -16,9 +16,9 @@ FLOORS = [
     {"storage", "local_store", "chips", "networks", "training", "pruning", "distillation", "evaluation"}
     | {"export", "run_log", "runners"},
     {"checkpoint", "report", "journal", "registry"},
-    {"stages", "settings"},
+    {"stages", "settings", "runtime"},
     {"shell"},
-    {"launch", "remote"},
+    {"launch", "remote", "cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
