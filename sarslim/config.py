@@ -314,6 +314,21 @@ class PublishConfig(Section):
         pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$",
         description="Version. Empty: taken from the digest of the bundle.",
     )
+    alias: str = Field(
+        "latest",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$",
+        description="Moved to this version, if it passed the gate and is not worse on the same data. Empty: none.",
+    )
+    max_regression: float = Field(
+        0.0, ge=0, le=1, description="Largest drop of accuracy or macro-F1 from the version that the alias is at."
+    )
+
+    @field_validator("version")
+    @classmethod
+    def _not_the_folder_of_aliases(cls, value: str) -> str:
+        if value == "aliases":
+            raise ValueError("is where aliases are kept; choose another version")
+        return value
 
 
 class RunConfig(BaseModel):

@@ -62,19 +62,24 @@ def measure_latency(
     copied = copy.deepcopy(network).cpu()
     images = torch.rand(batch, *input_shape) * 255
     before = torch.get_num_threads()
-    times: list[float] = []
     try:
         torch.set_num_threads(threads)
         with _inference(copied), torch.inference_mode():
-            for _ in range(WARM_UP_RUNS):
-                copied(images)
-            end = time.perf_counter() + seconds
-            while len(times) < min_runs or time.perf_counter() < end:
-                start = time.perf_counter()
-                copied(images)
-                times.append((time.perf_counter() - start) * 1000)
+            return time_runs(lambda: copied(images), batch=batch, threads=threads, seconds=seconds, min_runs=min_runs)
     finally:
         torch.set_num_threads(before)
+
+
+def time_runs(run: Callable[[], Any], *, batch: int, threads: int, seconds: float, min_runs: int = 5) -> Latency:
+    """Wall time of ``run``, after a warm-up; how many chips and threads it takes is only written down."""
+    for _ in range(WARM_UP_RUNS):
+        run()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < min_runs or time.perf_counter() < end:
+        start = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - start) * 1000)
     p05, median, p95 = np.percentile(times, (5, 50, 95)).tolist()
     return Latency(batch=batch, threads=threads, runs=len(times), median_ms=median, p05_ms=p05, p95_ms=p95)
 

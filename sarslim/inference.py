@@ -1,4 +1,4 @@
-"""Chips from a memory-mapped array through a network, in constant memory, and the score that training goes by."""
+"""Chips from a memory-mapped array through a network, in constant memory."""
 
 import copy
 from collections.abc import Callable
@@ -62,11 +62,3 @@ def predict(
     finally:
         network.train(training)
     return np.concatenate(logits)
-
-
-def macro_f1(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
-    """Mean F1 of the classes that occur among ``labels`` (N,) or ``predicted`` (N,)."""
-    size = int(max(labels.max(), predicted.max())) + 1
-    hits = np.bincount(labels[labels == predicted], minlength=size)
-    either = np.bincount(labels, minlength=size) + np.bincount(predicted, minlength=size)
-    return float(np.mean(2 * hits[either > 0] / either[either > 0]))

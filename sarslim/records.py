@@ -158,6 +158,11 @@ class Latency(Record):
     p05_ms: float
     p95_ms: float
 
+    @property
+    def images_per_second(self) -> float:
+        """Chips per second at the median."""
+        return 1000 * self.batch / self.median_ms
+
 
 class ClassScores(Record):
     """Scores of one class on the test part."""
@@ -236,6 +241,59 @@ class Mistake(Record):
     teacher_confidence: float
 
 
+class Preprocessing(Record):
+    """How the chips of a source become what a network takes; part of every ONNX file.
+
+    A chip (C, H, W) of amplitudes is cropped around its centre, padded with pixels drawn from its border, and scaled
+    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels`` and ``merge`` are those of the prepare
+    stage: they tell how products are read.
+    """
+
+    channels: tuple[str, ...]
+    image_size: int
+    dtype: Literal["uint8", "float16"]
+    scaling: tuple[Scaling, ...]
+    values: Literal["uint8", "calibrated"]
+    polarisation_as: Literal["samples", "channels"]
+    labels: Literal["visual", "ais", "marinetraffic"]
+    merge: dict[str, str]
+
+
+class QuantizationTrial(Record):
+    """One way to INT8, judged on the validation part: how ranges were found, and which layers stayed in float."""
+
+    calibration: Literal["minmax", "percentile", "entropy"]
+    float_layers: tuple[str, ...]
+    val_accuracy: float
+
+
+class Quantization(Record):
+    """How a network came to INT8: the trials in their order, and the one that was taken."""
+
+    calibration_chips: int
+    val_accuracy_fp32: float
+    trials: tuple[QuantizationTrial, ...]
+    chosen: QuantizationTrial
+
+
+class Deployment(Record):
+    """A network as it runs after delivery: one file in one runtime, on the test part.
+
+    ``logits_difference`` is the largest one from PyTorch, for the ONNX file in FP32. ``latency`` has every combination
+    of threads and batch.
+    """
+
+    network: Literal["teacher", "student"]
+    runtime: Literal["PyTorch", "ONNX Runtime"]
+    precision: Literal["FP32", "INT8"]
+    accuracy: float
+    macro_f1: float
+    bytes: int
+    latency: tuple[Latency, ...]
+    logits_difference: float | None = None
+    quantization: Quantization | None = None
+
+
 class EvaluateRecord(Record):
     """Teacher, pruned network before recovery, and student, on the same test part.
 
@@ -245,6 +303,7 @@ class EvaluateRecord(Record):
     teacher: NetworkScores
     pruned: NetworkScores
     student: NetworkScores
+    deployments: tuple[Deployment, ...] = ()
     majority_accuracy: float
     gate: tuple[GateCheck, ...]
     mistakes: tuple[Mistake, ...] = ()
@@ -288,13 +347,92 @@ class ModelRecord(Record):
     weights_sha256: str = ""
 
 
+class FileScores(Record):
+    """What one file of a bundle can do on the test part."""
+
+    accuracy: float
+    macro_f1: float
+
+
+class BundleRecord(Record):
+    """The content of ``metrics.json``: on which data a bundle was measured, and what its files can do.
+
+    ``data_digest`` is that of the whole data set: bundles with the same one were measured on the same chips.
+    """
+
+    schema_version: int = 1
+    sarslim_version: str
+    network: str
+    simulated: bool
+    data_digest: str
+    test_chips: int
+    gate_passed: bool
+    files: dict[str, FileScores]
+
+
+class BundleScores(Record):
+    """What a published network can do on labelled chips; confusion has the true classes in its rows."""
+
+    chips: int
+    accuracy: float
+    macro_f1: float
+    classes: tuple[ClassScores, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+class PairedScores(Record):
+    """Two published networks on the same chips.
+
+    ``difference`` of accuracy is the first minus the second, ``interval`` its 95 % bootstrap interval over chips drawn
+    independently, None below three chips. ``only_first`` counts chips that only the first one gets right.
+    """
+
+    chips: int
+    accuracy: tuple[float, float]
+    macro_f1: tuple[float, float]
+    difference: float
+    interval: tuple[float, float] | None
+    only_first: int
+    only_second: int
+
+
+class AliasMove(Record):
+    """One move of an alias: to which version, when (UTC), and why."""
+
+    version: str
+    time: str
+    reason: str
+
+
+class AliasRecord(Record):
+    """The content of ``NAME/aliases/ALIAS.json``: all moves of an alias; it is where the last one put it."""
+
+    schema_version: int = 1
+    moves: tuple[AliasMove, ...]
+
+    @property
+    def version(self) -> str:
+        """The version that the alias is at."""
+        return self.moves[-1].version
+
+
+class AliasDecision(Record):
+    """What publishing did to an alias, and why; ``version`` is where the alias is now, None where there is none."""
+
+    alias: str
+    moved: bool
+    version: str | None
+    reason: str
+
+
 class PublishRecord(Record):
-    """A published bundle: its address and the SHA-256 of every file."""
+    """A published bundle: its address, the SHA-256 of every file, and what became of the alias."""
 
     uri: str
     name: str
     version: str
     sha256: dict[str, str]
+    alias: AliasDecision | None
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""

@@ -1,11 +1,13 @@
-"""Intervals of a mean over seeds, and differences that are paired by seed."""
+"""Macro-F1, intervals of a mean, and differences that are paired."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 RESAMPLES = 10_000
+BLOCK = 4_000_000  # values drawn at one time
 FEWEST = 3  # below, an interval over seeds would say nothing
 
 Key = TypeVar("Key", int, str)
@@ -18,8 +20,11 @@ def bootstrap_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """
     if len(values) < FEWEST:
         return None
-    drawn = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.quantile(np.asarray(values)[drawn].mean(axis=1), (0.025, 0.975))
+    rng, given = np.random.default_rng(0), np.asarray(values)
+    rows = max(1, BLOCK // len(given))
+    blocks = (min(rows, RESAMPLES - done) for done in range(0, RESAMPLES, rows))
+    means = [given[rng.integers(len(given), size=(block, len(given)))].mean(axis=1) for block in blocks]
+    low, high = np.quantile(np.concatenate(means), (0.025, 0.975))
     return float(low), float(high)
 
 
@@ -38,3 +43,11 @@ def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
 def paired(first: Mapping[Key, float], second: Mapping[Key, float]) -> list[float]:
     """``first`` minus ``second`` under every key that both have, in the order of the keys."""
     return [first[key] - second[key] for key in sorted(first.keys() & second.keys())]
+
+
+def macro_f1(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    """Mean F1 of the classes that occur among ``labels`` (N,) or ``predicted`` (N,)."""
+    size = int(max(labels.max(), predicted.max())) + 1
+    hits = np.bincount(labels[labels == predicted], minlength=size)
+    either = np.bincount(labels, minlength=size) + np.bincount(predicted, minlength=size)
+    return float(np.mean(2 * hits[either > 0] / either[either > 0]))

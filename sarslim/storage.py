@@ -289,9 +289,13 @@ def verify_sums(bundle: Path) -> dict[str, str]:
     """The SHA-256 of every file listed in ``SHA256SUMS``, each checked.
 
     Raises:
-        InputError: a listed file is missing or differs.
+        InputError: no such list, or a listed file is missing or differs.
     """
-    rows = [line.split("  ", 1) for line in (bundle / SUMS).read_text(encoding="ascii").splitlines()]
+    try:
+        lines = (bundle / SUMS).read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(str(bundle), f"is not a bundle: {SUMS} cannot be read", "Give a folder with one") from error
+    rows = [(digest, name) for digest, _, name in (line.partition("  ") for line in lines)]
     for digest, name in rows:
         path = bundle / name
         if not path.is_file() or sha256(path) != digest:

@@ -17,10 +17,13 @@ from sarslim.chips.dataset import Dataset
 from sarslim.chips.prepare import prepare
 from sarslim.config import PrepareConfig, RunConfig, parse
 from sarslim.inference import predict
+from sarslim.runtime import Bundle
 from sarslim.storage import S3Uri
 
 SCORES = {"accuracy", "macro_f1", "balanced_accuracy", "params", "macs", "bytes", "latency_ms"}
-BUNDLE = {"weights.safetensors", "model.json", "labels.json", "MODEL_CARD.md", "report.html"}
+BUNDLE = {"weights.safetensors", "model.json", "labels.json", "MODEL_CARD.md", "report.html"} | {
+    "model.onnx", "model.int8.onnx", "metrics.json"
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +104,11 @@ def test_the_published_bundle_gives_the_predictions_of_the_student(first, runs, 
     chips = Dataset.open(next(pipelines.glob("*/prepare-data/dataset"))).part("test")
     np.testing.assert_array_equal(predict(published, chips.images), predict(student, chips.images))
     assert json.loads((tmp_path / "bundle" / "labels.json").read_text()) == list(record.classes)
+    latest = Bundle.open("s3://published/models/test-ships@latest")
+    assert f"s3://published/models/test-ships/{latest.version}" == first["bundle_uri"]
+    scores = latest.evaluate(next(pipelines.glob("*/prepare-data/dataset")))
+    assert scores.accuracy == pytest.approx(first["student"]["accuracy"])
+    assert scores.macro_f1 == pytest.approx(first["student"]["macro_f1"])
 
 
 def test_secrets_stay_out_of_logs_and_artifacts(first, runs):

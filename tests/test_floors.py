@@ -12,13 +12,13 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "progress", "sources"},
     {"config", "records", "cluster", "statistics"},
-    {"architectures", "parameters", "recoveries", "cost", "speckle", "inference", "losses", "parallel"},
+    {"architectures", "parameters", "recoveries", "cost", "speckle", "inference", "losses", "parallel", "session"},
     {"storage", "local_store", "chips", "networks", "training", "pruning", "distillation", "evaluation"}
-    | {"run_log", "runners"},
-    {"checkpoint", "report", "journal"},
-    {"stages", "settings", "last_screen"},
+    | {"export", "run_log", "runners"},
+    {"checkpoint", "report", "journal", "registry"},
+    {"stages", "settings", "runtime", "last_screen"},
     {"shell"},
-    {"launch", "remote"},
+    {"launch", "remote", "cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 

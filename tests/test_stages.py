@@ -1,6 +1,7 @@
 """Stages at work on small data: interruption and resumption, distillation in rounds, and inputs that do not fit."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -21,7 +22,8 @@ from sarslim.errors import InputError
 from sarslim.parameters import to_parameters
 from sarslim.progress import Progress
 from sarslim.pruning import Coupling, group_lasso
-from sarslim.records import PruneRecord, TrainRecord
+from sarslim.records import BundleRecord, PruneRecord, TrainRecord
+from sarslim.session import Session
 from sarslim.stages import learn, search, sparse
 from sarslim.stages.check import check
 from sarslim.stages.distill import distill_student
@@ -275,7 +277,35 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
     receipt = publish(parse(PublishConfig, {"version": "1"}), bundle=tmp_path / "bundle", receipt=tmp_path / "r.json")
     assert receipt.uri == "s3://sarslim/models/sar-ships/1"
     assert store.fetch_bundle(S3Uri.parse(receipt.uri), tmp_path / "copy") == receipt.sha256
-    assert set(receipt.sha256) == {"weights.safetensors", "model.json", "labels.json", "MODEL_CARD.md", "report.html"}
+    assert set(receipt.sha256) == {
+        "weights.safetensors", "model.json", "labels.json", "MODEL_CARD.md", "report.html",
+        "model.onnx", "model.int8.onnx", "metrics.json",
+    }  # fmt: skip
+    assert [(each.network, each.runtime, each.precision) for each in record.deployments] == [
+        (network, *kind)
+        for network in ("teacher", "student")
+        for kind in (("PyTorch", "FP32"), ("ONNX Runtime", "FP32"), ("ONNX Runtime", "INT8"))
+    ]
+    combinations = len({1, os.cpu_count()}) * 2
+    assert all(len({(one.threads, one.batch) for one in each.latency}) == combinations for each in record.deployments)
+    for network, scores in (("teacher", record.teacher), ("student", record.student)):
+        torch, onnx, int8 = (each for each in record.deployments if each.network == network)
+        assert (torch.accuracy, torch.macro_f1) == (scores.accuracy, scores.macro_f1)
+        assert (onnx.accuracy, onnx.macro_f1) == pytest.approx((scores.accuracy, scores.macro_f1))
+        assert onnx.logits_difference < 1e-4
+        assert int8.bytes < onnx.bytes
+        assert int8.quantization.calibration_chips > 0
+        assert onnx.latency[1].images_per_second == pytest.approx(64_000 / onnx.latency[1].median_ms)
+    metrics = read_json(BundleRecord, tmp_path / "copy" / "metrics.json")
+    assert metrics.data_digest == Dataset.open(house / "dataset").record.digest
+    assert (metrics.gate_passed, metrics.simulated, metrics.files["model.onnx"].accuracy) == (
+        False, True, record.student.accuracy,
+    )  # fmt: skip
+    session = Session(tmp_path / "copy" / "model.int8.onnx")
+    assert session.preprocessing.scaling == Dataset.open(house / "dataset").record.scaling
+    assert session.preprocessing.dtype == "uint8"
+    card = (tmp_path / "copy" / "MODEL_CARD.md").read_text()
+    assert card.count("| Student | ONNX Runtime | INT8 |") == 1 + combinations
 
 
 def test_a_published_version_is_not_overwritten(house, tmp_path, store):

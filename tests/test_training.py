@@ -9,9 +9,10 @@ from torch import nn
 
 from sarslim.config import TrainingConfig
 from sarslim.errors import InputError
-from sarslim.inference import macro_f1, predict
+from sarslim.inference import predict
 from sarslim.losses import label_cross_entropy
 from sarslim.records import Epoch, Scaling
+from sarslim.statistics import macro_f1
 from sarslim.training import loop as training
 from sarslim.training.loop import LabelObjective, fit, learning_rate, make_optimizer, soft_targets, update_average
 

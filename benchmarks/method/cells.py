@@ -22,7 +22,7 @@ from sarslim.chips.dataset import Dataset
 from sarslim.config import NETWORKS, DistillConfig, PrepareConfig, PruneConfig, TeacherConfig, parse
 from sarslim.cost import count_macs, count_params
 from sarslim.evaluation import speckle_accuracy
-from sarslim.inference import folded, macro_f1, predict
+from sarslim.inference import folded, predict
 from sarslim.recoveries import recovery
 from sarslim.stages.distill import recover, recover_in_rounds
 from sarslim.stages.learn import device, input_shape
@@ -30,6 +30,7 @@ from sarslim.stages.prepare import prepare
 from sarslim.stages.prune import prune_student
 from sarslim.stages.results import CONFIG, read_json
 from sarslim.stages.teacher import train_teacher
+from sarslim.statistics import macro_f1
 from sarslim.training.augmentation import steps_per_epoch
 
 PATHS: dict[str, Mapping[str, Any]] = {

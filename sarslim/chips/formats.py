@@ -6,7 +6,6 @@ from sarslim.chips.folder import FolderReader
 from sarslim.chips.fusar import FusarReader
 from sarslim.chips.index import Reader
 from sarslim.chips.opensarship import OpenSarShipReader
-from sarslim.chips.simulator import Simulator
 from sarslim.config import PrepareConfig
 from sarslim.errors import InputError
 
@@ -22,6 +21,8 @@ def open_reader(config: PrepareConfig, source: Path | None) -> Reader:
             raise InputError(
                 "prepare.format", f"{config.format} chips need a source, and none is given", "Set prepare.source"
             )  # fmt: skip
+        from sarslim.chips.simulator import Simulator  # the only one that needs scipy
+
         return Simulator(config.simulator, size=config.image_size, seed=config.seed)
     _check_exists(source)
     name = config.format if config.format != "auto" else _look(source)

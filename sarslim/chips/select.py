@@ -4,6 +4,7 @@ import difflib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sarslim.chips.index import Chip
 from sarslim.config import PrepareConfig
@@ -57,20 +58,20 @@ def select(chips: Sequence[Chip], config: PrepareConfig) -> Selection:
     _check_known("prepare.merge", config.merge, labels)
     _check_known("prepare.classes", config.classes, {config.merge.get(label, label) for label in labels})
     channels = _channels(chips, config)
-    chosen = [(chip, bands) for chip in chips if (bands := _bands(chip, channels, config))]
+    chosen = [(chip, found) for chip in chips if (found := bands(chip, channels, config.polarisation_as))]
     counts = Counter(config.merge.get(chip.label, chip.label) for chip, _ in chosen if chip.label is not None)
     classes = _classes(counts, config)
 
     samples: list[Sample] = []
     skipped = _without(chips, {chip.id for chip, _ in chosen}, channels)
-    for chip, bands in chosen:
+    for chip, choices in chosen:
         name = None if chip.label is None else config.merge.get(chip.label, chip.label)
         reason = _reason(name, counts, classes, config)
         if reason:
             skipped.append(Skipped(name=chip.id, reason=reason))
             continue
         label = None if name is None else classes.index(name)
-        samples += [Sample(chip, label, *choice) for choice in bands]
+        samples += [Sample(chip, label, *choice) for choice in choices]
     stored = ("/".join(channels),) if config.polarisation_as == "samples" else channels
     return Selection(samples, classes, stored, skipped)
 
@@ -121,10 +122,12 @@ def _reason(name: str | None, counts: Counter[str], classes: tuple[str, ...], co
     return f"class {name} has {_chips(counts[name])}, fewer than min_chips_per_class={config.min_chips_per_class}"
 
 
-def _bands(chip: Chip, channels: tuple[str, ...], config: PrepareConfig) -> list[tuple[tuple[int, ...], str]]:
+def bands(
+    chip: Chip, channels: Sequence[str], polarisation_as: Literal["samples", "channels"]
+) -> list[tuple[tuple[int, ...], str]]:
     """The bands and the polarisation of each sample of a chip; empty where it lacks what is asked for."""
     places = {band or AMPLITUDE: number for number, band in enumerate(chip.bands)}
-    if config.polarisation_as == "samples":
+    if polarisation_as == "samples":
         return [((places[name],), name) for name in channels if name in places]
     if not all(name in places for name in channels):
         return []

@@ -5,7 +5,16 @@ from collections.abc import Callable, Sequence
 import sarslim.report.units as units
 import sarslim.report.words as words
 from sarslim.config import RunConfig
-from sarslim.records import Comparison, DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord, Trial
+from sarslim.records import (
+    Comparison,
+    DatasetRecord,
+    Deployment,
+    EvaluateRecord,
+    ModelRecord,
+    PruneRecord,
+    TrainRecord,
+    Trial,
+)
 
 
 def comparison_table(record: Comparison) -> str:
@@ -125,6 +134,7 @@ def model_card(
                 for key, scores in words.networks(evaluation).items()
             ],
         ),
+        *_deployments(evaluation.deployments),
         "### Quality gate",
         _table(
             ("Condition", "Found", "Bound", "Result"),
@@ -195,6 +205,58 @@ def model_card(
         "",
     ]
     return "\n\n".join(blocks)
+
+
+def _deployments(deployments: Sequence[Deployment]) -> list[str]:
+    """What teacher and student can do and cost in each runtime and precision."""
+    if not deployments:
+        return []
+    named = [((words.NETWORKS[each.network], each.runtime, each.precision), each) for each in deployments]
+    return [
+        "### In PyTorch and ONNX Runtime",
+        _table(
+            ("Network", "Runtime", "Precision", "Accuracy", "Macro-F1", "File"),
+            [
+                (*name, units.percent(each.accuracy), units.percent(each.macro_f1), units.size(each.bytes))
+                for name, each in named
+            ],
+        ),
+        _table(
+            ("Network", "Runtime", "Precision", "Threads", "Batch", "Median", "95th percentile", "Chips per second"),
+            [
+                (
+                    *name,
+                    str(latency.threads),
+                    str(latency.batch),
+                    units.milliseconds(latency.median_ms),
+                    units.milliseconds(latency.p95_ms),
+                    units.significant(latency.images_per_second),
+                )
+                for name, each in named
+                for latency in each.latency
+            ],
+        ),
+        _list([note for each in deployments for note in _export_notes(each)]),
+    ]
+
+
+def _export_notes(each: Deployment) -> list[str]:
+    notes = []
+    if each.logits_difference is not None:
+        notes.append(
+            f"{words.NETWORKS[each.network]} in ONNX Runtime: the same class as PyTorch for every test chip; largest "
+            f"difference of a logit {each.logits_difference:.1g}"
+        )
+    if each.quantization is not None:
+        chosen, tried = each.quantization.chosen, len(each.quantization.trials)
+        kept = f", in float: {', '.join(chosen.float_layers)}" if chosen.float_layers else ""
+        notes.append(
+            f"{words.NETWORKS[each.network]} in INT8: ranges by {chosen.calibration} of "
+            f"{each.quantization.calibration_chips} training chips{kept}; {tried} way{'s'[: tried != 1]} tried; on the "
+            f"validation part {units.percent(chosen.val_accuracy)}, in FP32 "
+            f"{units.percent(each.quantization.val_accuracy_fp32)}"
+        )
+    return notes
 
 
 def _cost(name: str, before: float, after: float, show: Callable[[float], str]) -> tuple[str, str, str, str]:

@@ -2,15 +2,26 @@
 
 import json
 import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from sarslim import checkpoint, report
+from sarslim import __version__, checkpoint, report
 from sarslim import evaluation as measuring
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, EvaluateConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig
-from sarslim.records import EvaluateRecord, ModelRecord, NetworkScores, PruneRecord, TrainRecord
+from sarslim.records import (
+    BundleRecord,
+    EvaluateRecord,
+    FileScores,
+    ModelRecord,
+    NetworkScores,
+    PruneRecord,
+    TrainRecord,
+)
+from sarslim.registry import INT8, METRICS, ONNX
+from sarslim.stages.deploy import deploy
 from sarslim.stages.measure import score
 from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, versions, write_json
 from sarslim.storage import write_sums
@@ -31,10 +42,11 @@ def evaluate(
     bundle: Path,
     page: Path,
 ) -> EvaluateRecord:
-    """Measures the three networks on the test part, writes report and bundle, and judges by the gate.
+    """Measures the three networks on the test part, exports, writes report and bundle, and judges by the gate.
 
     Raises:
         InputError: no test part, or models for other classes than the data set.
+        ServiceError: an exported network does not answer as PyTorch does.
     """
     start = time.monotonic()
     data = Dataset.open(dataset)
@@ -43,8 +55,18 @@ def evaluate(
     assert train.labels is not None
     folders = {"teacher": teacher, "pruned": pruned, "student": student}
     scores = {kind: score(folder, data, config, name=kind, kind=kind) for kind, folder in folders.items()}
+    bundle.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as aside:
+        prepared = read_json(PrepareConfig, dataset / CONFIG)
+        written_to = {"teacher": Path(aside), "student": bundle}
+        deployments = [
+            deployment
+            for kind, out in written_to.items()
+            for deployment in deploy(folders[kind], data, prepared, scores[kind], config, kind=kind, out=out)
+        ]
     record = EvaluateRecord(
         **scores,
+        deployments=tuple(deployments),
         majority_accuracy=measuring.majority_accuracy(train.labels, test.labels),
         gate=measuring.gate(config, scores["teacher"], scores["student"], _budgets(pruned, scores)),
         mistakes=measuring.surest_mistakes(
@@ -86,7 +108,7 @@ def _write_bundle(
     pruned: Path,
     student: Path,
 ) -> None:
-    """Puts together what is published, with the checksums of all files."""
+    """Adds to the ONNX files what else is published, with the checksums of all files."""
     data = Dataset.open(dataset)
     story: dict[str, Any] = {
         "config": RunConfig(
@@ -105,9 +127,9 @@ def _write_bundle(
         "student_model": read_json(ModelRecord, student / checkpoint.MODEL),
     }
     model: ModelRecord = story["student_model"]
-    bundle.mkdir(parents=True, exist_ok=True)
     for name in (checkpoint.MODEL, checkpoint.WEIGHTS):
         shutil.copyfile(student / name, bundle / name)
+    write_json(bundle / METRICS, _metrics(record, data, model))
     (bundle / LABELS).write_text(json.dumps(list(model.classes), indent=2) + "\n", encoding="utf-8")
     page = report.run_report(
         **story,
@@ -119,3 +141,20 @@ def _write_bundle(
     card = report.model_card(**story, name=f"{model.network} student", version="")
     (bundle / CARD).write_text(card, encoding="utf-8")
     write_sums(bundle)
+
+
+def _metrics(record: EvaluateRecord, data: Dataset, model: ModelRecord) -> BundleRecord:
+    files = {"FP32": ONNX, "INT8": INT8}
+    return BundleRecord(
+        sarslim_version=__version__,
+        network=model.network,
+        simulated=data.record.simulated,
+        data_digest=data.record.digest,
+        test_chips=data.record.parts["test"].chips,
+        gate_passed=record.passed,
+        files={
+            files[each.precision]: FileScores(accuracy=each.accuracy, macro_f1=each.macro_f1)
+            for each in record.deployments
+            if each.network == "student" and each.runtime == "ONNX Runtime"
+        },
+    )

@@ -1,8 +1,10 @@
-"""Stage 6: the bundle to where it is fetched from."""
+"""Stage 6: the bundle to where it is fetched from, and the alias to the bundle if it earned that."""
 
 from pathlib import Path
 
+from sarslim import registry
 from sarslim.config import PublishConfig
+from sarslim.progress import note
 from sarslim.records import PublishRecord
 from sarslim.stages.results import write_json
 from sarslim.storage import SUMS, S3Uri, Storage, sha256, verify_sums
@@ -15,7 +17,9 @@ def bundle_uri(config: PublishConfig, bundle: Path) -> S3Uri:
 
 
 def publish(config: PublishConfig, *, bundle: Path, receipt: Path) -> PublishRecord:
-    """Uploads the bundle, whole or not at all, and writes a receipt.
+    """Uploads the bundle, whole or not at all, moves the alias or says why not, and writes a receipt.
+
+    An interrupted publication is finished by running it again.
 
     Raises:
         InputError: a damaged bundle, or another bundle under this version.
@@ -23,7 +27,13 @@ def publish(config: PublishConfig, *, bundle: Path, receipt: Path) -> PublishRec
     """
     checksums = verify_sums(bundle)
     uri = bundle_uri(config, bundle)
-    Storage.from_environment().publish(bundle, uri)
-    record = PublishRecord(uri=str(uri), name=config.name, version=uri.key.rpartition("/")[2], sha256=checksums)
+    storage = Storage.from_environment()
+    storage.publish(bundle, uri)
+    version = uri.key.rpartition("/")[2]
+    models = registry.Models(storage, S3Uri.parse(config.destination))
+    alias = models.challenge(config.name, version, config.alias, config.max_regression) if config.alias else None
+    if alias:
+        note(f"alias {alias.alias} {'moved to' if alias.moved else 'stays at'} {alias.version}: {alias.reason}")
+    record = PublishRecord(uri=str(uri), name=config.name, version=version, sha256=checksums, alias=alias)
     write_json(receipt, record)
     return record

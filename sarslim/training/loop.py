@@ -19,10 +19,11 @@ from torch.nn import functional as F
 from sarslim import parallel
 from sarslim.config import TrainingConfig
 from sarslim.errors import InputError
-from sarslim.inference import gather, macro_f1, predict
+from sarslim.inference import gather, predict
 from sarslim.losses import label_cross_entropy
 from sarslim.progress import Progress, note
 from sarslim.records import Epoch, Scaling
+from sarslim.statistics import macro_f1
 from sarslim.training.augmentation import augment, epoch_batches, mixup, steps_per_epoch
 from sarslim.training.checkpoint import Checkpoint, dump_state, fingerprint, load_state
 

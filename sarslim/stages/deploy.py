@@ -1,0 +1,119 @@
+"""Stage 5, what is delivered: teacher and student as ONNX in FP32 and INT8, and what each can do and costs."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sarslim import checkpoint, export
+from sarslim.chips.dataset import Dataset
+from sarslim.config import EvaluateConfig, PrepareConfig
+from sarslim.cost import measure_latency, time_runs
+from sarslim.progress import note
+from sarslim.records import Deployment, Latency, NetworkScores, Preprocessing
+from sarslim.registry import INT8, ONNX
+from sarslim.session import Session
+from sarslim.stages.learn import input_shape
+from sarslim.statistics import macro_f1
+
+
+def deploy(
+    folder: Path,
+    data: Dataset,
+    prepared: PrepareConfig,
+    scores: NetworkScores,
+    config: EvaluateConfig,
+    *,
+    kind: Any,
+    out: Path,
+) -> tuple[Deployment, ...]:
+    """Writes ``model.onnx`` and ``model.int8.onnx`` into ``out`` and measures them beside PyTorch.
+
+    Args:
+        folder: the model artifact.
+        scores: of this network in PyTorch.
+        kind: ``teacher`` or ``student``.
+
+    Raises:
+        ServiceError: the ONNX file does not answer as PyTorch does.
+    """
+    network, model = checkpoint.load(folder, kind=kind)
+    test, train, val = (data.part(name) for name in ("test", "train", "val"))
+    assert test.labels is not None
+    assert val.labels is not None
+    note(f"exporting the {kind} to ONNX")
+    export.to_onnx(network, out / ONNX, classes=model.classes, preprocessing=preprocessing(data, prepared))
+    difference = export.check_parity(network, out / ONNX, test.images)
+    quantization = export.quantize(
+        out / ONNX, out / INT8, train_images=train.images, val_images=val.images, val_labels=val.labels
+    )
+    note(f"timing the {kind} in PyTorch and ONNX Runtime")
+    torch_latency = tuple(
+        measure_latency(network, input_shape(data), batch=batch, threads=threads, seconds=config.latency_seconds)
+        for threads in thread_counts(config)[1:]
+        for batch in config.batch_sizes
+    )
+    return (
+        Deployment(
+            network=kind,
+            runtime="PyTorch",
+            precision="FP32",
+            accuracy=scores.accuracy,
+            macro_f1=scores.macro_f1,
+            bytes=scores.bytes,
+            latency=scores.latency + torch_latency,
+        ),
+        Deployment(
+            network=kind,
+            runtime="ONNX Runtime",
+            precision="FP32",
+            logits_difference=difference,
+            **_measured(out / ONNX, test.images, test.labels, config),
+        ),
+        Deployment(
+            network=kind,
+            runtime="ONNX Runtime",
+            precision="INT8",
+            quantization=quantization,
+            **_measured(out / INT8, test.images, test.labels, config),
+        ),
+    )
+
+
+def preprocessing(data: Dataset, prepared: PrepareConfig) -> Preprocessing:
+    """What was done to the chips of a data set before they were stored."""
+    return Preprocessing(
+        channels=data.record.channels,
+        image_size=data.record.image_size,
+        dtype=data.record.dtype,
+        scaling=data.record.scaling,
+        **prepared.model_dump(include={"values", "polarisation_as", "labels", "merge"}),
+    )
+
+
+def thread_counts(config: EvaluateConfig) -> tuple[int, ...]:
+    """Threads to measure with: as configured, and one per core."""
+    return tuple(dict.fromkeys((config.threads, os.cpu_count() or 1)))
+
+
+def _measured(
+    file: Path, images: NDArray[np.generic], labels: NDArray[np.int64], config: EvaluateConfig
+) -> dict[str, Any]:
+    chosen = Session(file).logits(images).argmax(axis=1)
+    return {
+        "accuracy": float(np.mean(chosen == labels)),
+        "macro_f1": macro_f1(np.asarray(labels), chosen),
+        "bytes": file.stat().st_size,
+        "latency": tuple(
+            _latency(file, np.resize(images[: max(config.batch_sizes)], (batch, *images.shape[1:])), threads, config)
+            for threads in thread_counts(config)
+            for batch in config.batch_sizes
+        ),
+    }
+
+
+def _latency(file: Path, chips: NDArray, threads: int, config: EvaluateConfig) -> Latency:
+    session = Session(file, threads)
+    return time_runs(lambda: session.run(chips), batch=len(chips), threads=threads, seconds=config.latency_seconds)
