@@ -146,7 +146,7 @@ def test_the_last_screen_says_which_condition_failed():
         ("prune", example_records.pruning(), "4.8 % of the MACs and 4.8 % of the parameters kept"),
         ("evaluate", example_records.evaluation(), "student 95.3 % right, teacher 96.7 %"),
         ("measure", example_records.comparison().networks[0], "accuracy 96.7 %"),
-        ("publish", PublishRecord(uri="s3://a/b/c", name="b", version="c", sha256={}), ""),
+        ("publish", PublishRecord(uri="s3://a/b/c", name="b", version="c", sha256={}, alias=None), ""),
     ],
 )
 def test_every_stage_has_a_line_of_figures(stage, record, line):
