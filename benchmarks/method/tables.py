@@ -209,7 +209,7 @@ def difference(pairs: Sequence[float]) -> str:
     if not pairs:
         return ""
     bounds = [bootstrap_interval(pairs), t_interval(pairs)]
-    texts = [f"{100 * low:+.1f} to {100 * high:+.1f}" for low, high in filter(None, bounds)]
+    texts = [f"{100 * low:+.1f} to {100 * high:+.1f}".replace("-", "−") for low, high in filter(None, bounds)]
     return units.points(float(np.mean(pairs))) + (f" ({texts[0]}) [{texts[1]}]" if texts else "")
 
 

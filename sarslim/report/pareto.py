@@ -26,6 +26,7 @@ MOST_NAMES = 3  # more networks that stand alone are numbered
 REACHES = (5, 9, 14, 20)
 DIRECTIONS = ((1, 0), (-1, 0), (0.7, 0.7), (0.7, -0.7), (-0.7, 0.7), (-0.7, -0.7), (0, 1), (0, -1))
 NAME_SIZE = 9
+ENTRY = 52  # points of a column of the legend beside its longest name
 
 
 class Point(NamedTuple):
@@ -81,7 +82,9 @@ def figure(points: Sequence[Point], *, stacked: bool = False) -> str:
         handles, labels = panels[0].get_legend_handles_labels()
         handles += [Line2D([], [], color=INK, marker="o", linestyle="none")] * len(numbers)
         labels += [f"{number}: {name}" for number, name in zip(numbers, names, strict=False)]
-        drawn.legend(handles, labels, loc="outside lower center", ncols=2 if stacked else 5, handlelength=3)
+        longest = max(TextPath((0, 0), label, size=NAME_SIZE).get_extents().width for label in labels)
+        columns = int(72 * drawn.get_figwidth() // (1.15 * longest + ENTRY))
+        drawn.legend(handles, labels, loc="outside lower center", ncols=min(max(columns, 1), 5), handlelength=3)
         drawn.draw_without_rendering()  # the layout, without which free places are not known
         for axes, cost in zip(panels, COSTS, strict=True):
             _name_marks(axes, alone, numbers or names, cost)
@@ -97,7 +100,8 @@ def figure(points: Sequence[Point], *, stacked: bool = False) -> str:
 def _cost_axis(axes: Axes, costs: Sequence[float], label: str) -> None:
     axes.set_xscale("log")
     axes.set_xlim(min(costs) / 1.8, max(costs) * 1.8)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=8))
+    subs = (1, 3) if max(costs) > 10 * min(costs) else (1, 2, 5)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.brief(value) if value >= 1 else f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)
