@@ -293,6 +293,11 @@ class Deployment(Record):
     logits_difference: float | None = None
     quantization: Quantization | None = None
 
+    @property
+    def variant(self) -> str:
+        """Runtime and precision in short, such as ``ONNX INT8``."""
+        return f"{self.runtime.removesuffix(' Runtime')} {self.precision}"
+
 
 class EvaluateRecord(Record):
     """Teacher, pruned network before recovery, and student, on the same test part.

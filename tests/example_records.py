@@ -10,6 +10,7 @@ from sarslim.records import (
     ClassScores,
     Comparison,
     DatasetRecord,
+    Deployment,
     Epoch,
     EvaluateRecord,
     GateCheck,
@@ -21,6 +22,8 @@ from sarslim.records import (
     NetworkScores,
     PartCount,
     PruneRecord,
+    Quantization,
+    QuantizationTrial,
     ReliabilityBin,
     RocCurve,
     Scaling,
@@ -233,6 +236,36 @@ def mistakes(classes: tuple[str, ...] = SHIPS) -> tuple[Mistake, ...]:
     )
 
 
+def deployments() -> tuple[Deployment, ...]:
+    """Teacher and student in every runtime and precision, on one thread and on two; INT8 costs a quarter."""
+    names = (("PyTorch", "FP32"), ("ONNX Runtime", "FP32"), ("ONNX Runtime", "INT8"))
+    times = {"teacher": (9.87, 6.1, 1.7), "student": (1.934, 0.26, 0.18)}
+    files = {"teacher": 44_740_000, "student": 2_210_000}
+    accuracies = {"teacher": (0.9667, 0.9667, 0.965), "student": (0.9533, 0.9533, 0.955)}
+    trial = QuantizationTrial(calibration="minmax", float_layers=(), val_accuracy=0.95)
+    return tuple(
+        Deployment(
+            network=who,
+            runtime=runtime,
+            precision=precision,
+            accuracy=accuracy,
+            macro_f1=accuracy - 0.01,
+            bytes=files[who] // (4 if precision == "INT8" else 1),
+            latency=tuple(
+                Latency(batch=batch, threads=threads, runs=50, median_ms=ms, p05_ms=0.9 * ms, p95_ms=1.2 * ms)
+                for threads in (1, 2)
+                for batch, ms in ((1, time / threads), (64, 40 * time / threads))
+            ),
+            logits_difference=3e-6 if (runtime, precision) == ("ONNX Runtime", "FP32") else None,
+            quantization=Quantization(calibration_chips=256, val_accuracy_fp32=0.955, trials=(trial,), chosen=trial)
+            if precision == "INT8"
+            else None,
+        )
+        for who in ("teacher", "student")
+        for (runtime, precision), time, accuracy in zip(names, times[who], accuracies[who], strict=True)
+    )
+
+
 def evaluation(classes: tuple[str, ...] = SHIPS, *, passed: bool = True) -> EvaluateRecord:
     """Teacher 96.7 %, pruned 40.0 %, student 95.3 % of 600 test chips."""
     small: dict[str, Any] = {"params": 541_000, "macs": 7_150_000, "file": 2_210_000, "ms": 1.934}
@@ -240,6 +273,7 @@ def evaluation(classes: tuple[str, ...] = SHIPS, *, passed: bool = True) -> Eval
         teacher=scores(TEACHER_CONFUSION, classes, params=11_170_000, macs=148_000_000, file=44_740_000, ms=9.87),
         pruned=scores(PRUNED_CONFUSION, classes, **small),
         student=scores(STUDENT_CONFUSION, classes, **small),
+        deployments=deployments(),
         majority_accuracy=1 / 6,
         mistakes=mistakes(classes),
         gate=(

@@ -202,7 +202,7 @@ def test_report_needs_nothing_but_itself(simulated, hostile, comparison):
 def test_figures_have_labels_and_ids_of_their_own(simulated):
     page = Page(simulated)
     figures = page.all("svg")
-    assert len(figures) == 12
+    assert len(figures) == 13
     assert all(figure["role"] == "img" and len(figure["aria-label"] or "") > 30 for figure in figures)
     assert any("Student: bulk carrier 94.0 %" in (figure["aria-label"] or "") for figure in figures)
     ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
@@ -237,6 +237,13 @@ def test_configuration_in_the_report_reads_back(simulated):
     page = Page(simulated)
     text = next(word for word in page.words if word.startswith("prepare:"))
     assert RunConfig.model_validate(yaml.safe_load(text)) == example_records.config()
+
+
+def test_what_is_delivered_has_a_row_and_a_bar_per_variant(simulated):
+    for variant in ("PyTorch FP32", "ONNX FP32", "ONNX INT8"):
+        assert simulated.count(f"<td>{variant}</td>") == 2
+    assert "Student, ONNX INT8 0.180" in simulated  # read aloud in place of the bars
+    assert "the same class as PyTorch for every test chip" in simulated
 
 
 def test_mistakes_are_shown_with_what_the_teacher_said(simulated):

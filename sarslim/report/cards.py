@@ -236,27 +236,8 @@ def _deployments(deployments: Sequence[Deployment]) -> list[str]:
                 for latency in each.latency
             ],
         ),
-        _list([note for each in deployments for note in _export_notes(each)]),
+        _list(words.export_notes(deployments)),
     ]
-
-
-def _export_notes(each: Deployment) -> list[str]:
-    notes = []
-    if each.logits_difference is not None:
-        notes.append(
-            f"{words.NETWORKS[each.network]} in ONNX Runtime: the same class as PyTorch for every test chip; largest "
-            f"difference of a logit {each.logits_difference:.1g}"
-        )
-    if each.quantization is not None:
-        chosen, tried = each.quantization.chosen, len(each.quantization.trials)
-        kept = f", in float: {', '.join(chosen.float_layers)}" if chosen.float_layers else ""
-        notes.append(
-            f"{words.NETWORKS[each.network]} in INT8: ranges by {chosen.calibration} of "
-            f"{each.quantization.calibration_chips} training chips{kept}; {tried} way{'s'[: tried != 1]} tried; on the "
-            f"validation part {units.percent(chosen.val_accuracy)}, in FP32 "
-            f"{units.percent(each.quantization.val_accuracy_fp32)}"
-        )
-    return notes
 
 
 def _cost(name: str, before: float, after: float, show: Callable[[float], str]) -> tuple[str, str, str, str]:

@@ -1,11 +1,14 @@
 """The figures of a run's report. Networks differ in colour and marker, loss terms in colour and dashes."""
 
+from collections.abc import Sequence
+
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 import sarslim.report.units as units
-from sarslim.records import EvaluateRecord, NetworkScores, PruneRecord, TrainRecord
+from sarslim.records import EvaluateRecord, Latency, NetworkScores, PruneRecord, TrainRecord
 from sarslim.report.drawing import (
     DASHES,
     INK,
@@ -241,18 +244,11 @@ def latency(evaluation: EvaluateRecord) -> str:
     with matplotlib.rc_context(STYLE):
         batches = [timing.batch for timing in evaluation.student.latency]
         figure, axes = canvas(1.1 + 0.62 * len(batches))
-        timings = [timing for key in NETWORKS for timing in getattr(evaluation, key).latency]
-        # Other work on the machine may stretch a whisker until no bar can be read.
-        slowest = MOST_STRETCH * max(timing.median_ms / timing.batch for timing in timings)
-        longest = min(max(timing.p95_ms / timing.batch for timing in timings), slowest)
+        longest = _longest([timing for key in NETWORKS for timing in getattr(evaluation, key).latency])
         for index, (key, (name, colour, _)) in enumerate(NETWORKS.items()):
             for row, timing in enumerate(getattr(evaluation, key).latency):
-                middle, low, high = (v / timing.batch for v in (timing.median_ms, timing.p05_ms, timing.p95_ms))
                 y = row + 0.26 * (index - 1)
-                axes.barh(y, middle, height=0.22, color=colour, label=name if row == 0 else None)
-                high = min(high, longest)
-                axes.plot([low, high], [y, y], color=INK, linewidth=1)
-                axes.text(high + 0.02 * longest, y, units.milliseconds(middle), va="center_baseline", fontsize=9.5)
+                _time_bar(axes, y, timing, 0.22, colour, longest, name if row == 0 else None)
         axes.set_yticks(range(len(batches)), [f"Batch {batch}" for batch in batches])
         axes.set_ylim(len(batches) - 0.5, -0.5)
         axes.set_xlim(0, 1.25 * longest)
@@ -264,6 +260,43 @@ def latency(evaluation: EvaluateRecord) -> str:
             f"{NETWORKS[key][0].lower()} {units.milliseconds(getattr(evaluation, key).latency_ms)}" for key in NETWORKS
         ]
         return svg(figure, "latency", f"Bar chart of the time per chip. One chip at a time: {', '.join(parts)}.")
+
+
+def deployments(evaluation: EvaluateRecord) -> str:
+    """Milliseconds of one chip in every runtime and precision, on as many threads as the other latencies."""
+    with matplotlib.rc_context(STYLE):
+        bars = [(each, each.latency[0]) for each in evaluation.deployments]
+        figure, axes = canvas(0.9 + 0.34 * len(bars))
+        longest = _longest([timing for _, timing in bars])
+        names = [f"{NETWORKS[each.network][0]}, {each.variant}" for each, _ in bars]
+        for row, (each, timing) in enumerate(bars):
+            _time_bar(axes, row, timing, 0.6, NETWORKS[each.network][1], longest)
+        axes.set_yticks(range(len(bars)), names)
+        axes.set_ylim(len(bars) - 0.5, -0.5)
+        axes.set_xlim(0, 1.4 * longest)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
+        axes.set(xlabel="Milliseconds for one chip")
+        parts = [
+            f"{name} {units.milliseconds(timing.median_ms)}" for name, (_, timing) in zip(names, bars, strict=True)
+        ]
+        return svg(figure, "deployments", f"Bar chart of the time for one chip: {', '.join(parts)}.")
+
+
+def _longest(timings: Sequence[Latency]) -> float:
+    """Where whiskers end. Other work on the machine may stretch one until no bar can be read."""
+    slowest = MOST_STRETCH * max(timing.median_ms / timing.batch for timing in timings)
+    return min(max(timing.p95_ms / timing.batch for timing in timings), slowest)
+
+
+def _time_bar(
+    axes: Axes, y: float, timing: Latency, height: float, colour: str, longest: float, label: str | None = None
+) -> None:
+    middle, low, high = (value / timing.batch for value in (timing.median_ms, timing.p05_ms, timing.p95_ms))
+    axes.barh(y, middle, height=height, color=colour, label=label)
+    high = min(high, longest)
+    axes.plot([low, high], [y, y], color=INK, linewidth=1)
+    axes.text(high + 0.02 * longest, y, units.milliseconds(middle), va="center_baseline", fontsize=9.5)
 
 
 def _last(record: TrainRecord) -> dict[str, float]:

@@ -10,7 +10,16 @@ from pydantic import BaseModel
 
 import sarslim.report.units as units
 from sarslim.config import RunConfig
-from sarslim.records import Comparison, DatasetRecord, EvaluateRecord, Measured, NetworkScores, Scaling, TrainRecord
+from sarslim.records import (
+    Comparison,
+    DatasetRecord,
+    Deployment,
+    EvaluateRecord,
+    Measured,
+    NetworkScores,
+    Scaling,
+    TrainRecord,
+)
 from sarslim.recoveries import TWIN
 from sarslim.statistics import FEWEST, bootstrap_interval, paired, t_interval
 
@@ -245,6 +254,49 @@ def gate_failures(evaluation: EvaluateRecord) -> list[str]:
         for check in evaluation.gate
         if not check.passed
     ]
+
+
+DEPLOYED = ("Network", "Variant", "Accuracy", "Macro-F1", "File")
+
+
+def deployed(deployments: Sequence[Deployment]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a table: teacher and student in each runtime and precision, with the time per chip."""
+    timings = deployments[0].latency
+    threads = {timing.threads: f"{timing.threads} thread{'s' if timing.threads > 1 else ''}" for timing in timings}
+    times = [f"Batch {timing.batch}, {threads[timing.threads]}" for timing in timings]
+    rows = [
+        [
+            NETWORKS[each.network],
+            each.variant,
+            units.percent(each.accuracy),
+            units.percent(each.macro_f1),
+            units.size(each.bytes),
+            *(units.milliseconds(timing.median_ms / timing.batch) for timing in each.latency),
+        ]
+        for each in deployments
+    ]
+    return [*DEPLOYED, *times], rows
+
+
+def export_notes(deployments: Sequence[Deployment]) -> list[str]:
+    """How far ONNX is from PyTorch, and how the networks came to INT8."""
+    notes = []
+    for each in deployments:
+        if each.logits_difference is not None:
+            notes.append(
+                f"{NETWORKS[each.network]} in ONNX Runtime: the same class as PyTorch for every test chip; largest "
+                f"difference of a logit {each.logits_difference:.1g}"
+            )
+        if each.quantization is not None:
+            chosen, tried = each.quantization.chosen, len(each.quantization.trials)
+            kept = f", in float: {', '.join(chosen.float_layers)}" if chosen.float_layers else ""
+            notes.append(
+                f"{NETWORKS[each.network]} in INT8: ranges by {chosen.calibration} of "
+                f"{each.quantization.calibration_chips} training chips{kept}; {tried} way{'s'[: tried != 1]} tried; on "
+                f"the validation part {units.percent(chosen.val_accuracy)}, in FP32 "
+                f"{units.percent(each.quantization.val_accuracy_fp32)}"
+            )
+    return notes
 
 
 def mistaken(evaluation: EvaluateRecord, shown: int) -> str:
