@@ -1,20 +1,31 @@
 """What every network of the grid costs on this machine, measured in one go: nothing else may run beside it."""
 
 import json
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.method import cells, plan
-from sarslim import checkpoint
+from sarslim import checkpoint, export
 from sarslim.chips.dataset import Dataset
-from sarslim.cost import count_macs, count_params, measure_latency
+from sarslim.config import PrepareConfig
+from sarslim.cost import count_macs, count_params, measure_latency, time_runs
+from sarslim.networks import Recogniser
+from sarslim.records import Latency
+from sarslim.session import Session
+from sarslim.stages.deploy import preprocessing
 from sarslim.stages.learn import input_shape
+from sarslim.stages.results import CONFIG, read_json
 
 BATCHES = (1, 64)
-SECONDS = 2.0
+SECONDS = 1.0
 ROUNDS = 3  # networks take turns, so that a slow minute of the machine hits all alike
+DELIVERED = "ONNX Runtime, batch 1"
 
 
 def write(lines: Sequence[Mapping[str, Any]], work: Path, file: Path) -> None:
@@ -25,27 +36,46 @@ def write(lines: Sequence[Mapping[str, Any]], work: Path, file: Path) -> None:
         chosen.setdefault((cell.data, cell.fraction, cell.budget, cell.path), cell)
         for rival in plan.RIVALS:
             chosen.setdefault((cell.data, cell.fraction, "", rival), replace(cell, budget="", path=rival))
-    networks = {}
+    networks: dict[tuple[Any, ...], tuple[Recogniser, Path]] = {}
     for key, cell in chosen.items():
         dataset, teacher, pruned = cells.places(cell, work)
-        data = Dataset.open(dataset)
-        networks[key] = cells.rival(cell, data) if cell.is_rival else checkpoint.load(pruned)[0], input_shape(data)
-        networks[(*key[:2], "", "teacher")] = checkpoint.load(teacher)[0], input_shape(data)
-    medians: dict[tuple[Any, ...], dict[int, list[float]]] = {key: {batch: [] for batch in BATCHES} for key in networks}
+        network = cells.rival(cell, Dataset.open(dataset)) if cell.is_rival else checkpoint.load(pruned)[0]
+        networks[key] = network, dataset
+        networks[(*key[:2], "", "teacher")] = checkpoint.load(teacher)[0], dataset
+    runs = {key: timings(*network) for key, network in networks.items()}
+    medians: dict[tuple[Any, ...], dict[str, list[float]]] = {key: {name: [] for name in runs[key]} for key in runs}
     for _ in range(ROUNDS):
-        for key, (network, shape) in networks.items():
-            for batch in BATCHES:
-                timing = measure_latency(network, shape, batch=batch, seconds=SECONDS)
-                medians[key][batch].append(timing.median_ms / batch)
+        for key, named in runs.items():
+            for name, measure in named.items():
+                timing = measure()
+                medians[key][name].append(timing.median_ms / timing.batch)
     rows = [
         {
             **dict(zip(("data", "fraction", "budget", "path"), key, strict=True)),
             "params": count_params(network),
-            "macs": count_macs(network, shape),
-            "latency_ms_per_chip": {f"batch {batch}": min(medians[key][batch]) for batch in BATCHES},
+            "macs": count_macs(network, input_shape(Dataset.open(dataset))),
+            "latency_ms_per_chip": {name: min(found) for name, found in medians[key].items()},
         }
-        for key, (network, shape) in networks.items()
+        for key, (network, dataset) in networks.items()
     ]
     found = {"command": "python -m benchmarks.method costs", "machine": cells.machine(), "commit": cells.commit()}
     file.write_text(json.dumps(found | {"networks": rows}, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {file}")
+
+
+def timings(network: Recogniser, dataset: Path) -> dict[str, Callable[[], Latency]]:
+    """What measures a network in PyTorch and, in FP32, in ONNX Runtime, by runtime and batch."""
+    data = Dataset.open(dataset)
+    shape = input_shape(data)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        how = preprocessing(data, read_json(PrepareConfig, dataset / CONFIG))
+        export.to_onnx(network, file, classes=data.record.classes, preprocessing=how)
+        session = Session(file, threads=1)
+    found: dict[str, Callable[[], Latency]] = {}
+    for batch in BATCHES:
+        chips = np.zeros((batch, *shape), data.record.dtype)
+        found[f"PyTorch, batch {batch}"] = partial(measure_latency, network, shape, batch=batch, seconds=SECONDS)
+        served = partial(session.run, chips)
+        found[f"ONNX Runtime, batch {batch}"] = partial(time_runs, served, batch=batch, threads=1, seconds=SECONDS)
+    return found
