@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from sarslim import shell
 from sarslim.config import PublishConfig
-from sarslim.errors import InputError, SarslimError
+from sarslim.errors import InputError
 from sarslim.registry import ONNX, Models
 from sarslim.runtime import Bundle
-from sarslim.shell import error_line
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 models = typer.Typer(help="Versions and aliases in an object store.", no_args_is_help=True)
@@ -181,14 +181,11 @@ def rollback(
 
 @contextmanager
 def shown_errors() -> Iterator[None]:
-    """Ends the program with one clear line where the user or a service is at fault."""
+    """As those of ``shell``, and an end without a word where the reader of our output has seen enough."""
     try:
-        yield
-    except SarslimError as error:
-        sys.stdout.flush()
-        print(error_line(error), file=sys.stderr)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:  # the reader of our output has seen enough
+        with shell.shown_errors():
+            yield
+    except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
 

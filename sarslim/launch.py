@@ -53,21 +53,21 @@ class RunFailed(SarslimError):
 
 @contextmanager
 def shown_errors() -> Iterator[None]:
-    """Ends the program with one clear line where the user or a service is at fault."""
-    try:
-        yield
-    except RunFailed as error:
-        sys.stdout.flush()
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
-    except SarslimError as error:
-        sys.stdout.flush()
-        print(shell.error_line(error), file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stdout.flush()
-        print("interrupted; the same command goes on: stages that ended are cached, training resumes", file=sys.stderr)
-        sys.exit(130)
+    """As those of ``shell``, and for what a run may end with."""
+    with shell.shown_errors():
+        try:
+            yield
+        except RunFailed as error:
+            sys.stdout.flush()
+            print(error, file=sys.stderr)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            sys.stdout.flush()
+            print(
+                "interrupted; the same command goes on: stages that ended are cached, training resumes",
+                file=sys.stderr,
+            )
+            sys.exit(130)
 
 
 def compile_all(pipelines: Mapping[str, Any], out: Path) -> None:

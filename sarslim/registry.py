@@ -118,7 +118,7 @@ class Models:
         moves = self.moves(name, alias)
         passed, reason = self._judge(name, version, moves[-1] if moves else None, max_regression)
         if passed:
-            moves = (*moves, self._move(name, alias, version, reason))
+            moves = (*moves, self._move(name, alias, moves, version, reason))
         return AliasDecision(alias=alias, moved=passed, version=moves[-1].version if moves else None, reason=reason)
 
     def promote(self, model: str, alias: str) -> AliasMove:
@@ -131,7 +131,7 @@ class Models:
         moves = self.moves(name, alias)
         if moves and moves[-1].version == version:
             raise InputError(f"{name}@{alias}", f"is at {version} already", "Name another version")
-        return self._move(name, alias, version, "promoted by hand")
+        return self._move(name, alias, moves, version, "promoted by hand")
 
     def rollback(self, name: str, alias: str) -> AliasMove:
         """Moves an alias back to where it was before its last move; again: one more step back.
@@ -144,9 +144,7 @@ class Models:
             raise InputError(f"{name}@{alias}", "has no earlier version", "See sarslim models list")
         left, back = moves[-1], moves[-2]
         self.find(f"{name}/{back.version}")
-        again = AliasMove(version=back.version, time=_now(), reason=rolled_back(left.version))
-        self._write(name, alias, (*moves[:-2], again))
-        return again
+        return self._move(name, alias, moves[:-2], back.version, rolled_back(left.version))
 
     def _judge(self, name: str, version: str, held: AliasMove | None, max_regression: float) -> tuple[bool, str]:
         challenger = self.metrics(name, version)
@@ -178,14 +176,12 @@ class Models:
         )
         return passed, f"{'not worse' if passed else 'worse'}: {figures}"
 
-    def _move(self, name: str, alias: str, version: str, reason: str) -> AliasMove:
-        move = AliasMove(version=version, time=_now(), reason=reason)
-        self._write(name, alias, (*self.moves(name, alias), move))
-        return move
-
-    def _write(self, name: str, alias: str, moves: tuple[AliasMove, ...]) -> None:
-        record = AliasRecord(moves=moves)
+    def _move(self, name: str, alias: str, before: tuple[AliasMove, ...], version: str, reason: str) -> AliasMove:
+        """Writes the moves ``before`` and this one."""
+        move = AliasMove(version=version, time=datetime.now(UTC).isoformat(timespec="seconds"), reason=reason)
+        record = AliasRecord(moves=(*before, move))
         self._storage.write(self._alias(name, alias), (record.model_dump_json(indent=2) + "\n").encode())
+        return move
 
     def _alias(self, name: str, alias: str) -> S3Uri:
         return self._root / name / ALIASES / f"{alias}.json"
@@ -207,7 +203,3 @@ def fetch(address: str, directory: Path) -> dict[str, str]:
 def rolled_back(version: str) -> str:
     """Why an alias left ``version``."""
     return f"rolled back from {version}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

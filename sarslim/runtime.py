@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sarslim import registry
 from sarslim.chips import stream
+from sarslim.config import parse
 from sarslim.errors import InputError
 from sarslim.records import BundleRecord, BundleScores, ClassScores, PairedScores
 from sarslim.registry import INT8, METRICS, ONNX
@@ -68,7 +69,7 @@ class Bundle:
         for name in (network, METRICS):
             if name not in sums:
                 raise InputError(str(folder), f"{SUMS} does not list {name}", "Give a bundle of this version")
-        metrics = BundleRecord.model_validate_json((folder / METRICS).read_bytes())
+        metrics = parse(BundleRecord, (folder / METRICS).read_text(encoding="utf-8"), where=METRICS)
         files = {name: ((folder / name).stat().st_size, digest) for name, digest in sums.items()}
         return cls(Session(folder / network, threads), metrics, files, f"sha-{sha256(folder / SUMS)[:12]}")
 

@@ -68,6 +68,17 @@ def error_line(error: SarslimError) -> str:
     return f"{INPUT_ERROR if isinstance(error, InputError) else SERVICE_ERROR}{error}"
 
 
+@contextmanager
+def shown_errors() -> Iterator[None]:
+    """Ends a program with one clear line where the user or a service is at fault."""
+    try:
+        yield
+    except SarslimError as error:
+        sys.stdout.flush()
+        print(error_line(error), file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
 def log(metrics: Any, figures: Mapping[str, float]) -> None:
     """Logs figures to a KFP ``Metrics`` artifact, prints them for the launcher, and writes them at the artifact's path.
 

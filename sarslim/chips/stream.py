@@ -37,9 +37,11 @@ def unlabelled(paths: Iterable[Path], how: Preprocessing) -> Iterator[Stored]:
     Raises:
         InputError: nothing there, no chip among it, or a chip that cannot be read or lacks a polarisation.
     """
+    paths = list(paths)
     for path in paths:
         if not path.exists():
             raise InputError(str(path), "does not exist", "Give files, folders or product zips")
+    for path in paths:
         found = False
         for chip, pixels in _raw(path, how):
             found = True
