@@ -125,6 +125,8 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
     data, teacher = taught(cell, chips, work)
     with FileLock(work / f"{places(cell, work)[2].name}.lock"):
         network = rival(cell, data) if cell.is_rival else pruned(cell, work)
+    if cell.is_rival:
+        quick_to_train(network)
     whole = checkpoint.load(teacher, kind="teacher")[0].to(device())
 
     began = time.monotonic()
@@ -214,6 +216,14 @@ def rival(cell: Cell, data: Dataset) -> networks.Recogniser:
         cell.path, classes=len(record.classes), channels=len(record.channels), stem="standard",
         mean=record.mean, std=record.std,
     )  # fmt: skip
+
+
+def quick_to_train(network: nn.Module) -> None:
+    """Lays a network's weights out so that its depthwise convolutions learn up to twice as fast on CPUs."""
+    for layer in network.modules():
+        # The first layer stays: with one channel, oneDNN's backward pass cannot be trusted (see training/loop.py).
+        if isinstance(layer, nn.Conv2d) and layer.in_channels > 1:
+            layer.to(memory_format=torch.channels_last)
 
 
 class Remembered(nn.Module):

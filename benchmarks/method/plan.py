@@ -14,10 +14,9 @@ RATES = (0.002, 0.005)
 TUNING_SEEDS = (0, 1)
 """The learning rate is chosen on the validation chips of these seeds, for every setting alike."""
 
-RIVALS = (
-    "shufflenet_v2_x0_5", "mobilenet_v3_small", "aconvnet", "squeezenet1_1", "mnasnet0_5", "mobilenet_v2",
-    "shufflenet_v2_x1_0", "ghostnet", "efficientnet_b0",
-)  # fmt: skip
+SMALL_RIVALS = ("shufflenet_v2_x0_5", "mobilenet_v3_small", "aconvnet", "squeezenet1_1", "mnasnet0_5")
+LARGE_RIVALS = ("mobilenet_v2", "shufflenet_v2_x1_0", "ghostnet", "efficientnet_b0")
+RIVALS = (*SMALL_RIVALS, *LARGE_RIVALS)
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,9 @@ SECTIONS: dict[str, Section] = {
     "full": Section((1.0,), ("params=50k macs=20M",), ("early",), (TWIN, "distill")),
     "full, wider": Section((1.0,), ("params=250k macs=20M",), ("early",), (TWIN, "distill")),
     "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "distill")),
-    "rivals": Section((0.1,), ("",), RIVALS, (TWIN, "kd")),
+    "rivals": Section((0.1,), ("",), SMALL_RIVALS, (TWIN,)),
+    "larger rivals": Section((0.1,), ("",), LARGE_RIVALS, (TWIN,)),
+    "rivals, taught": Section((0.1,), ("",), RIVALS, ("kd",)),
     "ablation": Section((0.1,), ("macs=1%",), ("uniform",), tuple(RECOVERIES)),
     "budgets": Section((1.0, 0.25, 0.1), ("macs=10%", "macs=3%", "params=1%"), ("uniform",), (TWIN, "kd", "distill")),
 }
