@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sarslim.errors import InputError
 
@@ -164,23 +164,23 @@ NETWORKS = (
 )  # fmt: skip
 
 
+def _known_network(name: str) -> str:
+    if name not in NETWORKS:
+        raise ValueError(f"is not a network known here{_nearest(name, NETWORKS)}; choose from {', '.join(NETWORKS)}")
+    return name
+
+
+Network = Annotated[str, AfterValidator(_known_network)]
+
+
 class TeacherConfig(TrainingConfig):
     """The network to compress, and how it learns."""
 
-    network: str = Field("resnet18", description=f"One of {', '.join(NETWORKS)}.")
+    network: Network = Field("resnet18", description=f"One of {', '.join(NETWORKS)}.")
     stem: Literal["standard", "small"] = Field(
         "standard", description="small: a 3x3 stem that keeps the resolution of small chips (much slower)."
     )
     pretrained: str = Field("", description="Path or s3:// address of safetensors weights to start from.")
-
-    @field_validator("network")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in NETWORKS:
-            raise ValueError(
-                f"is not a network known here{_nearest(value, NETWORKS)}; choose from {', '.join(NETWORKS)}"
-            )
-        return value
 
 
 class PruneConfig(Section):
@@ -299,6 +299,10 @@ class EvaluateConfig(Section):
     threads: Count = Field(1, description="CPU threads of the latency measurement.")
     latency_seconds: float = Field(2.0, gt=0, le=60, description="Longest time spent on one latency figure.")
     looks: tuple[float, ...] = Field((16, 8, 4, 2, 1), description="Speckle levels of the robustness curve.")
+    rivals: tuple[Network, ...] = Field(
+        ("mobilenet_v3_small", "shufflenet_v2_x0_5"),
+        description="Lightweight networks timed beside the student, untrained; see the pipeline baselines for trained.",
+    )
     min_accuracy: float = Field(0.0, ge=0, le=1, description="Gate: least test accuracy of the student.")
     max_drop: float = Field(0.05, ge=0, le=1, description="Gate: largest drop of accuracy from teacher to student.")
     seed: int = Field(0, ge=0, description="Seed of the speckle.")

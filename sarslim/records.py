@@ -299,6 +299,16 @@ class Deployment(Record):
         return f"{self.runtime.removesuffix(' Runtime')} {self.precision}"
 
 
+class Rival(Record):
+    """What a lightweight network as published costs in ONNX Runtime (FP32) for these chips. It is not trained."""
+
+    network: str
+    params: int
+    macs: int
+    bytes: int
+    latency: tuple[Latency, ...]
+
+
 class EvaluateRecord(Record):
     """Teacher, pruned network before recovery, and student, on the same test part.
 
@@ -309,6 +319,7 @@ class EvaluateRecord(Record):
     pruned: NetworkScores
     student: NetworkScores
     deployments: tuple[Deployment, ...] = ()
+    rivals: tuple[Rival, ...] = ()
     majority_accuracy: float
     gate: tuple[GateCheck, ...]
     mistakes: tuple[Mistake, ...] = ()

@@ -25,6 +25,7 @@ from sarslim.records import (
     Quantization,
     QuantizationTrial,
     ReliabilityBin,
+    Rival,
     RocCurve,
     Scaling,
     Skipped,
@@ -266,6 +267,16 @@ def deployments() -> tuple[Deployment, ...]:
     )
 
 
+def rivals() -> tuple[Rival, ...]:
+    """One lightweight network, slower than the student."""
+    latency = tuple(
+        Latency(batch=batch, threads=threads, runs=50, median_ms=0.7 * batch, p05_ms=0.6 * batch, p95_ms=0.9 * batch)
+        for threads in (1, 2)
+        for batch in (1, 64)
+    )
+    return (Rival(network="mobilenet_v3_small", params=1_530_000, macs=5_210_000, bytes=6_100_000, latency=latency),)
+
+
 def evaluation(classes: tuple[str, ...] = SHIPS, *, passed: bool = True) -> EvaluateRecord:
     """Teacher 96.7 %, pruned 40.0 %, student 95.3 % of 600 test chips."""
     small: dict[str, Any] = {"params": 541_000, "macs": 7_150_000, "file": 2_210_000, "ms": 1.934}
@@ -274,6 +285,7 @@ def evaluation(classes: tuple[str, ...] = SHIPS, *, passed: bool = True) -> Eval
         pruned=scores(PRUNED_CONFUSION, classes, **small),
         student=scores(STUDENT_CONFUSION, classes, **small),
         deployments=deployments(),
+        rivals=rivals(),
         majority_accuracy=1 / 6,
         mistakes=mistakes(classes),
         gate=(

@@ -253,7 +253,8 @@ def test_all_learning_in_the_prune_stage_shows_chips_as_the_teacher_saw_them(hou
 
 def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, store):
     distil(parse(DistillConfig, {"epochs": 1}), house, tmp_path / "student")
-    config = parse(EvaluateConfig, {"latency_seconds": 0.02, "looks": [1], "min_accuracy": 1.0})
+    fields = {"latency_seconds": 0.02, "looks": [1], "min_accuracy": 1.0, "rivals": ["mnasnet0_5"]}
+    config = parse(EvaluateConfig, fields)
     record = evaluate(
         config,
         dataset=house / "dataset",
@@ -287,6 +288,8 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
         for kind in (("PyTorch", "FP32"), ("ONNX Runtime", "FP32"), ("ONNX Runtime", "INT8"))
     ]
     combinations = len({1, os.cpu_count()}) * 2
+    assert [(rival.network, len(rival.latency)) for rival in record.rivals] == [("mnasnet0_5", combinations)]
+    assert record.rivals[0].params > 900_000
     assert all(len({(one.threads, one.batch) for one in each.latency}) == combinations for each in record.deployments)
     for network, scores in (("teacher", record.teacher), ("student", record.student)):
         torch, onnx, int8 = (each for each in record.deployments if each.network == network)

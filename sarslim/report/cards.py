@@ -8,7 +8,6 @@ from sarslim.config import RunConfig
 from sarslim.records import (
     Comparison,
     DatasetRecord,
-    Deployment,
     EvaluateRecord,
     ModelRecord,
     PruneRecord,
@@ -134,7 +133,7 @@ def model_card(
                 for key, scores in words.networks(evaluation).items()
             ],
         ),
-        *_deployments(evaluation.deployments),
+        *_deployments(evaluation),
         "### Quality gate",
         _table(
             ("Condition", "Found", "Bound", "Result"),
@@ -207,11 +206,13 @@ def model_card(
     return "\n\n".join(blocks)
 
 
-def _deployments(deployments: Sequence[Deployment]) -> list[str]:
-    """What teacher and student can do and cost in each runtime and precision."""
-    if not deployments:
+def _deployments(evaluation: EvaluateRecord) -> list[str]:
+    """What teacher and student can do and cost in each runtime and precision, and what rivals cost."""
+    if not evaluation.deployments:
         return []
-    named = [((words.NETWORKS[each.network], each.runtime, each.precision), each) for each in deployments]
+    named = [((words.NETWORKS[each.network], each.runtime, each.precision), each) for each in evaluation.deployments]
+    timed = [(name, each.latency) for name, each in named]
+    timed += [((each.network, "ONNX Runtime", "FP32"), each.latency) for each in evaluation.rivals]
     return [
         "### In PyTorch and ONNX Runtime",
         _table(
@@ -232,11 +233,11 @@ def _deployments(deployments: Sequence[Deployment]) -> list[str]:
                     units.milliseconds(latency.p95_ms),
                     units.significant(latency.images_per_second),
                 )
-                for name, each in named
-                for latency in each.latency
+                for name, latencies in timed
+                for latency in latencies
             ],
         ),
-        _list(words.export_notes(deployments)),
+        _list(words.export_notes(evaluation)),
     ]
 
 

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 # Colour as drawn -> as the page knows it.
 INK, LINE, ON_FILL = "#111418", "#d8dde3", "#111519"
 TEACHER, PRUNED, STUDENT = "#0072b2", "#d55e00", "#009e73"
+OTHERS = "#8a9099"  # reads on white and on black
 PAGE_COLOURS = {
     INK: "currentColor",
     LINE: f"var(--line, {LINE})",

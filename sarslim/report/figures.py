@@ -14,6 +14,7 @@ from sarslim.report.drawing import (
     INK,
     LINE,
     ON_FILL,
+    OTHERS,
     PRUNED,
     STUDENT,
     STYLE,
@@ -265,21 +266,22 @@ def latency(evaluation: EvaluateRecord) -> str:
 def deployments(evaluation: EvaluateRecord) -> str:
     """Milliseconds of one chip in every runtime and precision, on as many threads as the other latencies."""
     with matplotlib.rc_context(STYLE):
-        bars = [(each, each.latency[0]) for each in evaluation.deployments]
+        bars = [
+            (f"{NETWORKS[each.network][0]}, {each.variant}", NETWORKS[each.network][1], each.latency[0])
+            for each in evaluation.deployments
+        ]
+        bars += [(f"{each.network}, ONNX FP32", OTHERS, each.latency[0]) for each in evaluation.rivals]
         figure, axes = canvas(0.9 + 0.34 * len(bars))
-        longest = _longest([timing for _, timing in bars])
-        names = [f"{NETWORKS[each.network][0]}, {each.variant}" for each, _ in bars]
-        for row, (each, timing) in enumerate(bars):
-            _time_bar(axes, row, timing, 0.6, NETWORKS[each.network][1], longest)
-        axes.set_yticks(range(len(bars)), names)
+        longest = _longest([timing for *_, timing in bars])
+        for row, (_, colour, timing) in enumerate(bars):
+            _time_bar(axes, row, timing, 0.6, colour, longest)
+        axes.set_yticks(range(len(bars)), [name for name, *_ in bars])
         axes.set_ylim(len(bars) - 0.5, -0.5)
         axes.set_xlim(0, 1.4 * longest)
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
         axes.set(xlabel="Milliseconds for one chip")
-        parts = [
-            f"{name} {units.milliseconds(timing.median_ms)}" for name, (_, timing) in zip(names, bars, strict=True)
-        ]
+        parts = [f"{name} {units.milliseconds(timing.median_ms)}" for name, _, timing in bars]
         return svg(figure, "deployments", f"Bar chart of the time for one chip: {', '.join(parts)}.")
 
 

@@ -13,8 +13,8 @@ from sarslim.config import RunConfig
 from sarslim.records import (
     Comparison,
     DatasetRecord,
-    Deployment,
     EvaluateRecord,
+    Latency,
     Measured,
     NetworkScores,
     Scaling,
@@ -259,9 +259,9 @@ def gate_failures(evaluation: EvaluateRecord) -> list[str]:
 DEPLOYED = ("Network", "Variant", "Accuracy", "Macro-F1", "File")
 
 
-def deployed(deployments: Sequence[Deployment]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a table: teacher and student in each runtime and precision, with the time per chip."""
-    timings = deployments[0].latency
+def deployed(evaluation: EvaluateRecord) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a table: teacher and student in each runtime and precision, rivals, and times per chip."""
+    timings = evaluation.deployments[0].latency
     threads = {timing.threads: f"{timing.threads} thread{'s' if timing.threads > 1 else ''}" for timing in timings}
     times = [f"Batch {timing.batch}, {threads[timing.threads]}" for timing in timings]
     rows = [
@@ -271,17 +271,35 @@ def deployed(deployments: Sequence[Deployment]) -> tuple[list[str], list[list[st
             units.percent(each.accuracy),
             units.percent(each.macro_f1),
             units.size(each.bytes),
-            *(units.milliseconds(timing.median_ms / timing.batch) for timing in each.latency),
+            *map(_per_chip, each.latency),
         ]
-        for each in deployments
+        for each in evaluation.deployments
+    ]
+    rows += [
+        [each.network, "ONNX FP32", "–", "–", units.size(each.bytes), *map(_per_chip, each.latency)]
+        for each in evaluation.rivals
     ]
     return [*DEPLOYED, *times], rows
 
 
-def export_notes(deployments: Sequence[Deployment]) -> list[str]:
-    """How far ONNX is from PyTorch, and how the networks came to INT8."""
+def _per_chip(timing: Latency) -> str:
+    return units.milliseconds(timing.median_ms / timing.batch)
+
+
+def export_notes(evaluation: EvaluateRecord) -> list[str]:
+    """How fast the student is, how far ONNX is from PyTorch, and how the networks came to INT8."""
+    times = {
+        NETWORKS[each.network].lower(): each.latency[0].median_ms
+        for each in evaluation.deployments
+        if each.runtime == "ONNX Runtime" and each.precision == "FP32"
+    }
     notes = []
-    for each in deployments:
+    if times:
+        times |= {f"{each.network} (not trained)": each.latency[0].median_ms for each in evaluation.rivals}
+        ours = times.pop("student")
+        others = [f"{units.times(ours, time, 'faster', 'slower')} than the {name}" for name, time in times.items()]
+        notes.append(f"Student in ONNX Runtime, one chip at a time: {units.milliseconds(ours)}, {', '.join(others)}")
+    for each in evaluation.deployments:
         if each.logits_difference is not None:
             notes.append(
                 f"{NETWORKS[each.network]} in ONNX Runtime: the same class as PyTorch for every test chip; largest "

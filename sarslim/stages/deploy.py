@@ -1,18 +1,19 @@
-"""Stage 5, what is delivered: teacher and student as ONNX in FP32 and INT8, and what each can do and costs."""
+"""Stage 5, what is delivered: teacher and student as ONNX in FP32 and INT8, what each can do and costs, and rivals."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sarslim import checkpoint, export
+from sarslim import checkpoint, export, networks
 from sarslim.chips.dataset import Dataset
 from sarslim.config import EvaluateConfig, PrepareConfig
-from sarslim.cost import measure_latency, time_runs
+from sarslim.cost import count_macs, count_params, measure_latency, time_runs
 from sarslim.progress import note
-from sarslim.records import Deployment, Latency, NetworkScores, Preprocessing
+from sarslim.records import Deployment, Latency, NetworkScores, Preprocessing, Rival
 from sarslim.registry import INT8, ONNX
 from sarslim.session import Session
 from sarslim.stages.learn import input_shape
@@ -82,6 +83,31 @@ def deploy(
     )
 
 
+def time_rivals(data: Dataset, prepared: PrepareConfig, config: EvaluateConfig) -> tuple[Rival, ...]:
+    """The lightweight networks of ``config.rivals``, untrained, in ONNX Runtime: costs do not depend on weights."""
+    record, test = data.record, data.part("test")
+    found = []
+    for name in config.rivals:
+        note(f"timing {name}")
+        network = networks.build(
+            name, classes=len(record.classes), channels=len(record.channels), stem="standard",
+            mean=record.mean, std=record.std,
+        )  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / ONNX
+            export.to_onnx(network, file, classes=record.classes, preprocessing=preprocessing(data, prepared))
+            found.append(
+                Rival(
+                    network=name,
+                    params=count_params(network),
+                    macs=count_macs(network, input_shape(data)),
+                    bytes=file.stat().st_size,
+                    latency=_latencies(file, test.images, config),
+                )
+            )
+    return tuple(found)
+
+
 def preprocessing(data: Dataset, prepared: PrepareConfig) -> Preprocessing:
     """What was done to the chips of a data set before they were stored."""
     return Preprocessing(
@@ -106,12 +132,16 @@ def _measured(
         "accuracy": float(np.mean(chosen == labels)),
         "macro_f1": macro_f1(np.asarray(labels), chosen),
         "bytes": file.stat().st_size,
-        "latency": tuple(
-            _latency(file, np.resize(images[: max(config.batch_sizes)], (batch, *images.shape[1:])), threads, config)
-            for threads in thread_counts(config)
-            for batch in config.batch_sizes
-        ),
+        "latency": _latencies(file, images, config),
     }
+
+
+def _latencies(file: Path, images: NDArray[np.generic], config: EvaluateConfig) -> tuple[Latency, ...]:
+    return tuple(
+        _latency(file, np.resize(images[: max(config.batch_sizes)], (batch, *images.shape[1:])), threads, config)
+        for threads in thread_counts(config)
+        for batch in config.batch_sizes
+    )
 
 
 def _latency(file: Path, chips: NDArray, threads: int, config: EvaluateConfig) -> Latency:

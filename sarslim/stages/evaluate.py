@@ -21,7 +21,7 @@ from sarslim.records import (
     TrainRecord,
 )
 from sarslim.registry import INT8, METRICS, ONNX
-from sarslim.stages.deploy import deploy
+from sarslim.stages.deploy import deploy, time_rivals
 from sarslim.stages.measure import score
 from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, versions, write_json
 from sarslim.storage import write_sums
@@ -67,6 +67,7 @@ def evaluate(
     record = EvaluateRecord(
         **scores,
         deployments=tuple(deployments),
+        rivals=time_rivals(data, prepared, config),
         majority_accuracy=measuring.majority_accuracy(train.labels, test.labels),
         gate=measuring.gate(config, scores["teacher"], scores["student"], _budgets(pruned, scores)),
         mistakes=measuring.surest_mistakes(
