@@ -1,6 +1,7 @@
 """The command ``sarslim``: published networks at work, and which version is in use."""
 
 import csv
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -32,10 +33,11 @@ class Format(StrEnum):
     jsonl = "jsonl"
 
 
+CHIPS_HELP = "Images, .npy stacks (N, H, W), folders of any depth, OpenSARShip zips; local, or s3:// addresses."
 BUNDLE_HELP = "A folder, or s3://bucket/models/NAME/VERSION, NAME@ALIAS or NAME (the alias latest)."
 At = Annotated[str, typer.Option("--at", help="Where models are kept: s3://bucket/path.")]
 Address = Annotated[str, typer.Argument(help=BUNDLE_HELP)]
-Data = Annotated[Path, typer.Argument(help="A dataset artifact (its test part), or labelled raw chips.")]
+Data = Annotated[str, typer.Argument(help="A dataset artifact (its test part), or labelled raw chips; local or s3://.")]
 Int8 = Annotated[bool, typer.Option("--int8", help="The network in INT8 in place of FP32.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads. 0: one per core.")]
 Alias = Annotated[str, typer.Option(help="The alias to move.")]
@@ -45,21 +47,23 @@ AT = PublishConfig().destination
 @app.command()
 def predict(
     bundle: Address,
-    chips: Annotated[list[Path], typer.Argument(help="Image files, folders of any depth, OpenSARShip zips.")],
+    chips: Annotated[list[str], typer.Argument(help=CHIPS_HELP)],
     int8: Int8 = False,
     threads: Threads = 0,
     form: Annotated[Format, typer.Option("--format", help="CSV, or a JSON object a line.")] = Format.csv,
     out: Annotated[Path | None, typer.Option(help="A file in place of the standard output.")] = None,
 ) -> None:
     """Name the class of every chip."""
-    with shown_errors():
-        with redirect_stdout(sys.stderr):  # a download tells of its progress, which is no prediction
-            loaded = Bundle.open(bundle, int8=int8, threads=threads)
-        with _writer(out) as file, _progress() as step:
+    answers = sys.stdout
+    with shown_errors(), redirect_stdout(sys.stderr):  # a download tells of its progress, which is no prediction
+        loaded = Bundle.open(bundle, int8=int8, threads=threads)
+        predictions = loaded.predict(chips)
+        first = next(predictions)  # what is wrong with the chips is told before a line is written
+        with _writer(out, answers) as file, _progress() as step:
             writer = csv.writer(file, lineterminator="\n")
             if form is Format.csv:
                 writer.writerow(["chip", "class", "confidence", *loaded.classes])
-            for found in loaded.predict(chips):
+            for found in itertools.chain([first], predictions):
                 shares = [round(share, 6) for share in found.probabilities.tolist()]
                 if form is Format.csv:
                     writer.writerow([found.chip, found.label, f"{found.confidence:.6f}", *shares])
@@ -190,9 +194,9 @@ def shown_errors() -> Iterator[None]:
         sys.exit(0)
 
 
-def _writer(out: Path | None) -> Any:
+def _writer(out: Path | None, answers: Any) -> Any:
     if out is None:
-        return nullcontext(sys.stdout)
+        return nullcontext(answers)
     try:
         return out.open("w", newline="", encoding="utf-8")
     except OSError as error:

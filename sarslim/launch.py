@@ -24,8 +24,7 @@ from sarslim.records import Comparison, DatasetRecord
 from sarslim.settings import arguments, changed, load_config
 from sarslim.stages import results
 from sarslim.stages.publish import bundle_uri
-from sarslim.stages.source import local_copy
-from sarslim.storage import SUMS, Storage
+from sarslim.storage import SUMS, Storage, local_copy
 
 TASKS = {
     "check-inputs": "check",
@@ -164,9 +163,9 @@ def inspect(config: RunConfig) -> None:
     Raises:
         InputError: what would stop its preparation.
     """
+    if not config.prepare.source:
+        raise InputError("source", "no source is named", "Give a local path or an s3:// address")
     with local_copy(config.prepare.source) as source:
-        if source is None:
-            raise InputError("source", "no source is named", "Give a local path or an s3:// address")
         found = inspect_chips(source, config.prepare)
     least, median, most = found.sizes_px
     facts = {

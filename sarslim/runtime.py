@@ -2,8 +2,9 @@
 
 import itertools
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from sarslim.records import BundleRecord, BundleScores, ClassScores, PairedScore
 from sarslim.registry import INT8, METRICS, ONNX
 from sarslim.session import Session
 from sarslim.statistics import bootstrap_interval, macro_f1, paired
-from sarslim.storage import SUMS, is_s3, sha256, verify_sums
+from sarslim.storage import SUMS, is_s3, local_copy, sha256, verify_sums
 
 BATCH = 64
 
@@ -78,16 +79,21 @@ class Bundle:
         """Names of the classes, in the order of the probabilities."""
         return self.session.classes
 
-    def predict(self, paths: Iterable[str | Path]) -> Iterator[Prediction]:
+    def predict(self, addresses: Iterable[str | Path]) -> Iterator[Prediction]:
         """Recognises every chip of files, folders and product zips, one batch in memory at a time.
 
+        What is at an ``s3://`` address is on the disk in the meantime.
+
         Raises:
-            InputError: a path without chips, or a chip that cannot be read.
+            InputError: an address without chips, or a chip that cannot be read.
         """
-        for names, _, probabilities in self._batches(stream.unlabelled(map(Path, paths), self.session.preprocessing)):
-            for name, row in zip(names, probabilities, strict=True):
-                best = int(row.argmax())
-                yield Prediction(name, self.classes[best], float(row[best]), row)
+        with ExitStack() as copies:
+            here = {str(copies.enter_context(local_copy(str(address)))): str(address) for address in addresses}
+            chips = stream.unlabelled(map(Path, here), self.session.preprocessing)
+            for names, _, probabilities in self._batches(chips):
+                for name, row in zip(names, probabilities, strict=True):
+                    best = int(row.argmax())
+                    yield Prediction(_as_given(name, here), self.classes[best], float(row[best]), row)
 
     def evaluate(self, data: str | Path) -> BundleScores:
         """Scores on labelled chips: the test part of a dataset artifact, or a source of raw chips.
@@ -95,7 +101,7 @@ class Bundle:
         Raises:
             InputError: no chips of the network's classes.
         """
-        answers = self._answers(Path(data))
+        answers = self._answers(data)
         true, chosen = (np.array(column) for column in zip(*answers.values(), strict=True))
         confusion = np.zeros((len(self.classes), len(self.classes)), np.int64)
         np.add.at(confusion, (true, chosen), 1)
@@ -129,7 +135,7 @@ class Bundle:
                 "bundles", f"name the classes {', '.join(self.classes)} and {', '.join(other.classes)}",
                 "Compare networks of the same classes",
             )  # fmt: skip
-        both = [bundle._answers(Path(data)) for bundle in (self, other)]
+        both = [bundle._answers(data) for bundle in (self, other)]
         right = [{chip: float(true == chosen) for chip, (true, chosen) in answers.items()} for answers in both]
         differences = paired(*right)
         columns = [tuple(np.array(column) for column in zip(*answers.values(), strict=True)) for answers in both]
@@ -143,15 +149,15 @@ class Bundle:
             only_second=differences.count(-1.0),
         )
 
-    def _answers(self, data: Path) -> dict[str, tuple[int, int]]:
+    def _answers(self, data: str | Path) -> dict[str, tuple[int, int]]:
         """True and chosen class of every labelled chip."""
         numbers = {name: number for number, name in enumerate(self.classes)}
         found: dict[str, tuple[int, int]] = {}
-        for names, labels, probabilities in self._batches(
-            stream.labelled(data, self.session.preprocessing, self.classes)
-        ):
-            chosen = probabilities.argmax(axis=1).tolist()
-            found |= {n: (numbers[str(label)], k) for n, label, k in zip(names, labels, chosen, strict=True)}
+        with local_copy(str(data)) as here:
+            chips = stream.labelled(here, self.session.preprocessing, self.classes)
+            for names, labels, probabilities in self._batches(chips):
+                chosen = probabilities.argmax(axis=1).tolist()
+                found |= {n: (numbers[str(label)], k) for n, label, k in zip(names, labels, chosen, strict=True)}
         return found
 
     def _batches(
@@ -168,3 +174,8 @@ class Bundle:
                 waiting = reader.submit(read)
                 _, probabilities = self.session.run(np.stack([chip.image for chip in batch]))
                 yield [chip.name for chip in batch], [chip.label for chip in batch], probabilities
+
+
+def _as_given(name: str, here: Mapping[str, str]) -> str:
+    """The name of a chip below the address that was asked for, in place of that of its copy."""
+    return next((address + name.removeprefix(path) for path, address in here.items() if name.startswith(path)), name)

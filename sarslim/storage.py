@@ -4,7 +4,8 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,14 +148,26 @@ class Storage:
         Raises:
             InputError: nothing there, or a key that would leave ``directory``.
         """
-        objects = self.list(uri)
-        if not objects:
-            raise InputError(str(uri), "nothing is stored there", "Check the address, or upload the data first")
+        objects = self._some(uri)
         progress = Progress("download", len(objects))
         with ThreadPoolExecutor(PARALLEL_TRANSFERS) as pool:
             for _ in pool.map(lambda row: self._fetch(uri, row[0], directory), objects):
                 progress.step()
         return directory / PurePosixPath(uri.key).name if objects[0][0] == "" else directory
+
+    def fingerprint(self, uri: S3Uri) -> str:
+        """SHA-256 over names, sizes and etags of the objects at or below ``uri``.
+
+        Raises:
+            InputError: nothing there.
+        """
+        return hashlib.sha256(repr(self._some(uri)).encode()).hexdigest()
+
+    def _some(self, uri: S3Uri) -> Sequence[tuple[str, int, str]]:
+        objects = self.list(uri)
+        if not objects:
+            raise InputError(str(uri), "nothing is stored there", "Check the address, or upload the data first")
+        return objects
 
     def _fetch(self, uri: S3Uri, key: str, directory: Path) -> None:
         relative = PurePosixPath(key or PurePosixPath(uri.key).name)
@@ -256,6 +269,22 @@ class Storage:
         if code in MISSING_CODES:
             return InputError(str(uri), "there is no such object", "Check the address")
         return ServiceError(str(uri), f"the object store at {self.endpoint} answered {code}", "Try again later")
+
+
+@contextmanager
+def local_copy(address: str) -> Iterator[Path]:
+    """A local path as it is, or a copy of what is at an ``s3://`` address, which goes when the context ends.
+
+    Raises:
+        InputError: nothing at this address.
+    """
+    if is_s3(address):
+        with tempfile.TemporaryDirectory(prefix="sarslim-copy-") as folder:
+            yield Storage.from_environment().download(S3Uri.parse(address), Path(folder))
+    elif Path(address).exists():
+        yield Path(address)
+    else:
+        raise InputError("source", f"there is nothing at {address!r}", "Give an existing path or an s3:// address")
 
 
 class StoredBytes:

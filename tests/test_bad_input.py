@@ -63,7 +63,7 @@ def checked(**sections):
     ("sections", "words"),
     [
         ({"prepare": {"source": "/no/such/folder"}}, "there is nothing at '/no/such/folder'"),
-        ({"prepare": {"source": "s3://raw-chips/nothing"}}, "nothing is stored at 's3://raw-chips/nothing'"),
+        ({"prepare": {"source": "s3://raw-chips/nothing"}}, "s3://raw-chips/nothing: nothing is stored there"),
         ({"prepare": {"source": "s3://no-such-bucket/x"}}, "there is no bucket 'no-such-bucket'"),
         ({"prepare": {"source": "s3://BAD/x"}}, "Write s3://bucket/path"),
         ({"prune": {"macs": "99G"}}, "is more than the teacher needs"),

@@ -267,10 +267,51 @@ def test_a_tampered_bundle_is_refused(bundle, chips, tmp_path):
     assert "is not a bundle" in refused("predict", chips, chips)
 
 
+def test_stacks_of_arrays_are_chips_too(bundle, chips, tmp_path):
+    images = [chips / "test" / name / f"{number:03d}.png" for name in CLASSES for number in range(1, 5)]
+    stack = np.stack([np.asarray(Image.open(image)) for image in images])
+    np.save(tmp_path / "plain.npy", stack)
+    np.save(tmp_path / "bands.npy", stack[:, None] * np.exp(1j * np.arange(12))[:, None, None, None])
+    loaded = Bundle.open(bundle)
+    found = list(loaded.predict([tmp_path]))
+    assert [each.chip for each in found] == [
+        f"{tmp_path / name}.npy {n}" for name in ("bands", "plain") for n in range(12)
+    ]
+    one_by_one = [each.probabilities for each in loaded.predict(images)]
+    np.testing.assert_allclose([each.probabilities for each in found], one_by_one * 2, atol=1e-5)
+    np.save(tmp_path / "one.npy", stack[0])
+    assert "one.npy: holds uint8 of shape (40, 40)" in refused("predict", bundle, tmp_path / "one.npy")
+    np.save(tmp_path / "one.npy", np.array([{}]), allow_pickle=True)
+    assert "one.npy: is not an .npy file that can be read" in refused("predict", bundle, tmp_path / "one.npy")
+
+
+def test_chips_in_a_store_are_named_by_their_address(bundle, chips, store):
+    address = f"{AT}/chips"
+    for name in CLASSES:
+        store.upload(chips / "test" / name / "001.png", S3Uri.parse(f"{address}/test/{name}/1.png"))
+    rows = list(csv.DictReader(io.StringIO(call("predict", bundle, address))))
+    assert [(row["chip"], row["class"]) for row in rows] == [(f"{address}/test/{name}/1.png", name) for name in CLASSES]
+    one = f"{address}/test/tug/1.png"
+    assert [row["chip"] for row in csv.DictReader(io.StringIO(call("predict", bundle, one)))] == [one]
+    assert "3 chips  accuracy 100.00%" in call("evaluate", bundle, address)
+    assert "nothing is stored there" in refused("predict", bundle, f"{AT}/nowhere")
+
+
+def test_without_imagecodecs_a_compressed_tiff_is_refused_by_name(bundle, tmp_path):
+    tifffile.imwrite(tmp_path / "small.tif", picture(0, 0), compression="lzw")
+    code = "import sys\nsys.modules['imagecodecs'] = None\nfrom sarslim.cli import app\napp(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "predict", str(bundle), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "small.tif: is a compressed TIFF. Install the package imagecodecs" in done.stderr
+
+
 def test_what_is_no_chip_is_refused_by_name(bundle, chips, dataset, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "empty: holds no chips" in refused("predict", bundle, tmp_path / "empty")
-    assert "missing: does not exist" in refused("predict", bundle, tmp_path / "missing")
+    out = tmp_path / "out.csv"
+    assert "there is nothing at" in refused("predict", bundle, tmp_path / "missing", "--out", out)
+    assert not out.exists()
     (tmp_path / "broken.png").write_bytes(b"PNG?")
     assert "broken.png: is not an image that can be read" in refused("predict", bundle, tmp_path / "broken.png")
     (tmp_path / "other" / "yacht").mkdir(parents=True)

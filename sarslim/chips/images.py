@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from struct import error as struct_error
 
@@ -63,10 +64,33 @@ def read(data: bytes | Path, name: str) -> Pixels:
                 pixels, colour = np.asarray(image if flat else image.convert("L"))[None], False
     except BROKEN as error:
         raise _not_an_image(name, error) from error
-    if pixels.dtype.kind == "c":
-        pixels = np.abs(pixels)
-    pixels = pixels.astype(np.float32)
+    pixels = _amplitudes(pixels)
     return np.tensordot(LUMINANCE, pixels[:3], axes=1)[None] if colour else pixels
+
+
+def read_stack(file: Path) -> Iterator[Pixels]:
+    """The chips of an ``.npy`` file of shape (N, height, width) or (N, bands, height, width), one at a time.
+
+    Raises:
+        InputError: not such a file, or not of numbers.
+    """
+    try:
+        stack = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            str(file), f"is not an .npy file that can be read ({error})", "Write it by numpy.save"
+        ) from error
+    if stack.ndim not in (3, 4) or stack.dtype.kind not in "buifc":
+        raise InputError(
+            str(file), f"holds {stack.dtype} of shape {stack.shape}",
+            "Give numbers of shape (chips, height, width) or (chips, bands, height, width)",
+        )  # fmt: skip
+    for chip in stack:
+        yield _amplitudes(chip if chip.ndim == 3 else chip[None])
+
+
+def _amplitudes(pixels: np.ndarray) -> Pixels:
+    return (np.abs(pixels) if pixels.dtype.kind == "c" else pixels).astype(np.float32)
 
 
 def _stream(data: bytes | Path) -> io.BytesIO | Path:
@@ -87,5 +111,7 @@ def _is_colour(series: tifffile.TiffPageSeries) -> bool:
 
 
 def _not_an_image(name: str, error: Exception) -> InputError:
+    if "imagecodecs" in str(error):
+        return InputError(name, "is a compressed TIFF", "Install the package imagecodecs, or store it uncompressed")
     kind = "a TIFF" if name.lower().endswith(TIFF_SUFFIXES) else "an image"
     return InputError(name, f"is not {kind} that can be read ({error})", "Replace the file or remove it")

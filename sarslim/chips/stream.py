@@ -19,6 +19,8 @@ from sarslim.errors import InputError
 from sarslim.progress import note
 from sarslim.records import Preprocessing
 
+STACK = ".npy"
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -32,22 +34,19 @@ class Stored:
 def unlabelled(paths: Iterable[Path], how: Preprocessing) -> Iterator[Stored]:
     """Every chip of files, folders and product zips, at any depth and in the order of names.
 
-    Images are taken as they are met; of a product, its index is in memory. Other files in folders are passed over.
+    Images are taken as they are met, of an ``.npy`` file one chip after another; of a product, its index is in memory.
+    Other files in folders are passed over.
 
     Raises:
         InputError: nothing there, no chip among it, or a chip that cannot be read or lacks a polarisation.
     """
-    paths = list(paths)
-    for path in paths:
-        if not path.exists():
-            raise InputError(str(path), "does not exist", "Give files, folders or product zips")
     for path in paths:
         found = False
         for chip, pixels in _raw(path, how):
             found = True
             yield from _stored(chip, pixels, how)
         if not found:
-            kinds = ", ".join(images.SUFFIXES)
+            kinds = ", ".join((*images.SUFFIXES, STACK))
             raise InputError(str(path), f"holds no chips ({kinds}, or OpenSARShip products)", "Give another path")
 
 
@@ -111,15 +110,22 @@ def _raw(path: Path, how: Preprocessing) -> Iterator[tuple[Chip, Pixels]]:
             return
         for name in names:
             inner = path / name
-            if inner.is_dir() or inner.suffix.lower() in (*images.SUFFIXES, ".zip"):
+            if inner.is_dir() or inner.suffix.lower() in (*images.SUFFIXES, STACK, ".zip"):
                 yield from _raw(inner, how)
     elif path.suffix.lower() == ".zip":
         yield from _product(path, how)
+    elif path.suffix.lower() == STACK:
+        for number, pixels in enumerate(images.read_stack(path)):
+            yield _chip(f"{path} {number}", path, pixels), pixels
     else:
         pixels = images.read(path, str(path))
-        count, height, width = pixels.shape
-        names = [str(band + 1) for band in range(count)] if count > 1 else [""]
-        yield Chip(str(path), None, str(path), height, width, tuple(names)), pixels
+        yield _chip(str(path), path, pixels), pixels
+
+
+def _chip(name: str, path: Path, pixels: Pixels) -> Chip:
+    count, height, width = pixels.shape
+    names = [str(band + 1) for band in range(count)] if count > 1 else [""]
+    return Chip(name, None, str(path), height, width, tuple(names))
 
 
 def _product(path: Path, how: Preprocessing) -> Iterator[tuple[Chip, Pixels]]:

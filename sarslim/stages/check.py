@@ -1,7 +1,6 @@
 """Stage 0: what can be known to be wrong is refused before anything expensive starts."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from sarslim import networks, pruning
@@ -9,8 +8,7 @@ from sarslim.chips.inspect import fingerprint
 from sarslim.config import RunConfig
 from sarslim.parameters import from_parameters, given_artifacts
 from sarslim.stages.given import check_given
-from sarslim.stages.source import local_copy, stored_fingerprint
-from sarslim.storage import is_s3
+from sarslim.storage import S3Uri, Storage, is_s3, local_copy
 
 # Where the source decides how many classes there are: the classifier is a small part of the costs.
 TYPICAL_CLASSES = 5
@@ -45,10 +43,9 @@ def _fingerprint(source: str) -> str:
     if not source:
         return ""
     if is_s3(source):
-        return stored_fingerprint(source)
+        return Storage.from_environment().fingerprint(S3Uri.parse(source))
     with local_copy(source) as path:
-        assert path is not None
-        return fingerprint(Path(path))
+        return fingerprint(path)
 
 
 def check_budgets(config: RunConfig) -> None:

@@ -1,5 +1,6 @@
 """Stage 1: chips from their source to a dataset artifact and a data card."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from sarslim import report
@@ -8,7 +9,7 @@ from sarslim.chips.prepare import prepare as prepare_chips
 from sarslim.config import PrepareConfig
 from sarslim.records import DatasetRecord
 from sarslim.stages.results import CONFIG, write_json
-from sarslim.stages.source import local_copy
+from sarslim.storage import local_copy
 
 EXAMPLES_PER_CLASS = 8
 
@@ -19,7 +20,7 @@ def prepare(config: PrepareConfig, *, dataset: Path, card: Path) -> DatasetRecor
     Raises:
         InputError: a source without usable chips.
     """
-    with local_copy(config.source) as source:
+    with local_copy(config.source) if config.source else nullcontext() as source:
         record = prepare_chips(config, source, dataset)
     write_json(dataset / CONFIG, config)
     card.parent.mkdir(parents=True, exist_ok=True)

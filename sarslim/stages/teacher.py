@@ -11,7 +11,7 @@ from sarslim.records import ModelRecord, TrainRecord
 from sarslim.stages.learn import described, parents_of, train
 from sarslim.stages.processes import in_processes
 from sarslim.stages.results import CONFIG, TRAINING, write_json
-from sarslim.stages.source import local_copy
+from sarslim.storage import local_copy
 from sarslim.training import LabelObjective
 
 
@@ -34,7 +34,6 @@ def train_teacher(config: TeacherConfig, *, dataset: Path, teacher: Path) -> Tra
     )
     if config.pretrained:
         with local_copy(config.pretrained) as file:
-            assert file is not None
             checkpoint.load_pretrained(network, file)
     parents = parents_of(data)
     record = train(network, LabelObjective(), config, data, stage="teacher", name=config.network, parents=parents)
