@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--name", default="MSTAR", choices=list(cells.SOURCES))
     parser.add_argument("--work", type=Path, default=Path("runs") / "method")
     parser.add_argument("--sections", nargs="+", default=list(plan.SECTIONS), choices=list(plan.SECTIONS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(plan.SEEDS), help="where not all can be afforded")
     parser.add_argument("--device", default="", choices=("", "cpu", "cuda"), help="left out: GPUs where there are any")
     parser.add_argument("--workers", type=int, default=0, help="processes; left out: one per GPU or core")
     given = parser.parse_args()
@@ -43,7 +44,11 @@ def main() -> None:
 def run(given: argparse.Namespace) -> None:
     """Runs what the sections still need: rates are chosen by the first cells of a section, and ask for more."""
     for name in given.sections:
-        while missing := plan.cells(plan.SECTIONS[name], given.name, read(given.results)):
+        while missing := [
+            cell
+            for cell in plan.cells(plan.SECTIONS[name], given.name, read(given.results))
+            if cell.seed in given.seeds
+        ]:
             print(f"section {name}: {len(missing)} cells to run", flush=True)
             workers.run_all(
                 missing,

@@ -53,9 +53,12 @@ SECTIONS: dict[str, Section] = {
     "full, wider": Section((1.0,), ("params=250k macs=20M",), ("early",), (TWIN, "distill")),
     "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "distill")),
     "rivals": Section((0.1,), ("",), SMALL_RIVALS, (TWIN,)),
-    "larger rivals": Section((0.1,), ("",), LARGE_RIVALS, (TWIN,)),
+    # It has no batch normalisation, and learns nothing at the rates of the others.
+    "squeezenet": Section((0.1,), ("",), ("squeezenet1_1",), (TWIN,), rates=(0.0005, 0.001)),
+    "larger rivals": Section((0.1,), ("",), LARGE_RIVALS, (TWIN,), rates=(0.002,)),
     "rivals, taught": Section((0.1,), ("",), RIVALS, ("kd",)),
-    "ablation": Section((0.1,), ("macs=1%",), ("uniform",), tuple(RECOVERIES)),
+    # At the rate that was chosen for kd and for distill.
+    "ablation": Section((0.1,), ("macs=1%",), ("uniform",), tuple(RECOVERIES), rates=(0.005,)),
     "budgets": Section((1.0, 0.25, 0.1), ("macs=10%", "macs=3%", "params=1%"), ("uniform",), (TWIN, "kd", "distill")),
 }
 """In the order in which they run."""

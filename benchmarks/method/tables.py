@@ -18,6 +18,7 @@ from sarslim.statistics import bootstrap_interval, paired, t_interval
 Lines = Sequence[Mapping[str, Any]]
 PAGE = "METHOD_RESULTS.md"
 REGIME = ("data", "fraction", "budget")
+DEFAULT = "distill"
 
 # Pairs of methods, all else equal: what the first has and the second lacks.
 CONTRASTS = {
@@ -29,10 +30,11 @@ CONTRASTS = {
 
 
 class Runs:
-    """The lines of one setting at its learning rate: figures by seed."""
+    """The lines of one setting at its learning rate, which was chosen among ``rates``: figures by seed."""
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: Lines, rates: Iterable[float] = plan.RATES) -> None:
         self.first = lines[0]
+        self.rates = sorted(rates)
         self.lines = {line["seed"]: line for line in sorted(lines, key=lambda line: line["seed"])}
 
     def test(self, figure: str = "accuracy") -> dict[int, float]:
@@ -60,18 +62,21 @@ def settled(lines: Lines) -> list[Runs]:
     """Every setting at the learning rate that validation chose; other rates served the choice only."""
     chosen = plan.rates(lines)
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    tried: dict[tuple[Any, ...], set[float]] = defaultdict(set)
     for line in lines:
         cell = plan.cell_of(line)
+        tried[cell.setting].add(cell.learning_rate)
         if cell.learning_rate == chosen.get(cell.setting):
             groups[cell.setting].append(line)
-    return [Runs(group) for group in groups.values()]
+    return [Runs(group, tried[setting]) for setting, group in groups.items()]
 
 
 def write(lines: Lines, source: Path, costs: Path, page: Path) -> None:
     """Writes the page and, where the costs were measured, a Pareto figure for each data set and share of the labels."""
     found = settled(lines)
     measured = json.loads(costs.read_text(encoding="utf-8")) if costs.exists() else {}
-    parts = [*head(lines, source), *regimes(found), *contrasts(found), *paretos(found, measured, source, page)]
+    parts = [*head(lines, source), *regimes(found), *contrasts(found), *against_rivals(found, measured)]
+    parts += paretos(found, measured, source, page)
     page.write_text("\n".join(parts), encoding="utf-8")
     print(f"wrote {page}")
 
@@ -91,11 +96,11 @@ def head(lines: Lines, source: Path) -> Iterator[str]:
     yield (
         "In each regime the teacher, its students and the rivals see the same labelled chips, the same number of "
         "steps and the same augmentation. Learning rates are chosen for every row among "
-        f"{', '.join(f'{rate:g}' for rate in plan.RATES)} by the mean validation loss of seeds "
-        f"{', '.join(map(str, plan.TUNING_SEEDS))}; nothing is chosen on test chips. A seed draws the labelled chips, "
-        "the teacher, and the order of the chips. Differences are paired: to the twin of the same seed that has no "
-        "teacher, fine-tuned from the same pruned weights (a rival's: trained from scratch). Intervals: 95 % bootstrap "
-        "percentiles over seeds, and in brackets Student's t, which is wider and the safer one with few seeds.\n"
+        f"{_listed(plan.RATES)}, or as its row says, by the mean validation loss of seeds "
+        f"{_listed(plan.TUNING_SEEDS)}; nothing is chosen on test chips. A seed draws the labelled chips, the teacher, and the order of the chips. "
+        "Differences are paired: to the twin of the same seed that has no teacher, fine-tuned from the same pruned "
+        "weights (a rival's: trained from scratch). Intervals: 95 % bootstrap percentiles over seeds, and in brackets "
+        "Student's t, which is wider and the safer one with few seeds.\n"
     )
 
 
@@ -127,12 +132,23 @@ def row(runs: Runs, twin: Runs | None) -> list[str]:
     values = list(accuracy.values())
     versus = "" if twin is None or twin is runs else difference(paired(accuracy, twin.test()))
     return [
-        first["path"], runs.name, str(len(values)), f"{first['learning_rate']:g}",
+        first["path"], runs.name, str(len(values)), _rate(runs),
         units.count(np.mean([line["params"] for line in runs.lines.values()])),
         units.count(np.mean([line["macs"] for line in runs.lines.values()])),
         f"{mean_of(values)} ({100 * min(values):.1f} to {100 * max(values):.1f})",
         mean_of(runs.test("macro_f1").values()), mean_of(runs.test("accuracy_4_looks").values()), versus,
     ]  # fmt: skip
+
+
+def _rate(runs: Runs) -> str:
+    rate = f"{runs.first['learning_rate']:g}"
+    if len(runs.rates) == 1:
+        return f"{rate}, the only one"
+    return rate if runs.rates == list(plan.RATES) else f"{rate} of {_listed(runs.rates)}"
+
+
+def _listed(numbers: Iterable[float]) -> str:
+    return ", ".join(f"{number:g}" for number in numbers)
 
 
 def contrasts(found: Sequence[Runs]) -> Iterator[str]:
@@ -150,6 +166,36 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
     if rows:
         yield "## What single ingredients bring\n"
         yield table(["ingredient", "regime", "seeds", "difference of test accuracy"], rows)
+
+
+def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterator[str]:
+    """Whether a lightweight network is as accurate, as small or as fast as a distilled student."""
+    costs = {tuple(row[name] for name in (*REGIME, "path")): row for row in measured.get("networks", ())}
+    students = [runs for runs in found if not runs.cell.is_rival and runs.cell.method == DEFAULT]
+    rows = []
+    for runs in sorted((runs for runs in found if runs.cell.is_rival), key=Runs.rank):
+        cell = runs.cell
+        for student in students:
+            ours = costs.get((*student.cell.setting[:3], student.cell.path))
+            theirs = costs.get((*cell.setting[:3], cell.path))
+            if student.cell.setting[:2] == cell.setting[:2] and ours and theirs:
+                pairs = paired(student.test(), runs.test())
+                times = [row["latency_ms_per_chip"][DELIVERED] for row in (theirs, ours)]
+                rows.append(
+                    [
+                        f"{student.cell.data}, {student.cell.fraction:.0%}", f"{student.cell.budget}, {student.name}",
+                        f"{cell.path}, {runs.name}", str(len(pairs)), difference(pairs),
+                        f"{theirs['params'] / ours['params']:.1f}", f"{theirs['macs'] / ours['macs']:.1f}",
+                        f"{times[0] / times[1]:.1f}",
+                    ]
+                )  # fmt: skip
+    if rows:
+        yield "## Students against lightweight networks\n"
+        yield (
+            "The difference of test accuracy of the same seeds, student less rival; and how many times the parameters, "
+            f"the MACs and the time ({DELIVERED}) of the student the rival needs.\n"
+        )
+        yield table(["data, labels", "student", "rival", "seeds", "difference", "parameters", "MACs", "time"], rows)
 
 
 def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, page: Path) -> Iterator[str]:
