@@ -90,10 +90,11 @@ class Bundle:
         with ExitStack() as copies:
             here = {str(copies.enter_context(local_copy(str(address)))): str(address) for address in addresses}
             chips = stream.unlabelled(map(Path, here), self.session.preprocessing)
+            copied = {path: address for path, address in here.items() if path != address}
             for names, _, probabilities in self._batches(chips):
-                for name, row in zip(names, probabilities, strict=True):
-                    best = int(row.argmax())
-                    yield Prediction(_as_given(name, here), self.classes[best], float(row[best]), row)
+                best, confidence = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
+                for name, k, share, row in zip(names, best, confidence, probabilities, strict=True):
+                    yield Prediction(_as_given(name, copied) if copied else name, self.classes[k], share, row)
 
     def evaluate(self, data: str | Path) -> BundleScores:
         """Scores on labelled chips: the test part of a dataset artifact, or a source of raw chips.
@@ -165,17 +166,21 @@ class Bundle:
     ) -> Iterator[tuple[list[str], list[str | None], NDArray[np.float32]]]:
         """Names, labels and probabilities batch by batch; the next batch is read while this one is recognised."""
 
-        def read() -> list[stream.Stored]:
-            return list(itertools.islice(chips, BATCH))
+        def read() -> tuple[list[str], list[str | None], NDArray] | None:
+            batch = list(itertools.islice(chips, BATCH))
+            if not batch:
+                return None
+            images = np.stack([chip.image for chip in batch])
+            return [chip.name for chip in batch], [chip.label for chip in batch], images
 
         with ThreadPoolExecutor(1) as reader:
             waiting = reader.submit(read)
             while batch := waiting.result():
                 waiting = reader.submit(read)
-                _, probabilities = self.session.run(np.stack([chip.image for chip in batch]))
-                yield [chip.name for chip in batch], [chip.label for chip in batch], probabilities
+                names, labels, images = batch
+                yield names, labels, self.session.run(images)[1]
 
 
-def _as_given(name: str, here: Mapping[str, str]) -> str:
+def _as_given(name: str, copied: Mapping[str, str]) -> str:
     """The name of a chip below the address that was asked for, in place of that of its copy."""
-    return next((address + name.removeprefix(path) for path, address in here.items() if name.startswith(path)), name)
+    return next((address + name.removeprefix(path) for path, address in copied.items() if name.startswith(path)), name)

@@ -15,6 +15,7 @@ from sarslim.errors import InputError
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")
+STACKED = 64  # chips of an .npy file in memory at one time
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 # Everything that the two decoders were seen to raise on broken bytes.
 BROKEN = (
@@ -85,8 +86,10 @@ def read_stack(file: Path) -> Iterator[Pixels]:
             str(file), f"holds {stack.dtype} of shape {stack.shape}",
             "Give numbers of shape (chips, height, width) or (chips, bands, height, width)",
         )  # fmt: skip
-    for chip in stack:
-        yield _amplitudes(chip if chip.ndim == 3 else chip[None])
+    for start in range(0, len(stack), STACKED):
+        # Mapped anew: pages that were read count as memory of the process for as long as the map lives.
+        some = _amplitudes(np.array(np.load(file, mmap_mode="r")[start : start + STACKED]))
+        yield from some if some.ndim == 4 else some[:, None]
 
 
 def _amplitudes(pixels: np.ndarray) -> Pixels:
