@@ -29,6 +29,7 @@ def show_run(
         {
             "gate": report.gate_failures(evaluation) or ["passed"],
             "warning": dataset.warnings,
+            "in use": report.delivered(evaluation),
             "report": [_readable(folder / "report.html")],
             "bundle": [uri or "not published, because the gate did not pass"],
             "took": [duration(seconds)],

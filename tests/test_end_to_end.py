@@ -82,6 +82,13 @@ def test_the_summary_tells_what_was_kept_and_lost(first):
     assert first["student"]["params"] <= 0.05 * first["teacher"]["params"]
     assert first["student"]["bytes"] < 0.06 * first["teacher"]["bytes"]
     assert first["majority_accuracy"] == 0.5
+    fp32, int8 = (
+        each for each in first["delivered"] if (each["network"], each["runtime"]) == ("student", "ONNX Runtime")
+    )
+    assert (fp32["precision"], fp32["accuracy"]) == ("FP32", first["student"]["accuracy"])
+    assert int8["precision"] == "INT8"
+    assert int8["bytes"] < 0.5 * fp32["bytes"]
+    assert [rival["network"] for rival in first["rivals"]] == ["mobilenet_v3_small", "shufflenet_v2_x0_5"]
     assert first["versions"]["kfp"] == "2.17.0"
     assert set(first["seconds"]) == {"check", "prepare", "teacher", "prune", "distill", "evaluate", "publish"}
     assert first["cached"] == []

@@ -7,6 +7,12 @@ import pytest
 
 from sarslim import last_screen
 
+IN_USE = [
+    "in use  Student in ONNX Runtime, one chip at a time: 0.260 ms; 23.5× faster than the teacher; "
+    "2.7× faster than mobilenet_v3_small, untrained",
+    "        Student in INT8: 0.180 ms, 25.0 % of the bytes, accuracy 95.5 %, in FP32 95.3 %",
+]
+
 
 def test_a_run_that_passed_says_what_it_achieved_and_what_comes_next(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -21,9 +27,10 @@ def test_a_run_that_passed_says_what_it_achieved_and_what_comes_next(capsys, tmp
     text = capsys.readouterr().out
     assert "the student recognises 95.3 % of 600 simulated test chips" in " ".join(text.split())
     assert "│ Student" in text
-    assert text.splitlines()[-7:] == [
+    assert text.splitlines()[-9:] == [
         "gate    passed",
         "warning 2 chips of the test part are also in the training part",
+        *IN_USE,
         f"report  {Path('runs/1/report.html')}",
         "bundle  s3://models/ships/1",
         "took    1m15s",
@@ -41,8 +48,9 @@ def test_a_run_that_failed_says_by_what_and_what_may_help(capsys, tmp_path):
         None,
         5.0,
     )
-    assert capsys.readouterr().out.splitlines()[-6:] == [
+    assert capsys.readouterr().out.splitlines()[-8:] == [
         "gate    drop from the teacher at most 1.0 points, but it is 1.3 points",
+        *IN_USE,
         f"report  {tmp_path / '1' / 'report.html'}",
         "bundle  not published, because the gate did not pass",
         "took    5s",

@@ -246,8 +246,9 @@ def test_what_is_delivered_has_a_row_and_a_bar_per_variant(simulated):
     assert "the same class as PyTorch for every test chip" in simulated
     text = Page(simulated).text.replace("\u00a0", " ")
     assert (
-        "Student in ONNX Runtime, one chip at a time: 0.260 ms, 23.5× faster than the teacher, "
-        "2.7× faster than the mobilenet_v3_small (not trained)."
+        "Student in ONNX Runtime, one chip at a time: 0.260 ms; 23.5× faster than the teacher; "
+        "2.7× faster than mobilenet_v3_small, untrained. "
+        "Student in INT8: 0.180 ms, 25.0 % of the bytes, accuracy 95.5 %, in FP32 95.3 %."
     ) in text
     assert "mobilenet_v3_small, ONNX FP32 0.700" in simulated
 

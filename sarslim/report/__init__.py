@@ -6,12 +6,13 @@ images hold the same ones (prepare has no matplotlib, prune has no jinja2).
 
 from sarslim.report.cards import comparison_table, model_card, pruning_table
 from sarslim.report.pages import comparison_page, data_card, run_report
-from sarslim.report.words import gate_failures, headline, lead, measured_rows, summary_table, verdict
+from sarslim.report.words import delivered, gate_failures, headline, lead, measured_rows, summary_table, verdict
 
 __all__ = [
     "comparison_page",
     "comparison_table",
     "data_card",
+    "delivered",
     "gate_failures",
     "headline",
     "lead",

@@ -286,19 +286,29 @@ def _per_chip(timing: Latency) -> str:
     return units.milliseconds(timing.median_ms / timing.batch)
 
 
-def export_notes(evaluation: EvaluateRecord) -> list[str]:
-    """How fast the student is, how far ONNX is from PyTorch, and how the networks came to INT8."""
-    times = {
-        NETWORKS[each.network].lower(): each.latency[0].median_ms
-        for each in evaluation.deployments
-        if each.runtime == "ONNX Runtime" and each.precision == "FP32"
+def delivered(evaluation: EvaluateRecord) -> list[str]:
+    """How fast the student is in ONNX Runtime, one chip at a time, and what INT8 changes."""
+    in_use = {(each.network, each.precision): each for each in evaluation.deployments if each.runtime == "ONNX Runtime"}
+    if not in_use:
+        return []
+    student, small, teacher = (in_use[key] for key in (("student", "FP32"), ("student", "INT8"), ("teacher", "FP32")))
+    ours, ours_small = student.latency[0].median_ms, small.latency[0].median_ms
+    others = {"the teacher": teacher.latency} | {
+        f"{each.network}, untrained": each.latency for each in evaluation.rivals
     }
-    notes = []
-    if times:
-        times |= {f"{each.network} (not trained)": each.latency[0].median_ms for each in evaluation.rivals}
-        ours = times.pop("student")
-        others = [f"{units.times(ours, time, 'faster', 'slower')} than the {name}" for name, time in times.items()]
-        notes.append(f"Student in ONNX Runtime, one chip at a time: {units.milliseconds(ours)}, {', '.join(others)}")
+    against = [
+        f"{units.times(ours, latency[0].median_ms, 'faster', 'slower')} than {name}" for name, latency in others.items()
+    ]
+    return [
+        f"Student in ONNX Runtime, one chip at a time: {units.milliseconds(ours)}; {'; '.join(against)}",
+        f"Student in INT8: {units.milliseconds(ours_small)}, {units.percent(small.bytes / student.bytes)} of the "
+        f"bytes, accuracy {units.percent(small.accuracy)}, in FP32 {units.percent(student.accuracy)}",
+    ]
+
+
+def export_notes(evaluation: EvaluateRecord) -> list[str]:
+    """How the student runs where it is delivered, how far ONNX is from PyTorch, and how networks came to INT8."""
+    notes = delivered(evaluation)
     for each in evaluation.deployments:
         if each.logits_difference is not None:
             notes.append(

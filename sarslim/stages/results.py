@@ -78,6 +78,16 @@ def summary(
         "teacher": evaluation.teacher.summary(),
         "pruned": evaluation.pruned.summary(),
         "student": evaluation.student.summary(),
+        "delivered": [
+            each.model_dump(include={"network", "runtime", "precision", "accuracy", "macro_f1", "bytes"})
+            | {"latency_ms": each.latency[0].median_ms}
+            for each in evaluation.deployments
+        ],
+        "rivals": [
+            rival.model_dump(include={"network", "params", "macs", "bytes"})
+            | {"latency_ms": rival.latency[0].median_ms}
+            for rival in evaluation.rivals
+        ],
         "majority_accuracy": evaluation.majority_accuracy,
         "gate_passed": evaluation.passed,
         "bundle_uri": bundle_uri,
