@@ -458,14 +458,16 @@ class PublishRecord(Record):
 class Measured(Record):
     """One network on the test part, under the name that tables give it, and how it was recovered.
 
-    An empty method: a network that stands alone, such as the teacher. Few figures, because KFP hands those of all
-    networks to the comparison in one argument, where Linux allows 128 KiB.
+    An empty method: a network that stands alone, such as the teacher. Few figures, and no more than
+    the beginning of the data set's digest, because KFP hands those of all networks to the comparison in one argument,
+    where Linux allows 128 KiB.
     """
 
     name: str
     budget: str = ""
     method: str = ""
     seed: int = 0
+    data_digest: str
     test_chips: int
     simulated: bool = False
     accuracy: float
@@ -478,7 +480,7 @@ class Measured(Record):
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
-        return self.model_dump(exclude={"name", "budget", "method", "seed", "simulated"})
+        return self.model_dump(exclude={"name", "budget", "method", "seed", "simulated", "data_digest"})
 
 
 class Comparison(Record):

@@ -353,7 +353,7 @@ def comparison(seeds: int = 5) -> Comparison:
     fine-tuned twin and distill 2, twice that at the smaller budget.
     """
     teacher = evaluation().teacher.summary() | {"params": 11_170_000, "macs": 148_000_000, "latency_ms": 9.87}
-    networks = [Measured(name="teacher", test_chips=600, simulated=True, **teacher)]
+    networks = [Measured(name="teacher", data_digest="eac7" * 3, test_chips=600, simulated=True, **teacher)]
     for harshness, (budget, share) in enumerate({"10%": 0.1, "1%": 0.01}.items(), 1):
         costs = {"params": int(11_170_000 * share), "macs": int(148_000_000 * share), "latency_ms": 10 * share**0.5}
         for seed in range(seeds):
@@ -374,6 +374,7 @@ def _measured(label: dict[str, Any], accuracy: float, costs: dict[str, Any]) -> 
     return Measured(
         **label,
         **costs,
+        data_digest="eac7" * 3,
         test_chips=600,
         simulated=True,
         accuracy=accuracy,

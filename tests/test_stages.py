@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import example_records
 import pytest
 
 from sarslim import checkpoint, networks
@@ -26,6 +27,7 @@ from sarslim.records import BundleRecord, PruneRecord, TrainRecord
 from sarslim.session import Session
 from sarslim.stages import learn, search, sparse
 from sarslim.stages.check import check
+from sarslim.stages.compare import compare
 from sarslim.stages.distill import distill_student
 from sarslim.stages.evaluate import evaluate
 from sarslim.stages.prepare import prepare
@@ -372,3 +374,13 @@ def test_the_check_fills_in_the_fingerprint_and_sees_changed_data(tmp_path):
 def test_the_data_card_says_that_chips_are_simulated(house):
     assert "simulated" in (house / "card.html").read_text().lower()
     assert json.loads((house / "dataset" / "dataset.json").read_text())["simulated"] is True
+
+
+def test_networks_are_compared_on_one_data_set_only(tmp_path):
+    networks = example_records.comparison(1).networks[:2]
+    out = {"comparison": tmp_path / "comparison.json", "page": tmp_path / "page.html", "table": tmp_path / "table.md"}
+    compare([network.model_dump_json() for network in networks], **out)
+    assert "eac7eac7eac7" in out["page"].read_text()
+    other = networks[1].model_copy(update={"data_digest": "0" * 12})
+    with pytest.raises(InputError, match="different data sets .000000000000, eac7eac7eac7."):
+        compare([networks[0].model_dump_json(), other.model_dump_json()], **out)

@@ -10,6 +10,7 @@ import numpy as np
 
 import sarslim.report.units as units
 import sarslim.report.words as words
+from sarslim import __version__
 from sarslim.config import RunConfig
 from sarslim.records import Comparison, DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord
 
@@ -130,6 +131,8 @@ def comparison_page(record: Comparison) -> str:
         header=words.MEASURED,
         rows=words.measured(record),
         notes=words.measured_notes(record),
+        data_digest=record.networks[0].data_digest,
+        version=__version__,
         pareto=pareto.figure(points),
         pareto_stacked=pareto.figure(points, stacked=True),
     )

@@ -16,12 +16,14 @@ def compare(measured: list[str], *, comparison: Path, page: Path, table: Path) -
         measured: records of :func:`sarslim.stages.measure.measure` as JSON.
 
     Raises:
-        InputError: networks that were measured on different test parts.
+        InputError: networks that were measured on different data.
     """
     networks = tuple(parse(Measured, text) for text in measured)
-    sizes = {network.test_chips for network in networks}
-    if len(sizes) > 1:
-        raise InputError("networks", f"were measured on test parts of {sorted(sizes)} chips", "Measure them again")
+    digests = {network.data_digest for network in networks}
+    if len(digests) > 1:
+        raise InputError(
+            "networks", f"were measured on different data sets ({', '.join(sorted(digests))})", "Measure them again"
+        )  # fmt: skip
     record = Comparison(networks=networks)
     write_json(comparison, record)
     page.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,8 @@ from sarslim.records import Measured, NetworkScores
 from sarslim.stages.learn import input_shape, require_classes
 from sarslim.stages.results import write_json
 
+DIGEST = 12  # characters that tell data sets apart
+
 
 def measure(label: Mapping[str, Any], config: EvaluateConfig, *, dataset: Path, model: Path, scores: Path) -> Measured:
     """Measures a network, writes all of its scores, and returns the few that a comparison needs.
@@ -28,6 +30,7 @@ def measure(label: Mapping[str, Any], config: EvaluateConfig, *, dataset: Path, 
     write_json(scores, found)
     return Measured(
         **label,
+        data_digest=data.record.digest[:DIGEST],
         test_chips=len(data.part("test").images),
         simulated=data.record.simulated,
         **found.summary(),
