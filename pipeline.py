@@ -454,6 +454,18 @@ def send(server: remote.Server, submission: remote.Submission, watch: bool, dry_
         raise typer.Exit(1)
 
 
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def store(
+    command: Annotated[
+        list[str] | None, typer.Argument(help="Such as: sarslim models list. None: up until Ctrl-C.")
+    ] = None,
+    folder: Runs = Path("runs"),
+) -> None:
+    """Run a command with the embedded object store of local runs at hand."""
+    with launch.shown_errors():
+        raise typer.Exit(launch.with_store(command or [], folder))
+
+
 @data.command("inspect")
 def inspect_source(source: Source, config: Config = None, sets: Sets = None) -> None:
     """Say what a source holds: format, classes, counts, polarisations, sizes, ships, problems."""

@@ -22,8 +22,15 @@ def show_run(
     folder: Path,
     uri: str | None,
     seconds: float,
+    *,
+    embedded: bool,
 ) -> None:
-    """Prints the end of a run in ``folder``; ``uri`` is the address of its bundle, if it was published."""
+    """Prints the end of a run in ``folder``.
+
+    Args:
+        uri: the address of the bundle, if it was published.
+        embedded: in the store that is up during runs only.
+    """
     _show(report.verdict(dataset, evaluation), report.summary_table(evaluation))
     _show_facts(
         {
@@ -33,7 +40,7 @@ def show_run(
             "report": [_readable(folder / "report.html")],
             "bundle": [uri or "not published, because the gate did not pass"],
             "took": [duration(seconds)],
-            "next": _next_steps(config, folder.parent, simulated=dataset.simulated, passed=evaluation.passed),
+            "next": _next_steps(config, folder.parent, uri, embedded=embedded, simulated=dataset.simulated),
         }
     )
 
@@ -71,13 +78,15 @@ def _readable(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def _next_steps(config: RunConfig, runs: Path, *, simulated: bool, passed: bool) -> list[str]:
+def _next_steps(config: RunConfig, runs: Path, uri: str | None, *, embedded: bool, simulated: bool) -> list[str]:
     """Commands that go on from here, each with what it is good for."""
     option = "" if runs == Path("runs").resolve() else f" --runs {_readable(runs)}"
     again = f"python pipeline.py rerun latest{option} --from"
-    if passed:
+    if uri:
         settings = _readable(runs / "latest" / "config.yaml")
-        steps = [f"python pipeline.py run{option} -p sweep -c {settings} -i budgets=10%,5%,2%  # several budgets"]
+        store = f"python pipeline.py store{option} " if embedded else ""
+        steps = [f"{store}sarslim predict {uri} CHIPS  # the student at work"]
+        steps += [f"python pipeline.py run{option} -p sweep -c {settings} -i budgets=10%,5%,2%  # several budgets"]
     else:
         steps = [f"{again} distill --set distill.epochs={2 * config.distill.epochs}  # more recovery"]
         shares = {name: budget.value for name, budget in config.prune.budgets.items() if budget.relative}

@@ -3,12 +3,14 @@
 import os
 import re
 import shutil
+import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +155,33 @@ def run(
     results.write_json(folder / "summary.json", found)
     _point_latest(folder)
     dataset = results.read_json(DatasetRecord, artifacts["dataset"] / RECORD)
-    last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started)
+    last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started, embedded=not s3_endpoint)
     return folder
+
+
+def with_store(command: Sequence[str], runs: Path) -> int:
+    """Runs a command with the embedded object store of ``runs`` at hand, and returns how it ended.
+
+    With no command the store stays up until it is interrupted, and the variables that lead to it are printed.
+
+    Raises:
+        InputError: no store there, or no such command.
+    """
+    if not (runs / "store").is_dir():
+        raise InputError("--runs", f"there is no object store in {runs}", "Run a pipeline first, or name its --runs")
+    with local_store.serve(runs.resolve() / "store") as served:
+        if not command:
+            print("\n".join(f"export {name}={value}" for name, value in served.items()), flush=True)
+            print("The store answers until Ctrl-C.", file=sys.stderr)
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
+            return 0
+        # The commands that were installed with this Python come first.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        environment = {**os.environ, **served, "PATH": path}
+        if shutil.which(command[0], path=path) is None:
+            raise InputError("COMMAND", f"there is no program {command[0]!r}", "Give a command such as sarslim")
+        return subprocess.run(command, env=environment, check=False).returncode
 
 
 def inspect(config: RunConfig) -> None:

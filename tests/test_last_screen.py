@@ -23,18 +23,20 @@ def test_a_run_that_passed_says_what_it_achieved_and_what_comes_next(capsys, tmp
         tmp_path / "runs" / "1",
         "s3://models/ships/1",
         75.0,
+        embedded=True,
     )
     text = capsys.readouterr().out
     assert "the student recognises 95.3 % of 600 simulated test chips" in " ".join(text.split())
     assert "│ Student" in text
-    assert text.splitlines()[-9:] == [
+    assert text.splitlines()[-10:] == [
         "gate    passed",
         "warning 2 chips of the test part are also in the training part",
         *IN_USE,
         f"report  {Path('runs/1/report.html')}",
         "bundle  s3://models/ships/1",
         "took    1m15s",
-        "next    python pipeline.py run -p sweep -c runs/latest/config.yaml -i budgets=10%,5%,2%  # several budgets",
+        "next    python pipeline.py store sarslim predict s3://models/ships/1 CHIPS  # the student at work",
+        "        python pipeline.py run -p sweep -c runs/latest/config.yaml -i budgets=10%,5%,2%  # several budgets",
         "        make run CONFIG=configs/opensarship.yaml DATA=PATH_OR_S3_URI  # real ships",
     ]
 
@@ -47,6 +49,7 @@ def test_a_run_that_failed_says_by_what_and_what_may_help(capsys, tmp_path):
         tmp_path / "1",
         None,
         5.0,
+        embedded=True,
     )
     assert capsys.readouterr().out.splitlines()[-8:] == [
         "gate    drop from the teacher at most 1.0 points, but it is 1.3 points",
@@ -66,7 +69,7 @@ def test_a_larger_budget_is_offered_where_there_is_one(asked, offered, capsys, t
     config = example_records.config()
     config = config.model_copy(update={"prune": config.prune.model_copy(update={"macs": asked, "params": ""})})
     last_screen.show_run(
-        config, example_records.dataset(), example_records.evaluation(passed=False), tmp_path, None, 1.0
+        config, example_records.dataset(), example_records.evaluation(passed=False), tmp_path, None, 1.0, embedded=True
     )
     text = capsys.readouterr().out
     assert (f"--set prune.macs={offered}" in text) is (offered is not None)
