@@ -23,7 +23,7 @@ from sarslim.records import Comparison, PublishRecord, Skipped
 from sarslim.report import drawing, pareto, units, words
 
 HOSTILE = ("<b>bold</b>", "a|b `c` *d*", "$x_1$ & y", 'say "hi"', "x" * 60, "船")
-VOID = {"meta", "img", "br", "link", "hr", "path", "use"}
+VOID = {"meta", "img", "br", "link", "hr", "path", "use", "wbr"}
 
 
 class Page(HTMLParser):
