@@ -3,7 +3,8 @@
     python benchmarks/predict.py BUNDLE --chips 10000
 
 The chips are noise of the network's own size in one .npy file. Both processes take turns on one thread, the fastest
-of the rounds counts; a tenth of the chips shows whether memory grows with their number. Prints one JSON object.
+of the rounds counts. A tenth of the chips shows whether memory grows with their number, and what starting costs.
+Prints one JSON object.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +61,7 @@ def main() -> None:
     model = given.bundle / "model.onnx"
     how = Session(model).preprocessing
     shape = (len(how.channels), how.image_size, how.image_size)
-    found = {
+    found: dict[str, Any] = {
         "command": f"python benchmarks/predict.py BUNDLE --chips {given.chips}", "shape": shape, "threads": THREADS,
         "model_bytes": model.stat().st_size, "sarslim": __version__, "machine": platform.machine(),
     }  # fmt: skip
@@ -82,6 +84,11 @@ def main() -> None:
             found[f"{count} chips"] = {
                 who: min((each[who] for each in rounds), key=lambda one: one["seconds"]) for who in rounds[0]
             }
+    few, many = (found[f"{count} chips"] for count in stacks)
+    for what in ("seconds", "cpu_seconds"):
+        found[f"predict / bare, {what}"] = round(many["predict"][what] / many["bare"][what], 2)
+        grown = [many[who][what] - few[who][what] for who in ("predict", "bare")]
+        found[f"predict / bare, {what}, without starting"] = round(grown[0] / grown[1], 2)
     print(json.dumps(found, indent=2))
 
 
