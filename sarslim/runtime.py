@@ -88,7 +88,7 @@ class Bundle:
             InputError: an address without chips, or a chip that cannot be read.
         """
         with ExitStack() as copies:
-            here = {str(copies.enter_context(local_copy(str(address)))): str(address) for address in addresses}
+            here = {str(copies.enter_context(local_copy(str(address), "chips"))): str(address) for address in addresses}
             chips = stream.unlabelled(map(Path, here), self.session.preprocessing)
             copied = {path: address for path, address in here.items() if path != address}
             for names, _, probabilities in self._batches(chips):
@@ -154,7 +154,7 @@ class Bundle:
         """True and chosen class of every labelled chip."""
         numbers = {name: number for number, name in enumerate(self.classes)}
         found: dict[str, tuple[int, int]] = {}
-        with local_copy(str(data)) as here:
+        with local_copy(str(data), "data") as here:
             chips = stream.labelled(here, self.session.preprocessing, self.classes)
             for names, labels, probabilities in self._batches(chips):
                 chosen = probabilities.argmax(axis=1).tolist()

@@ -272,8 +272,11 @@ class Storage:
 
 
 @contextmanager
-def local_copy(address: str) -> Iterator[Path]:
+def local_copy(address: str, where: str = "source") -> Iterator[Path]:
     """A local path as it is, or a copy of what is at an ``s3://`` address, which goes when the context ends.
+
+    Args:
+        where: what the address was given as, for errors.
 
     Raises:
         InputError: nothing at this address.
@@ -284,7 +287,7 @@ def local_copy(address: str) -> Iterator[Path]:
     elif Path(address).exists():
         yield Path(address)
     else:
-        raise InputError("source", f"there is nothing at {address!r}", "Give an existing path or an s3:// address")
+        raise InputError(where, f"there is nothing at {address!r}", "Give an existing path or an s3:// address")
 
 
 class StoredBytes:

@@ -310,7 +310,7 @@ def test_what_is_no_chip_is_refused_by_name(bundle, chips, dataset, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "empty: holds no chips" in refused("predict", bundle, tmp_path / "empty")
     out = tmp_path / "out.csv"
-    assert "there is nothing at" in refused("predict", bundle, tmp_path / "missing", "--out", out)
+    assert "chips: there is nothing at" in refused("predict", bundle, tmp_path / "missing", "--out", out)
     assert not out.exists()
     (tmp_path / "broken.png").write_bytes(b"PNG?")
     assert "broken.png: is not an image that can be read" in refused("predict", bundle, tmp_path / "broken.png")
