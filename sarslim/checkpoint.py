@@ -68,10 +68,7 @@ def load(path: Path, kind: str | None = None) -> tuple[Recogniser, ModelRecord]:
         raise InputError(str(file), f"is truncated or not the file that {MODEL} describes (SHA-256)", MAKE_AGAIN)
     weights = _read_weights(file)
     with torch.device("meta"):  # the initial weights would be thrown away
-        network = networks.build(
-            record.network, classes=len(record.classes), channels=len(record.channels), stem=record.stem,
-            mean=record.mean, std=record.std,
-        )  # fmt: skip
+        network = networks.build_for(record, record.network, record.stem)
     strange = set(weights).symmetric_difference(network.state_dict())
     if strange:
         raise InputError(

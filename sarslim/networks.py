@@ -9,6 +9,7 @@ from torchvision import models
 
 from sarslim.architectures import AConvNet, GhostNet, MNASNet
 from sarslim.errors import InputError
+from sarslim.records import DatasetRecord, ModelRecord
 
 
 class Normalise(nn.Module):
@@ -117,6 +118,13 @@ def build(
             # data set gives.
             module.momentum = 0.1
     return Recogniser(name, stem, Normalise(mean, std), backbone)
+
+
+def build_for(record: DatasetRecord | ModelRecord, name: str, stem: str = "standard") -> Recogniser:
+    """As :func:`build`, for the classes and channels of a data set or of another network."""
+    return build(
+        name, classes=len(record.classes), channels=len(record.channels), stem=stem, mean=record.mean, std=record.std
+    )
 
 
 def _replace(backbone: nn.Module, *, channels: int | None = None, **changes: int) -> None:

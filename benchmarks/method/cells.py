@@ -211,11 +211,7 @@ def pruned(cell: Cell, work: Path) -> networks.Recogniser:
 def rival(cell: Cell, data: Dataset) -> networks.Recogniser:
     """A lightweight network as published, with fresh weights."""
     torch.manual_seed(cell.seed)
-    record = data.record
-    return networks.build(
-        cell.path, classes=len(record.classes), channels=len(record.channels), stem="standard",
-        mean=record.mean, std=record.std,
-    )  # fmt: skip
+    return networks.build_for(data.record, cell.path)
 
 
 def quick_to_train(network: nn.Module) -> None:

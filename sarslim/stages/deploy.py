@@ -89,10 +89,7 @@ def time_rivals(data: Dataset, prepared: PrepareConfig, config: EvaluateConfig) 
     found = []
     for name in config.rivals:
         note(f"timing {name}")
-        network = networks.build(
-            name, classes=len(record.classes), channels=len(record.channels), stem="standard",
-            mean=record.mean, std=record.std,
-        )  # fmt: skip
+        network = networks.build_for(record, name)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / ONNX
             export.to_onnx(network, file, classes=record.classes, preprocessing=preprocessing(data, prepared))

@@ -24,14 +24,7 @@ def train_teacher(config: TeacherConfig, *, dataset: Path, teacher: Path) -> Tra
     """
     data = Dataset.open(dataset)
     torch.manual_seed(config.seed)
-    network = networks.build(
-        config.network,
-        classes=len(data.record.classes),
-        channels=len(data.record.channels),
-        stem=config.stem,
-        mean=data.record.mean,
-        std=data.record.std,
-    )
+    network = networks.build_for(data.record, config.network, config.stem)
     if config.pretrained:
         with local_copy(config.pretrained) as file:
             checkpoint.load_pretrained(network, file)
