@@ -169,6 +169,10 @@ def with_store(command: Sequence[str], runs: Path) -> int:
     """
     if not (runs / "store").is_dir():
         raise InputError("--runs", f"there is no object store in {runs}", "Run a pipeline first, or name its --runs")
+    # The commands that were installed with this Python come first.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    if command and shutil.which(command[0], path=path) is None:
+        raise InputError("COMMAND", f"there is no program {command[0]!r}", "Give a command such as sarslim")
     with local_store.serve(runs.resolve() / "store") as served:
         if not command:
             print("\n".join(f"export {name}={value}" for name, value in served.items()), flush=True)
@@ -176,12 +180,7 @@ def with_store(command: Sequence[str], runs: Path) -> int:
             with suppress(KeyboardInterrupt):
                 threading.Event().wait()
             return 0
-        # The commands that were installed with this Python come first.
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        environment = {**os.environ, **served, "PATH": path}
-        if shutil.which(command[0], path=path) is None:
-            raise InputError("COMMAND", f"there is no program {command[0]!r}", "Give a command such as sarslim")
-        return subprocess.run(command, env=environment, check=False).returncode
+        return subprocess.run(command, env={**os.environ, **served, "PATH": path}, check=False).returncode
 
 
 def inspect(config: RunConfig) -> None:

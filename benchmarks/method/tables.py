@@ -32,7 +32,7 @@ CONTRASTS = {
 class Runs:
     """The lines of one setting at its learning rate, which was chosen among ``rates``: figures by seed."""
 
-    def __init__(self, lines: Lines, rates: Iterable[float] = plan.RATES) -> None:
+    def __init__(self, lines: Lines, rates: Iterable[float]) -> None:
         self.first = lines[0]
         self.rates = sorted(rates)
         self.lines = {line["seed"]: line for line in sorted(lines, key=lambda line: line["seed"])}
@@ -171,7 +171,7 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
 
 def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterator[str]:
     """Whether a lightweight network is as accurate, as small or as fast as a distilled student."""
-    costs = {tuple(row[name] for name in (*REGIME, "path")): row for row in measured.get("networks", ())}
+    costs = _costs(measured)
     students = [runs for runs in found if not runs.cell.is_rival and runs.cell.method == DEFAULT]
     rows = []
     for runs in sorted((runs for runs in found if runs.cell.is_rival), key=Runs.rank):
@@ -199,6 +199,11 @@ def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterat
         yield table(["data, labels", "student", "rival", "seeds", "difference", "parameters", "MACs", "time"], rows)
 
 
+def _costs(measured: Mapping[str, Any]) -> dict[tuple[Any, ...], Mapping[str, Any]]:
+    """The rows of the measured costs by regime and network."""
+    return {tuple(row[name] for name in (*REGIME, "path")): row for row in measured.get("networks", ())}
+
+
 def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, page: Path) -> Iterator[str]:
     """Figures beside ``source``, and the table of costs that they go by."""
     if not measured:
@@ -209,7 +214,7 @@ def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, pa
         "each network in turns with all others, the fastest of the medians. The figure takes the times of ONNX "
         "Runtime. Whiskers: Student's t over seeds, or least to most where there are fewer than three.\n"
     )
-    costs = {tuple(row[name] for name in (*REGIME, "path")): row for row in measured["networks"]}
+    costs = _costs(measured)
     rows = [
         [
             data, f"{fraction:.0%}", budget, path, units.count(row["params"]), units.count(row["macs"]),

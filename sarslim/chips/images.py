@@ -88,7 +88,7 @@ def read_stack(file: Path) -> Iterator[Pixels]:
         )  # fmt: skip
     for start in range(0, len(stack), STACKED):
         # Mapped anew: pages that were read count as memory of the process for as long as the map lives.
-        some = _amplitudes(np.array(np.load(file, mmap_mode="r")[start : start + STACKED]))
+        some = _amplitudes(np.array(np.load(file, mmap_mode="r", allow_pickle=False)[start : start + STACKED]))
         yield from some if some.ndim == 4 else some[:, None]
 
 
