@@ -20,7 +20,10 @@ KD = METHOD | {
     "auxiliary_label_weight": 0.1,
 }
 
-# Each sets every field that tells methods apart, so that its name holds whatever the recipe says.
+ALL = KD | {"scd_weight": 0.1, "srd_weight": 0.1, "crd_weight": 0.1}
+
+# Each sets every field that tells methods apart, so that its name holds whatever the recipe says; ``distill`` alone is
+# the recipe itself.
 RECOVERIES: dict[str, Mapping[str, Any]] = {
     TWIN: METHOD | {"method": "finetune"},
     "scratch": METHOD | {"method": "finetune", "start": "fresh"},
@@ -34,15 +37,19 @@ RECOVERIES: dict[str, Mapping[str, Any]] = {
     "kd+crd reversed": KD | {"crd_weight": 0.1, "crd_direction": "deep_from_shallow"},
     "kd+crd both": KD | {"crd_weight": 0.1, "crd_direction": "both"},
     "kd+reflection": KD | {"reflection_weight": 1.0},
-    "distill": METHOD,
-    "distill-crd": METHOD | {"crd_weight": 0.0},
-    "distill-scd": METHOD | {"scd_weight": 0.0},
-    "kd progressive": KD | {"progressive_steps": 3},
+    "all terms": ALL,
+    "all terms-crd": ALL | {"crd_weight": 0.0},
+    "all terms-scd": ALL | {"scd_weight": 0.0},
+    "distill": {"method": "distill"},
+}
+RECOVERIES |= {
+    f"{name} progressive": RECOVERIES[name] | {"progressive_steps": 3}
+    for name in (TWIN, "kd", "all terms", "all terms-crd")
 }
 
 
 def recovery(name: str, recipe: DistillConfig, *, where: str = "methods") -> DistillConfig:
-    """``recipe`` with what the method ``name`` sets; ``distill`` keeps the weights of the recipe.
+    """``recipe`` with what the method ``name`` sets; ``distill`` keeps all else as the recipe has it.
 
     Raises:
         InputError: an unknown method.

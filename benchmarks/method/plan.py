@@ -18,6 +18,9 @@ SMALL_RIVALS = ("shufflenet_v2_x0_5", "mobilenet_v3_small", "aconvnet", "squeeze
 LARGE_RIVALS = ("mobilenet_v2", "shufflenet_v2_x1_0", "ghostnet", "efficientnet_b0")
 RIVALS = (*SMALL_RIVALS, *LARGE_RIVALS)
 
+IN_TURN = (f"{TWIN} progressive", "kd progressive", "all terms-crd progressive")
+ABLATED = tuple(name for name in RECOVERIES if name not in (*IN_TURN, "distill"))
+
 
 @dataclass(frozen=True)
 class Section:
@@ -47,20 +50,22 @@ def learns_from_labels_alone(method: str) -> bool:
 
 SECTIONS: dict[str, Section] = {
     "recovery": Section(
-        (0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), (TWIN, "kd", "distill", "distill-crd"), (False, True)
+        (0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), (TWIN, "kd", "all terms", "all terms-crd"), (False, True)
     ),
-    "full": Section((1.0,), ("params=50k macs=20M",), ("early",), (TWIN, "distill")),
+    "full": Section((1.0,), ("params=50k macs=20M",), ("early",), (TWIN, "all terms")),
     # At the rate that was chosen for both at 50k.
-    "full, wider": Section((1.0,), ("params=250k macs=20M",), ("early",), ("distill", TWIN), rates=(0.002,)),
-    "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "distill")),
+    "full, wider": Section((1.0,), ("params=250k macs=20M",), ("early",), ("all terms", TWIN), rates=(0.002,)),
+    "progressive": Section((0.1,), ("macs=1%",), ("uniform",), IN_TURN, (False, True)),
+    "progressive, smaller": Section((0.1,), ("macs=0.5%",), ("uniform",), IN_TURN, (False, True)),
+    "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "all terms")),
     "rivals": Section((0.1,), ("",), SMALL_RIVALS, (TWIN,)),
     # It has no batch normalisation, and learns nothing at the rates of the others.
     "squeezenet": Section((0.1,), ("",), ("squeezenet1_1",), (TWIN,), rates=(0.0005, 0.001)),
     "larger rivals": Section((0.1,), ("",), LARGE_RIVALS, (TWIN,), rates=(0.002,)),
     "rivals, taught": Section((0.1,), ("",), RIVALS, ("kd",)),
     # At the rate that was chosen for kd and for distill.
-    "ablation": Section((0.1,), ("macs=1%",), ("uniform",), tuple(RECOVERIES), rates=(0.005,)),
-    "budgets": Section((1.0, 0.25, 0.1), ("macs=10%", "macs=3%", "params=1%"), ("uniform",), (TWIN, "kd", "distill")),
+    "ablation": Section((0.1,), ("macs=1%",), ("uniform",), ABLATED, rates=(0.005,)),
+    "budgets": Section((1.0, 0.25, 0.1), ("macs=10%", "macs=3%", "params=1%"), ("uniform",), (TWIN, "kd", "all terms")),
 }
 """In the order in which they run."""
 

@@ -18,13 +18,13 @@ from sarslim.statistics import bootstrap_interval, paired, t_interval
 Lines = Sequence[Mapping[str, Any]]
 PAGE = "METHOD_RESULTS.md"
 REGIME = ("data", "fraction", "budget")
-DEFAULT = "distill"
+DEFAULT = "all terms"
 
 # Pairs of methods, all else equal: what the first has and the second lacks.
 CONTRASTS = {
     "a teacher, and unlabelled chips where named (kd against fine-tuning)": ("kd", TWIN),
-    "stage-wise distillation with self-reflection (distill against kd)": ("distill", "kd"),
-    "self-reflection among stages (distill against distill without it)": ("distill", "distill-crd"),
+    "stage-wise distillation with self-reflection (distill against kd)": ("all terms", "kd"),
+    "self-reflection among stages (distill against distill without it)": ("all terms", "all terms-crd"),
     "inherited weights (fine-tuning against training from scratch)": (TWIN, "scratch"),
 }
 
