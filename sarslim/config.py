@@ -181,6 +181,9 @@ class TeacherConfig(TrainingConfig):
         "standard", description="small: a 3x3 stem that keeps the resolution of small chips (much slower)."
     )
     pretrained: str = Field("", description="Path or s3:// address of safetensors weights to start from.")
+    generations: Count = Field(
+        1, description="From the second on, a new network learns from the one before, too, also on unlabelled chips."
+    )
 
 
 class PruneConfig(Section):

@@ -1,14 +1,13 @@
 """The recovery methods by the names that grids, tables and figures give them: what each sets in ``DistillConfig``."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from sarslim.config import DistillConfig, parse
 from sarslim.errors import InputError
 
 TWIN = "finetune"
-METHOD = {"method": "distill", "start": "pruned", "progressive_steps": 1}
-KD = METHOD | {
+METHOD: dict[str, Any] = {"method": "distill", "start": "pruned", "progressive_steps": 1}
+KD: dict[str, Any] = METHOD | {
     "response": "kd",
     "response_weight": 1.0,
     "standardise_logits": False,
@@ -19,12 +18,11 @@ KD = METHOD | {
     "reflection_weight": 0.0,
     "auxiliary_label_weight": 0.1,
 }
-
-ALL = KD | {"scd_weight": 0.1, "srd_weight": 0.1, "crd_weight": 0.1}
+ALL: dict[str, Any] = KD | {"scd_weight": 0.1, "srd_weight": 0.1, "crd_weight": 0.1}
 
 # Each sets every field that tells methods apart, so that its name holds whatever the recipe says; ``distill`` alone is
 # the recipe itself.
-RECOVERIES: dict[str, Mapping[str, Any]] = {
+RECOVERIES: dict[str, dict[str, Any]] = {
     TWIN: METHOD | {"method": "finetune"},
     "scratch": METHOD | {"method": "finetune", "start": "fresh"},
     "kd": KD,
@@ -57,4 +55,4 @@ def recovery(name: str, recipe: DistillConfig, *, where: str = "methods") -> Dis
     if name not in RECOVERIES:
         known = ", ".join(RECOVERIES)
         raise InputError(where, f"{name!r} is not a recovery method known here", f"Choose from {known}")
-    return parse(DistillConfig, recipe.model_dump() | dict(RECOVERIES[name]), where=where)
+    return parse(DistillConfig, recipe.model_dump() | RECOVERIES[name], where=where)

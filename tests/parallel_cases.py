@@ -15,7 +15,7 @@ from sarslim.config import DistillConfig, TeacherConfig, TrainingConfig
 from sarslim.distillation import DistillObjective
 from sarslim.errors import InputError
 from sarslim.records import Scaling, TrainRecord
-from sarslim.training import LabelObjective, fit
+from sarslim.training import LabelObjective, TaughtObjective, fit
 
 # 25 chips make batches of 7, 6, 6 and 6: shares of 3 and 4 among them.
 VIEWS = {"mixup": 0.2, "shift": 2, "flip": True, "label_smoothing": 0.1}
@@ -27,6 +27,7 @@ CASES = {
     "batch norm": TrainingConfig(**SGD, rotate=10, speckle_looks=4),
     "adamw": TrainingConfig(**COMMON, learning_rate=0.002, class_balanced=True),
     "clipped": TrainingConfig(**SGD, clip_norm=0.05),
+    "taught": TrainingConfig(**SGD),
     "distill": DistillConfig(**SGD),
     "all terms": DistillConfig(
         **SGD, scd_weight=0.1, srd_weight=0.1, reflection_weight=0.1, crd_direction="both", response="dkd"
@@ -57,7 +58,7 @@ def run(name: str, kept: Kept | None = None, recipe: TrainingConfig | None = Non
     """One training run, as what can be compared: its curve, and all that it learned."""
     recipe = recipe or CASES[name]
     network = network or (no_batch_norm() if name == "no batch norm" else staged((4, 6, 8), seed=2))
-    objective = LabelObjective()
+    objective = TaughtObjective(staged((8, 12, 16), seed=1)) if name == "taught" else LabelObjective()
     if isinstance(recipe, DistillConfig):
         teacher, widths = staged((8, 12, 16), seed=1), ([4, 6, 8], [8, 12, 16])
         objective = DistillObjective(
@@ -77,7 +78,7 @@ def run(name: str, kept: Kept | None = None, recipe: TrainingConfig | None = Non
         train_labels=labels,
         val_images=images,
         val_labels=labels,
-        unlabelled_images=chips(9, seed=3)[0] if name == "all terms" else None,
+        unlabelled_images=chips(9, seed=3)[0] if name in ("taught", "all terms") else None,
         recipe=recipe,
         scaling=(Scaling(kind="linear", low=0.0, high=255.0),),
         checkpoint=kept,
@@ -126,7 +127,7 @@ def main(out: Path) -> None:
         # Only the first process finds a checkpoint; the others go on from it all the same.
         found = Kept(kept.saved[1] if parallel.is_first() else None)
         results["resumed"] = run("batch norm", found, network=staged((4, 6, 8), seed=7))
-        results["saved"] = {"states": len(kept.saved), "cleared": kept.cleared}
+        results["saved"] = len(kept.saved)
         network, masks = dropout(), []
         network[2].register_forward_hook(lambda layer, inputs, output: masks.append(output == 0))
         results["dropout"] = run("dropout", network=network, recipe=CASES["no batch norm"])

@@ -62,7 +62,7 @@ def test_several_processes_resume_to_the_very_weights(ranks):
 
 
 def test_only_the_first_process_keeps_checkpoints(ranks):
-    assert [rank["saved"] for rank in ranks] == [{"states": 4, "cleared": True}, {"states": 0, "cleared": False}]
+    assert [rank["saved"] for rank in ranks] == [4, 0]
 
 
 def test_shares_are_apart_and_make_the_whole(ranks):
@@ -146,10 +146,10 @@ def test_a_terminated_stage_ends_all_its_processes_and_resumes(house, tmp_path, 
     capfd.readouterr()
     record = distill_student(parse(DistillConfig, config), **inputs, student=outputs["student"])
     lines = capfd.readouterr().out.splitlines()
-    assert record.resumed_at_epoch >= 2
-    assert [line.split()[0] for line in lines].count("distill-1") == 8
+    assert record.resumed_at_epoch >= 8 + 2
+    assert not [line for line in lines if line.startswith("distill-1")]  # the first round was finished
     assert [line.split()[1] for line in lines if line.startswith("distill-2")] == [
-        f"{epoch}/8" for epoch in range(record.resumed_at_epoch + 1, 9)
+        f"{epoch}/8" for epoch in range(record.resumed_at_epoch - 8 + 1, 9)
     ]
     assert read_json(TrainRecord, outputs["student"] / TRAINING) == record
     assert checkpoint.read_record(outputs["student"]).widths == checkpoint.read_record(house / "pruned").widths

@@ -197,7 +197,7 @@ def test_one_seed_is_not_named():
 
 
 def test_rivals_have_the_recipe_of_the_teacher_for_each_seed():
-    teacher = TeacherConfig(epochs=3, learning_rate=0.01, pretrained="s3://a/b").model_dump_json()
+    teacher = TeacherConfig(epochs=3, learning_rate=0.01, pretrained="s3://a/b", generations=2).model_dump_json()
     cells = plan_rivals(teacher, PLANNED["evaluate"], networks="aconvnet, vgg16_bn", seeds="0, 1, 2")
     assert labels(cells)[:3] == [
         {"name": "aconvnet seed 0", "method": "aconvnet", "seed": 0},

@@ -111,6 +111,33 @@ def test_a_killed_distillation_resumes_to_the_same_student(house, tmp_path, kill
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("stage", ["teacher", "distill"])
+def test_what_a_stage_finished_before_it_was_killed_is_not_trained_again(house, tmp_path, store, monkeypatch, stage):
+    def run(out):
+        if stage == "distill":
+            return distil(parse(DistillConfig, EVERY_EPOCH | {"progressive_steps": 2}), house, tmp_path / out)
+        config = parse(TeacherConfig, TEACHER | {"generations": 2})
+        return train_teacher(config, dataset=house / "dataset", teacher=tmp_path / out)
+
+    step, kept = Progress.step, S3Uri.parse(TeacherConfig().checkpoints)
+
+    def die(self, detail="", count=1):
+        step(self, detail, count)
+        if self.what == f"{stage}-2":
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "step", die)
+        with pytest.raises(Killed):
+            run("killed")
+    assert [name for name, *_ in store.list(kept) if stage in name]
+    again, whole = run("killed"), run("whole")
+    assert again.resumed_at_epoch > len(again.epochs) / 2  # all of the first half, and an epoch of the second
+    assert whole.resumed_at_epoch == 0
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    assert [name for name, *_ in store.list(kept) if stage in name] == []
+
+
 def test_another_configuration_does_not_resume_from_the_checkpoint(house, tmp_path, killed_in_epoch_3):
     with pytest.raises(Killed):
         distil(parse(DistillConfig, EVERY_EPOCH | {"temperature": 3}), house, tmp_path / "killed")

@@ -5,17 +5,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sarslim import __version__, checkpoint, cost, networks, parallel, pruning
+from sarslim import checkpoint, cost, networks, parallel, pruning
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, PruneConfig
 from sarslim.distillation import DistillObjective, Taps
 from sarslim.inference import folded
 from sarslim.networks import Recogniser
-from sarslim.records import ModelRecord, TrainRecord
-from sarslim.stages.learn import described, device, input_shape, parents_of, require_classes, train
+from sarslim.records import TrainRecord
+from sarslim.stages.learn import device, input_shape, joined, parents_of, require_classes, save_trained, train
 from sarslim.stages.processes import in_processes
 from sarslim.stages.prune import calibration
-from sarslim.stages.results import CONFIG, TRAINING, read_json, write_json
+from sarslim.stages.results import CONFIG, read_json
+from sarslim.stages.resume import Places, kept_until_saved, nowhere
 
 
 @in_processes
@@ -35,30 +36,16 @@ def distill_student(config: DistillConfig, *, dataset: Path, teacher: Path, prun
     require_classes(cut, data, pruned)
     parents = parents_of(data, teacher=teacher, pruned=pruned)
     whole.to(device())
-    if config.progressive_steps > 1:
-        target = read_json(PruneConfig, pruned / CONFIG)
-        network, record = recover_in_rounds(whole, target, folded(whole), config, data, parents)
-    else:
-        network, record = small, recover(small, folded(whole), config, data, parents)
-    if not parallel.is_first():
-        return record
-    checkpoint.save(
-        student,
-        network,
-        ModelRecord(
-            sarslim_version=__version__,
-            kind="student",
-            network=cut.network,
-            stem=cut.stem,
-            widths={},
-            parents=parents,
-            pruning=cut.pruning,
-            metrics={"val_accuracy": record.val_accuracy, "val_macro_f1": record.val_macro_f1},
-            **described(data),
-        ),
-    )
-    write_json(student / CONFIG, config)
-    write_json(student / TRAINING, record)
+    with kept_until_saved(config, "distill", parents) as places:
+        if config.progressive_steps > 1:
+            target = read_json(PruneConfig, pruned / CONFIG)
+            network, record = recover_in_rounds(whole, target, folded(whole), config, data, places=places)
+        else:
+            network, record = small, recover(small, folded(whole), config, data, places=places)
+        save_trained(
+            student, network, config, record, data,
+            kind="student", network=cut.network, stem=cut.stem, parents=parents, pruning=cut.pruning,
+        )  # fmt: skip
     return record
 
 
@@ -67,16 +54,15 @@ def recover(
     teacher: nn.Module,
     config: DistillConfig,
     data: Dataset,
-    parents: dict[str, str],
     *,
     stage: str = "distill",
     taps: Taps = networks.forward_with_taps,
+    places: Places = nowhere,
 ) -> TrainRecord:
     """Trains ``network`` in place as ``config`` says.
 
     Args:
         teacher: on the device to train on.
-        parents: digests of the input artifacts, for the checkpoint.
         stage: names the progress lines and the checkpoint.
         taps: logits and features of every stage, for the network and for the teacher.
     """
@@ -93,8 +79,9 @@ def recover(
         classes=len(data.record.classes),
     )
     unlabelled = config.use_unlabelled and config.method == "distill"
+    kept = places(stage)
     return train(
-        network, objective, config, data, stage=stage, name=network.name, parents=parents, unlabelled=unlabelled
+        network, objective, config, data, stage=stage, name=network.name, unlabelled=unlabelled, checkpoint=kept
     )
 
 
@@ -104,16 +91,16 @@ def recover_in_rounds(
     teacher: nn.Module,
     config: DistillConfig,
     data: Dataset,
-    parents: dict[str, str],
     *,
     taps: Taps = networks.forward_with_taps,
+    places: Places = nowhere,
 ) -> tuple[Recogniser, TrainRecord]:
     """Prunes and distils in turn. Half of the epochs go to the last round, which meets the budget.
 
     Args:
         whole: the network to prune, on the device to train on.
         target: budget and path of the last round.
-        teacher, parents, taps: as for ``recover``.
+        teacher, taps, places: as for ``recover``.
     """
     rounds = config.progressive_steps
     short = max(config.epochs // (2 * (rounds - 1)), 1)
@@ -126,8 +113,9 @@ def recover_in_rounds(
         network = parallel.from_first(_cut, network, whole, goal, data, batches)
         epochs = max(config.epochs - short * (rounds - 1), 1) if last else short
         recipe = config.model_copy(update={"epochs": epochs})
-        records.append(recover(network, teacher, recipe, data, parents, stage=f"distill-{number}", taps=taps))
-    return network, _joined(records)
+        stage = f"distill-{number}"
+        records.append(recover(network, teacher, recipe, data, stage=stage, taps=taps, places=places))
+    return network, joined(records)
 
 
 def _cut(
@@ -156,19 +144,6 @@ def _on_the_way(target: PruneConfig, whole: nn.Module, shape: tuple[int, int, in
         if name in whole_cost
     }
     return target.model_copy(update={"latency": "", **bounds}) if bounds else target
-
-
-def _joined(records: list[TrainRecord]) -> TrainRecord:
-    """One curve out of those of all rounds; the weights kept are those of the last round."""
-    epochs = tuple(epoch for record in records for epoch in record.epochs)
-    before = len(epochs) - len(records[-1].epochs)
-    return records[-1].model_copy(
-        update={
-            "epochs": tuple(epoch.model_copy(update={"epoch": number}) for number, epoch in enumerate(epochs, 1)),
-            "kept_epoch": before + records[-1].kept_epoch,
-            "seconds": sum(record.seconds for record in records),
-        }
-    )
 
 
 @torch.no_grad()

@@ -6,13 +6,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from sarslim import __version__, parallel
 from sarslim import checkpoint as artifact
 from sarslim.chips.dataset import Dataset
 from sarslim.config import TrainingConfig
 from sarslim.errors import InputError
+from sarslim.networks import Recogniser
 from sarslim.records import ModelRecord, TrainRecord
-from sarslim.stages.resume import checkpoint
-from sarslim.training import Objective, fit
+from sarslim.stages.results import CONFIG, TRAINING, write_json
+from sarslim.training import Checkpoint, Objective, fit
 
 
 def device() -> torch.device:
@@ -28,16 +30,16 @@ def train(
     *,
     stage: str,
     name: str,
-    parents: dict[str, str],
     unlabelled: bool = False,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainRecord:
     """Trains ``network`` in place on the training part of ``data``; its validation part decides which epoch is kept.
 
     Args:
-        stage: names the progress lines and the checkpoint.
+        stage: names the progress lines.
         name: the architecture, for the record.
-        parents: digests of the input artifacts; with the configuration they decide which checkpoint fits.
         unlabelled: also use the unlabelled part, if there is one.
+        checkpoint: keeps the state of the training. None: an interrupted one is lost.
     """
     learn, judge = data.part("train"), data.part("val")
     assert learn.labels is not None
@@ -53,7 +55,7 @@ def train(
         unlabelled_images=extra,
         recipe=config,
         scaling=data.record.scaling,
-        checkpoint=checkpoint(config, stage, parents),
+        checkpoint=checkpoint,
         what=stage,
     )
     return TrainRecord(
@@ -65,6 +67,40 @@ def train(
         seconds=fitted.seconds,
         resumed_at_epoch=fitted.resumed_at_epoch,
     )
+
+
+def joined(records: list[TrainRecord]) -> TrainRecord:
+    """One curve out of several; the weights kept are those of the last."""
+    epochs = tuple(epoch for record in records for epoch in record.epochs)
+    before = len(epochs) - len(records[-1].epochs)
+    return records[-1].model_copy(
+        update={
+            "epochs": tuple(epoch.model_copy(update={"epoch": number}) for number, epoch in enumerate(epochs, 1)),
+            "kept_epoch": before + records[-1].kept_epoch,
+            "resumed_at_epoch": sum(record.resumed_at_epoch for record in records),
+            "seconds": sum(record.seconds for record in records),
+        }
+    )
+
+
+def save_trained(
+    folder: Path, trained: Recogniser, config: TrainingConfig, record: TrainRecord, data: Dataset, **origin: Any
+) -> None:
+    """Saves a trained network as a model artifact, with its recipe and its training record; the first process does.
+
+    Args:
+        origin: the fields ``kind``, ``network``, ``stem``, ``parents`` and ``pruning`` of its record.
+    """
+    if not parallel.is_first():
+        return
+    metrics = {"val_accuracy": record.val_accuracy, "val_macro_f1": record.val_macro_f1}
+    artifact.save(
+        folder,
+        trained,
+        ModelRecord(sarslim_version=__version__, widths={}, metrics=metrics, **origin, **described(data)),
+    )
+    write_json(folder / CONFIG, config)
+    write_json(folder / TRAINING, record)
 
 
 def input_shape(data: Dataset) -> tuple[int, int, int]:

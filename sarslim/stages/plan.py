@@ -72,7 +72,7 @@ def plan_rivals(teacher: str, evaluate: str, *, networks: str, seeds: str) -> li
     Raises:
         InputError: an unknown network or a malformed seed.
     """
-    recipe = parse(TeacherConfig, teacher).model_dump() | {"pretrained": ""}
+    recipe = parse(TeacherConfig, teacher).model_dump() | {"pretrained": "", "generations": 1}
     rivals = {
         name: parse(TeacherConfig, recipe | {"network": name}, where="networks")
         for name in _items("networks", networks)

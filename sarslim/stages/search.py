@@ -90,7 +90,7 @@ def _try(
         classes=len(data.record.classes),
     )
     stage = f"trial of growth {growth:g}"
-    record = train(network, objective, recipe, data, stage=stage, name=network.name, parents={}, unlabelled=True)
+    record = train(network, objective, recipe, data, stage=stage, name=network.name, unlabelled=True)
     last = record.epochs[-1]
     return Trial(
         growth=growth,

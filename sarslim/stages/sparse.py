@@ -49,5 +49,5 @@ def learn_sparsely(whole: Recogniser, config: PruneConfig, data: Dataset, views:
         **views,
     )
     objective = SparseObjective(coupling.units, config.sparse_weight)
-    train(network, objective, recipe, data, stage="sparse learning", name=network.name, parents={})
+    train(network, objective, recipe, data, stage="sparse learning", name=network.name)
     return network.cpu()

@@ -20,7 +20,7 @@ from sarslim import parallel
 from sarslim.config import TrainingConfig
 from sarslim.errors import InputError
 from sarslim.inference import gather, predict
-from sarslim.losses import label_cross_entropy
+from sarslim.losses import kd, label_cross_entropy
 from sarslim.progress import Progress, note
 from sarslim.records import Epoch, Scaling
 from sarslim.statistics import macro_f1
@@ -55,6 +55,30 @@ class LabelObjective(nn.Module):
     def forward(self, network: nn.Module, images: Tensor, targets: Tensor, labelled: Tensor) -> dict[str, Tensor]:
         logits = parallel.gather(network(parallel.shard(images)).float(), len(images))
         return {"label": label_cross_entropy(logits, targets, labelled)}
+
+
+class TaughtObjective(nn.Module):
+    """Cross-entropy with the labels, and the answers of a network of the generation before, to all chips (KD)."""
+
+    def __init__(self, teacher: nn.Module, temperature: float = 4.0) -> None:
+        """
+        Args:
+            teacher: on the device to train on; is frozen here and kept outside of the parameters.
+            temperature: softens the answers of both.
+        """
+        super().__init__()
+        self.weights = {"label": 1.0, "response": 1.0}
+        self.temperature = temperature
+        # In a tuple, where nn.Module does not look for parameters.
+        self._teacher = (teacher.eval().requires_grad_(False),)
+
+    def forward(self, network: nn.Module, images: Tensor, targets: Tensor, labelled: Tensor) -> dict[str, Tensor]:
+        share = parallel.shard(images)
+        answer, known = (parallel.gather(one(share).float(), len(images)) for one in (network, *self._teacher))
+        return {
+            "label": label_cross_entropy(answer, targets, labelled),
+            "response": kd(answer, known, self.temperature),
+        }
 
 
 @dataclass(frozen=True)
@@ -97,7 +121,8 @@ def fit(
         train_labels, val_labels: (chips,) class indices.
         scaling: of each channel, for the speckle.
         unlabelled_images: shown with the labelled ones; terms that need a label leave them out.
-        checkpoint: keeps the state of the run until it is finished. None: an interrupted run is lost.
+        checkpoint: keeps the state of the run, at last the finished one; the caller clears it when it has what it
+            wants. None: an interrupted run is lost.
         what: the name of the stage, for progress and errors.
 
     Raises:
@@ -146,7 +171,19 @@ def fit(
     resumed_at = len(history)
 
     progress = Progress(what, recipe.epochs, every_seconds=0.0, done=resumed_at)
-    saved = time.monotonic()
+    saved, saved_epochs = time.monotonic(), resumed_at
+
+    def state_now() -> bytes:
+        return dump_state(
+            run=run,
+            network=network.state_dict(),
+            objective=objective.state_dict(),
+            optimizer=optimizer.state_dict(),
+            average=average.state_dict() if average is not None else None,
+            history=[past.model_dump() for past in history],
+            kept_weights=kept_weights,
+        )
+
     with torch.random.fork_rng(devices=[device] if on_gpu else []), parallel.shared_statistics(network):
         for epoch in range(resumed_at, recipe.epochs):
             if recipe.patience and history and epoch - best(history).epoch >= recipe.patience:
@@ -205,24 +242,14 @@ def fit(
             if kept(history, len(val_labels)) is history[-1]:
                 kept_weights = {name: value.cpu().clone() for name, value in judged.state_dict().items()}
             if checkpoint and time.monotonic() - saved >= recipe.checkpoint_seconds:
-                checkpoint.save(
-                    dump_state(
-                        run=run,
-                        network=network.state_dict(),
-                        objective=objective.state_dict(),
-                        optimizer=optimizer.state_dict(),
-                        average=average.state_dict() if average is not None else None,
-                        history=[past.model_dump() for past in history],
-                        kept_weights=kept_weights,
-                    )
-                )
-                saved = time.monotonic()
+                checkpoint.save(state_now())
+                saved, saved_epochs = time.monotonic(), len(history)
             progress.step(f"loss {losses['total']:.4f}  val macro-F1 {scores['val_macro_f1']:.4f}")
 
+    if checkpoint and len(history) > saved_epochs:
+        checkpoint.save(state_now())
     network.load_state_dict(kept_weights)
     network.to(memory_format=torch.contiguous_format).eval()
-    if checkpoint:
-        checkpoint.clear()
     return Fitted(tuple(history), kept(history, len(val_labels)), sum(past.seconds for past in history), resumed_at)
 
 
