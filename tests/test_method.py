@@ -20,7 +20,7 @@ def line(method: str, seed: int, accuracy: float, *, rate: float = 0.002, loss: 
     scores = {"accuracy": accuracy, "macro_f1": accuracy, "accuracy_4_looks": accuracy - 0.1}
     return {
         "data": "MSTAR", "fraction": 0.1, "budget": budget, "path": "uniform", "method": method, "unlabelled": False,
-        "learning_rate": rate, "seed": seed, "validation": {"loss": loss}, "test": scores,
+        "generations": 1, "learning_rate": rate, "seed": seed, "validation": {"loss": loss}, "test": scores,
         "teacher_test": {"accuracy": 0.9}, "params": 100_000, "macs": 1_400_000, "steps": 1000, "labelled": 312,
         "commit": "abc", "machine": "one core", "data_digest": "0123456789abcdef",
     }  # fmt: skip

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from filelock import FileLock
@@ -87,7 +87,17 @@ SOURCES = {
 }
 """A share of the labels that is missing here is left out of every section of the plan."""
 
-Setting = tuple[str, float, str, str, str, bool]
+
+class Setting(NamedTuple):
+    """What a learning rate is chosen for, and seeds are averaged over; fields as those of ``Cell``."""
+
+    data: str
+    fraction: float
+    generations: int
+    budget: str
+    path: str
+    method: str
+    unlabelled: bool
 
 
 @dataclass(frozen=True)
@@ -102,11 +112,12 @@ class Cell:
     unlabelled: bool
     learning_rate: float
     seed: int
+    generations: int = 1  # of the teacher
 
     @property
     def setting(self) -> Setting:
-        """What a learning rate is chosen for, and seeds are averaged over."""
-        return self.data, self.fraction, self.budget, self.path, self.method, self.unlabelled
+        """All but the learning rate and the seed."""
+        return Setting(**{name: getattr(self, name) for name in Setting._fields})
 
     @property
     def is_rival(self) -> bool:
@@ -143,9 +154,9 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
     remembered = Remembered(whole, work / "answers" / teacher.name)
     if method.progressive_steps > 1:
         target = read_json(PruneConfig, places(cell, work)[2] / CONFIG)
-        network, record = recover_in_rounds(whole, target, remembered, method, data, {}, taps=taps)
+        network, record = recover_in_rounds(whole, target, remembered, method, data, taps=taps)
     else:
-        record = recover(network, remembered, method, data, {}, taps=taps)
+        record = recover(network, remembered, method, data, taps=taps)
     kept = record.epochs[record.kept_epoch - 1]
     return {
         **asdict(cell),
@@ -176,12 +187,13 @@ def taught(cell: Cell, chips: Path, work: Path) -> tuple[Dataset, Path]:
     with FileLock(work / f"{dataset.name}.lock"):
         if not dataset.exists():
             options = {"label_fraction": cell.fraction, "keep_unlabelled": True, "val_fraction": schedule.val_fraction}
-            config: Any = parse(PrepareConfig, {**source.prepare, **options, "source": str(chips), "seed": cell.seed})
-            prepare(config, dataset=dataset, card=work / "cards" / f"{dataset.name}.html")
+            chosen: Any = parse(PrepareConfig, {**source.prepare, **options, "source": str(chips), "seed": cell.seed})
+            prepare(chosen, dataset=dataset, card=work / "cards" / f"{dataset.name}.html")
         data = Dataset.open(dataset)
         if not teacher.exists():
             epochs = as_many_steps(schedule.teacher_steps, len(data.part("train").images))
-            train_teacher(parse(TeacherConfig, recipe(cell) | {"epochs": epochs}), dataset=dataset, teacher=teacher)
+            config = parse(TeacherConfig, recipe(cell) | {"epochs": epochs, "generations": cell.generations})
+            train_teacher(config, dataset=dataset, teacher=teacher)
     return data, teacher
 
 
@@ -193,7 +205,8 @@ def recipe(cell: Cell) -> dict[str, Any]:
 def places(cell: Cell, work: Path) -> tuple[Path, Path, Path]:
     """Where data set, teacher and pruned network of a cell are kept."""
     dataset = work / f"{cell.data}-{cell.fraction:g}-{cell.seed}"
-    return dataset, work / f"{dataset.name}-teacher", work / f"{dataset.name}-{cell.path}-{cell.budget}"
+    teacher = work / (f"{dataset.name}-teacher" + f"-{cell.generations}" * (cell.generations > 1))
+    return dataset, teacher, work / f"{teacher.name}-{cell.path}-{cell.budget}"
 
 
 def pruned(cell: Cell, work: Path) -> networks.Recogniser:

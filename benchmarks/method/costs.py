@@ -26,22 +26,23 @@ BATCHES = (1, 64)
 SECONDS = 1.0
 ROUNDS = 3  # networks take turns, so that a slow minute of the machine hits all alike
 DELIVERED = "ONNX Runtime, batch 1"
+KEY = ("data", "budget", "path")
 
 
 def write(lines: Sequence[Mapping[str, Any]], work: Path, file: Path) -> None:
-    """Measures one network per (data, share of the labels, budget, path), the teacher and all rivals, on one thread."""
+    """Measures one network per (data, budget, path), the teacher and all rivals, on one thread."""
     chosen: dict[tuple[Any, ...], plan.Cell] = {}
     for line in sorted(lines, key=lambda line: line["seed"]):
         cell = plan.cell_of(line)
-        chosen.setdefault((cell.data, cell.fraction, cell.budget, cell.path), cell)
+        chosen.setdefault((cell.data, cell.budget, cell.path), cell)
         for rival in plan.RIVALS:
-            chosen.setdefault((cell.data, cell.fraction, "", rival), replace(cell, budget="", path=rival))
+            chosen.setdefault((cell.data, "", rival), replace(cell, budget="", path=rival))
     networks: dict[tuple[Any, ...], tuple[Recogniser, Path]] = {}
     for key, cell in chosen.items():
         dataset, teacher, pruned = cells.places(cell, work)
         network = cells.rival(cell, Dataset.open(dataset)) if cell.is_rival else checkpoint.load(pruned)[0]
         networks[key] = network, dataset
-        networks[(*key[:2], "", "teacher")] = checkpoint.load(teacher)[0], dataset
+        networks[(key[0], "", "teacher")] = checkpoint.load(teacher)[0], dataset
     runs = {key: timings(*network) for key, network in networks.items()}
     medians: dict[tuple[Any, ...], dict[str, list[float]]] = {key: {name: [] for name in runs[key]} for key in runs}
     for _ in range(ROUNDS):
@@ -51,7 +52,7 @@ def write(lines: Sequence[Mapping[str, Any]], work: Path, file: Path) -> None:
                 medians[key][name].append(timing.median_ms / timing.batch)
     rows = [
         {
-            **dict(zip(("data", "fraction", "budget", "path"), key, strict=True)),
+            **dict(zip(KEY, key, strict=True)),
             "params": count_params(network),
             "macs": count_macs(network, input_shape(Dataset.open(dataset))),
             "latency_ms_per_chip": {name: min(found) for name, found in medians[key].items()},

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ LARGE_RIVALS = ("mobilenet_v2", "shufflenet_v2_x1_0", "ghostnet", "efficientnet_
 RIVALS = (*SMALL_RIVALS, *LARGE_RIVALS)
 
 IN_TURN = (f"{TWIN} progressive", "kd progressive", "all terms-crd progressive")
-ABLATED = tuple(name for name in RECOVERIES if name not in (*IN_TURN, "distill"))
+ABLATED = tuple(name for name in RECOVERIES if not name.startswith("distill") and not name.endswith("progressive"))
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,14 @@ class Section:
     unlabelled: Sequence[bool] = (False,)
     rates: Sequence[float] = RATES
     seeds: Sequence[int] = SEEDS
+    generations: int = 1
 
     def settings(self, data: str) -> Iterable[Setting]:
         """As ``Cell.setting``. What learns from labels alone has no use for chips without one."""
         fractions = [fraction for fraction in self.fractions if fraction in SOURCES[data].schedules]
-        for setting in itertools.product([data], fractions, self.budgets, self.paths, self.methods, self.unlabelled):
-            method, unlabelled = setting[4:]
-            if not (unlabelled and learns_from_labels_alone(method)):
+        choices = [self.generations], self.budgets, self.paths, self.methods, self.unlabelled
+        for setting in itertools.starmap(Setting, itertools.product([data], fractions, *choices)):
+            if not (setting.unlabelled and learns_from_labels_alone(setting.method)):
                 yield setting
 
 
@@ -74,13 +75,18 @@ def cells(section: Section, data: str, lines: Sequence[Mapping[str, Any]]) -> li
     """What a section still needs: all rates on the tuning seeds first, then every seed with the rate chosen there."""
     done = {cell_of(line) for line in lines}
     seeds = [seed for seed in section.seeds if seed in TUNING_SEEDS] or list(section.seeds)
-    settings = list(section.settings(data))
-    tuning = [Cell(*setting, rate, seed) for seed in seeds for setting in settings for rate in section.rates]
+    tuning = list(_of(section, data, seeds, dict.fromkeys(section.settings(data), section.rates)))
     if missing := [cell for cell in tuning if cell not in done]:
         return missing
-    chosen = rates(lines)
-    rest = [Cell(*setting, chosen[setting], seed) for seed in section.seeds for setting in settings]
-    return [cell for cell in rest if cell not in done]
+    chosen = {setting: [rate] for setting, rate in rates(lines).items()}
+    return [cell for cell in _of(section, data, section.seeds, chosen) if cell not in done]
+
+
+def _of(section: Section, data: str, seeds: Iterable[int], tried: Mapping[Setting, Sequence[float]]) -> Iterator[Cell]:
+    """The cells of a section with the learning rates tried for each setting, whole seeds first."""
+    for seed, setting in itertools.product(seeds, section.settings(data)):
+        for rate in tried[setting]:
+            yield Cell(**setting._asdict(), learning_rate=rate, seed=seed)
 
 
 def rates(lines: Iterable[Mapping[str, Any]]) -> dict[Setting, float]:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.method import cells, plan
-from benchmarks.method.costs import DELIVERED
+from benchmarks.method.costs import DELIVERED, KEY
 from sarslim.recoveries import RECOVERIES, TWIN
 from sarslim.report import drawing, pareto, units
 from sarslim.statistics import bootstrap_interval, paired, t_interval
 
 Lines = Sequence[Mapping[str, Any]]
 PAGE = "METHOD_RESULTS.md"
-REGIME = ("data", "fraction", "budget")
+REGIME = ("data", "fraction", "budget", "generations")
 DEFAULT = "all terms"
 
 # Pairs of methods, all else equal: what the first has and the second lacks.
@@ -110,11 +110,14 @@ def regimes(found: Iterable[Runs]) -> Iterator[str]:
     groups: dict[tuple[Any, ...], list[Runs]] = defaultdict(list)
     for runs in found:
         groups[tuple(runs.first[name] for name in REGIME)].append(runs)
-    for (data, fraction, budget), members in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1])):
+    for (data, fraction, budget, generations), members in sorted(
+        groups.items(), key=lambda item: (item[0][0], -item[0][1], item[0][3])
+    ):
         some = members[0].first
         teachers = {seed: line["teacher_test"]["accuracy"] for runs in members for seed, line in runs.lines.items()}
         share = "all labels" if fraction == 1 else f"{fraction:.0%} of the labels"
-        yield f"## {data}, {share}, {budget or 'lightweight networks'}\n"
+        line = f", teachers of generation {generations}" if generations > 1 else ""
+        yield f"## {data}, {share}, {budget or 'lightweight networks'}{line}\n"
         yield (
             f"{some['labelled']} labelled training chips; teacher {mean_of(teachers.values())}; "
             f"{some['steps']} steps.\n"
@@ -158,10 +161,12 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
     rows = []
     for what, (full, without) in CONTRASTS.items():
         for setting, runs in sorted(by_cell.items()):
-            data, fraction, budget, path, method, unlabelled = setting
-            other = by_cell.get((data, fraction, budget, path, without, unlabelled and without != TWIN))
-            if method == full and other is not None:
-                where = f"{data}, {fraction:.0%}, {budget or 'unpruned'}, {path}{', unlabelled chips' * unlabelled}"
+            alone = plan.learns_from_labels_alone(without)
+            other = by_cell.get(setting._replace(method=without, unlabelled=setting.unlabelled and not alone))
+            if setting.method == full and other is not None:
+                where = f"{setting.data}, {setting.fraction:.0%}, {setting.budget or 'unpruned'}, {setting.path}"
+                where += f", generation {setting.generations}" * (setting.generations > 1)
+                where += ", unlabelled chips" * setting.unlabelled
                 pairs = paired(runs.test(), other.test())
                 rows.append([what, where, str(len(pairs)), difference(pairs)])
     if rows:
@@ -177,8 +182,7 @@ def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterat
     for runs in sorted((runs for runs in found if runs.cell.is_rival), key=Runs.rank):
         cell = runs.cell
         for student in students:
-            ours = costs.get((*student.cell.setting[:3], student.cell.path))
-            theirs = costs.get((*cell.setting[:3], cell.path))
+            ours, theirs = (costs.get(_key(one.cell)) for one in (student, runs))
             if student.cell.setting[:2] == cell.setting[:2] and ours and theirs:
                 pairs = paired(student.test(), runs.test())
                 times = [row["latency_ms_per_chip"][DELIVERED] for row in (theirs, ours)]
@@ -200,8 +204,12 @@ def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterat
 
 
 def _costs(measured: Mapping[str, Any]) -> dict[tuple[Any, ...], Mapping[str, Any]]:
-    """The rows of the measured costs by regime and network."""
-    return {tuple(row[name] for name in (*REGIME, "path")): row for row in measured.get("networks", ())}
+    """The rows of the measured costs by network."""
+    return {tuple(row[name] for name in KEY): row for row in measured.get("networks", ())}
+
+
+def _key(cell: cells.Cell) -> tuple[Any, ...]:
+    return tuple(getattr(cell, name) for name in KEY)
 
 
 def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, page: Path) -> Iterator[str]:
@@ -217,13 +225,13 @@ def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, pa
     costs = _costs(measured)
     rows = [
         [
-            data, f"{fraction:.0%}", budget, path, units.count(row["params"]), units.count(row["macs"]),
+            *key, units.count(row["params"]), units.count(row["macs"]),
             *map(units.milliseconds, row["latency_ms_per_chip"].values()),
         ]
-        for (data, fraction, budget, path), row in costs.items()
+        for key, row in costs.items()
     ]  # fmt: skip
     times = measured["networks"][0]["latency_ms_per_chip"]
-    yield table(["data", "labels", "budget", "network", "parameters", "MACs", *times], rows)
+    yield table(["data", "budget", "network", "parameters", "MACs", *times], rows)
     for data, fraction in sorted({(runs.cell.data, runs.cell.fraction) for runs in found}):
         members = [runs for runs in found if (runs.cell.data, runs.cell.fraction) == (data, fraction)]
         points = [point for runs in members if (point := _point(runs, costs)) is not None]
@@ -236,7 +244,7 @@ def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, pa
 
 def _point(runs: Runs, costs: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> pareto.Point | None:
     cell, values = runs.cell, list(runs.test().values())
-    cost = costs.get((cell.data, cell.fraction, cell.budget, cell.path))
+    cost = costs.get(_key(cell))
     if cost is None:
         return None
     low, high = t_interval(values) or (min(values), max(values))

@@ -39,7 +39,7 @@ def run_all(
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_settle, initargs=(places,)) as pool:
         ordered = sorted(missing, key=lambda cell: cell.seed)
         # All teachers first: workers that need the same one would wait for each other.
-        first = {(cell.data, cell.fraction, cell.seed): cell for cell in reversed(ordered)}
+        first = {(cell.data, cell.fraction, cell.generations, cell.seed): cell for cell in reversed(ordered)}
         jobs = [pool.submit(_teach_one, cell, chips, work) for cell in reversed(first.values())]
         for job in jobs + [pool.submit(_run_one, cell, chips, work, results) for cell in ordered]:
             job.result()
