@@ -20,7 +20,7 @@ from PIL import Image
 from sarslim import report
 from sarslim.config import RunConfig
 from sarslim.records import Comparison, PublishRecord, Skipped
-from sarslim.report import drawing, pareto, units, words
+from sarslim.report import drawing, figures, pareto, units, words
 
 HOSTILE = ("<b>bold</b>", "a|b `c` *d*", "$x_1$ & y", 'say "hi"', "x" * 60, "船")
 VOID = {"meta", "img", "br", "link", "hr", "path", "use", "wbr"}
@@ -263,6 +263,14 @@ def test_mistakes_are_shown_with_what_the_teacher_said(simulated):
     chips = [picture for picture in page.all("img") if "Test chip" in str(picture["alt"])]
     assert len(chips) == 24
     assert chips[23]["alt"] == "Test chip 423, true class tanker"
+
+
+def test_terms_that_a_later_generation_adds_are_drawn():
+    first, second = example_records.training(epochs=4), example_records.training(student=True, epochs=4)
+    record = second.model_copy(update={"epochs": (*first.epochs, *second.epochs)})
+    drawn = figures.losses(record, "teacher")
+    assert {"label", "response", "scd", "crd"} <= set(Page(drawn).words)
+    assert not {"response", "scd", "crd"} & set(Page(figures.losses(first, "teacher")).words)
 
 
 def test_pictures_are_lossless_and_large_ones_few():

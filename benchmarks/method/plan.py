@@ -58,6 +58,9 @@ SECTIONS: dict[str, Section] = {
     "full, wider": Section((1.0,), ("params=250k macs=20M",), ("early",), ("all terms", TWIN), rates=(0.002,)),
     "progressive": Section((0.1,), ("macs=1%",), ("uniform",), IN_TURN, (False, True)),
     "progressive, smaller": Section((0.1,), ("macs=0.5%",), ("uniform",), IN_TURN, (False, True)),
+    "second generation": Section(
+        (0.1,), ("macs=1%",), ("uniform",), (TWIN, "kd", "all terms"), (False, True), generations=2
+    ),
     "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "all terms")),
     "rivals": Section((0.1,), ("",), SMALL_RIVALS, (TWIN,)),
     # It has no batch normalisation, and learns nothing at the rates of the others.

@@ -50,6 +50,10 @@ class Runs:
         """The place in a table: by path, then as methods are listed."""
         return self.cell.path, list(RECOVERIES).index(self.cell.method), self.cell.unlabelled
 
+    def size(self) -> tuple[Any, ...]:
+        """The place in a table that is read from the smallest to the largest network."""
+        return self.first["macs"], self.cell.generations, self.cell.method, self.cell.unlabelled
+
     @property
     def name(self) -> str:
         """As tables name it."""
@@ -175,32 +179,42 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
 
 
 def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterator[str]:
-    """Whether a lightweight network is as accurate, as small or as fast as a distilled student."""
+    """Whether a lightweight network is as accurate, as small or as fast as a student recovered by default."""
     costs = _costs(measured)
-    students = [runs for runs in found if not runs.cell.is_rival and runs.cell.method == DEFAULT]
-    rows = []
-    for runs in sorted((runs for runs in found if runs.cell.is_rival), key=Runs.rank):
-        cell = runs.cell
-        for student in students:
-            ours, theirs = (costs.get(_key(one.cell)) for one in (student, runs))
-            if student.cell.setting[:2] == cell.setting[:2] and ours and theirs:
-                pairs = paired(student.test(), runs.test())
-                times = [row["latency_ms_per_chip"][DELIVERED] for row in (theirs, ours)]
-                rows.append(
-                    [
-                        f"{student.cell.data}, {student.cell.fraction:.0%}", f"{student.cell.budget}, {student.name}",
-                        f"{cell.path}, {runs.name}", str(len(pairs)), difference(pairs),
-                        f"{theirs['params'] / ours['params']:.1f}", f"{theirs['macs'] / ours['macs']:.1f}",
-                        f"{times[0] / times[1]:.1f}",
-                    ]
-                )  # fmt: skip
-    if rows:
-        yield "## Students against lightweight networks\n"
+    groups: dict[tuple[str, float], list[Runs]] = defaultdict(list)
+    for runs in found:
+        if _key(runs.cell) in costs and (runs.cell.is_rival or runs.cell.method == DEFAULT):
+            groups[runs.cell.data, runs.cell.fraction].append(runs)
+    for (data, fraction), members in sorted(groups.items()):
+        students = sorted((runs for runs in members if not runs.cell.is_rival), key=Runs.size)
+        rivals = sorted((runs for runs in members if runs.cell.is_rival), key=Runs.size)
+        if not (students and rivals):
+            continue
+        names = [f"student {number}" for number in range(1, len(students) + 1)]
+        rows = []
+        for name, runs in [*zip(names, students, strict=True), *((_named(runs), runs) for runs in rivals)]:
+            cost = costs[_key(runs.cell)]
+            ahead = [difference(paired(one.test(), runs.test())) if runs.cell.is_rival else "" for one in students]
+            rows.append(
+                [
+                    name if runs.cell.is_rival else f"{name}: {_named(runs)}", str(len(runs.lines)),
+                    units.count(cost["params"]), units.count(cost["macs"]),
+                    units.milliseconds(cost["latency_ms_per_chip"][DELIVERED]), mean_of(runs.test().values()), *ahead,
+                ]
+            )  # fmt: skip
+        yield f"## Students against lightweight networks: {data}, {fraction:.0%} of the labels\n"
         yield (
-            "The difference of test accuracy of the same seeds, student less rival; and how many times the parameters, "
-            f"the MACs and the time ({DELIVERED}) of the student the rival needs.\n"
+            f"Time: {DELIVERED}. Last columns: the difference of test accuracy of the same seeds, student less rival.\n"
         )
-        yield table(["data, labels", "student", "rival", "seeds", "difference", "parameters", "MACs", "time"], rows)
+        header = ["network", "seeds", "parameters", "MACs", "time", "test accuracy"]
+        yield table([*header, *(f"{name} less rival" for name in names)], rows)
+
+
+def _named(runs: Runs) -> str:
+    """A row's name outside of its regime."""
+    cell = runs.cell
+    line = f", teacher of generation {cell.generations}" if cell.generations > 1 else ""
+    return ", ".join(filter(None, (cell.budget, cell.path, runs.name))) + line
 
 
 def _costs(measured: Mapping[str, Any]) -> dict[tuple[Any, ...], Mapping[str, Any]]:
@@ -249,8 +263,8 @@ def _point(runs: Runs, costs: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> pa
         return None
     low, high = t_interval(values) or (min(values), max(values))
     return pareto.Point(
-        name=f"{cell.path}, {runs.name}" if cell.is_rival else f"{cell.budget} {cell.path}, {runs.name}",
-        series="" if cell.is_rival else f"{cell.path}, {runs.name}",
+        name=_named(runs),
+        series="" if cell.is_rival else _named(runs).partition(", ")[2],
         accuracy=float(np.mean(values)),
         low=max(low, 0.0),
         high=min(high, 1.0),

@@ -42,7 +42,8 @@ def losses(record: TrainRecord, who: str) -> str:
         figure, axes = canvas(2.9)
         epochs = [epoch.epoch for epoch in record.epochs]
         lone = "o" if len(epochs) == 1 else None
-        terms = [name for name in record.epochs[0].losses if name != "total"] if record.epochs else []
+        # A second generation has terms that the first has not.
+        terms = list(dict.fromkeys(name for epoch in record.epochs for name in epoch.losses if name != "total"))
         for index, name in enumerate(terms):
             axes.plot(
                 epochs,
