@@ -61,6 +61,8 @@ SECTIONS: dict[str, Section] = {
     "second generation": Section(
         (0.1,), ("macs=1%",), ("uniform",), (TWIN, "kd", "all terms"), (False, True), generations=2
     ),
+    # Where there is most to gain, at the rate that was chosen there for every method.
+    "ablation, smaller": Section((0.1,), ("macs=0.5%",), ("uniform",), ABLATED, (True,), rates=(0.005,)),
     "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "all terms")),
     "rivals": Section((0.1,), ("",), SMALL_RIVALS, (TWIN,)),
     # It has no batch normalisation, and learns nothing at the rates of the others.
