@@ -83,7 +83,7 @@ class PrepareConfig(Section):
     merge: dict[str, str] = Field({}, description="Label in the source -> class to count it as.")
     min_chips_per_class: int = Field(2, ge=2, description="Classes with fewer labelled chips are left out.")
     keep_unlabelled: bool = Field(
-        True, description="Keep chips without a label as a part of their own, used by distillation only."
+        True, description="Keep chips without a label as a part of their own, for distillation and later teachers."
     )
     labels: Literal["visual", "ais", "marinetraffic"] = Field(
         "visual", description="OpenSARShip: take the class from the file name, the AIS type or the MarineTraffic type."

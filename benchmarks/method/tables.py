@@ -19,6 +19,7 @@ Lines = Sequence[Mapping[str, Any]]
 PAGE = "METHOD_RESULTS.md"
 REGIME = ("data", "fraction", "budget", "generations")
 DEFAULT = "all terms"
+DRAWN = (TWIN, "kd", DEFAULT)
 
 # Pairs of methods, all else equal: what the first has and the second lacks.
 CONTRASTS = {
@@ -247,7 +248,11 @@ def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, pa
     times = measured["networks"][0]["latency_ms_per_chip"]
     yield table(["data", "budget", "network", "parameters", "MACs", *times], rows)
     for data, fraction in sorted({(runs.cell.data, runs.cell.fraction) for runs in found}):
-        members = [runs for runs in found if (runs.cell.data, runs.cell.fraction) == (data, fraction)]
+        members = [
+            runs
+            for runs in found
+            if (runs.cell.data, runs.cell.fraction) == (data, fraction) and runs.cell.method in DRAWN
+        ]
         points = [point for runs in members if (point := _point(runs, costs)) is not None]
         if points:
             file = source.with_name(f"method-{data}-{100 * fraction:g}.svg")
