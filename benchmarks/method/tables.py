@@ -21,13 +21,24 @@ REGIME = ("data", "fraction", "budget", "generations")
 DEFAULT = "all terms"
 DRAWN = (TWIN, "kd", DEFAULT)
 
-# Pairs of methods, all else equal: what the first has and the second lacks.
-CONTRASTS = {
-    "a teacher, and unlabelled chips where named (kd against fine-tuning)": ("kd", TWIN),
-    "stage-wise distillation with self-reflection (distill against kd)": ("all terms", "kd"),
-    "self-reflection among stages (distill against distill without it)": ("all terms", "all terms-crd"),
-    "inherited weights (fine-tuning against training from scratch)": (TWIN, "scratch"),
-}
+# What a setting has, and what it has in its place in the other of a pair, all else equal.
+CONTRASTS: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = (
+    ("a teacher: kd, not fine-tuning", {"method": "kd"}, {"method": TWIN}),
+    ("a teacher: all terms, not fine-tuning", {"method": "all terms"}, {"method": TWIN}),
+    ("stages and self-reflection: all terms, not kd alone", {"method": "all terms"}, {"method": "kd"}),
+    ("self-reflection: all terms, not all but CRD", {"method": "all terms"}, {"method": "all terms-crd"}),
+    ("unlabelled chips", {"unlabelled": True}, {"unlabelled": False}),
+    ("a teacher of the second generation", {"generations": 2}, {"generations": 1}),
+    ("inherited weights: fine-tuning, not fresh weights", {"method": TWIN}, {"method": "scratch"}),
+    *(
+        (f"pruning and recovering in turn: {method}", {"method": f"{method} progressive"}, {"method": method})
+        for method in (TWIN, "kd", "all terms-crd")
+    ),
+    *(
+        (f"a teacher, in turn: {method}, not fine-tuning", {"method": method}, {"method": f"{TWIN} progressive"})
+        for method in ("kd progressive", "all terms-crd progressive")
+    ),
+)
 
 
 class Runs:
@@ -162,21 +173,23 @@ def _listed(numbers: Iterable[float]) -> str:
 
 def contrasts(found: Sequence[Runs]) -> Iterator[str]:
     """What single ingredients bring, all else equal."""
-    by_cell = {runs.cell.setting: runs for runs in found}
+    by_setting = {runs.cell.setting: runs for runs in found}
     rows = []
-    for what, (full, without) in CONTRASTS.items():
-        for setting, runs in sorted(by_cell.items()):
-            alone = plan.learns_from_labels_alone(without)
-            other = by_cell.get(setting._replace(method=without, unlabelled=setting.unlabelled and not alone))
-            if setting.method == full and other is not None:
-                where = f"{setting.data}, {setting.fraction:.0%}, {setting.budget or 'unpruned'}, {setting.path}"
-                where += f", generation {setting.generations}" * (setting.generations > 1)
-                where += ", unlabelled chips" * setting.unlabelled
-                pairs = paired(runs.test(), other.test())
-                rows.append([what, where, str(len(pairs)), difference(pairs)])
+    for what, given, instead in CONTRASTS:
+        for setting, runs in sorted(by_setting.items()):
+            other = setting._replace(**instead)
+            if plan.learns_from_labels_alone(other.method):
+                other = other._replace(unlabelled=False)
+            if setting._replace(**given) == setting != other and other in by_setting:
+                pairs = paired(runs.test(), by_setting[other].test())
+                rows.append([what, _named(runs), _regime(setting), str(len(pairs)), difference(pairs)])
     if rows:
         yield "## What single ingredients bring\n"
-        yield table(["ingredient", "regime", "seeds", "difference of test accuracy"], rows)
+        yield table(["ingredient", "student", "regime", "seeds", "difference of test accuracy"], rows)
+
+
+def _regime(setting: cells.Setting) -> str:
+    return f"{setting.data}, {setting.fraction:.0%}"
 
 
 def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterator[str]:
