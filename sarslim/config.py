@@ -306,6 +306,9 @@ class EvaluateConfig(Section):
         ("mobilenet_v3_small", "shufflenet_v2_x0_5"),
         description="Lightweight networks timed beside the student, untrained; see the pipeline baselines for trained.",
     )
+    pictures: bool = Field(
+        True, description="Show chips in the report. It is published: turn off where their licence forbids that."
+    )
     min_accuracy: float = Field(0.0, ge=0, le=1, description="Gate: least test accuracy of the student.")
     max_drop: float = Field(0.05, ge=0, le=1, description="Gate: largest drop of accuracy from teacher to student.")
     seed: int = Field(0, ge=0, description="Seed of the speckle.")

@@ -273,6 +273,15 @@ def test_terms_that_a_later_generation_adds_are_drawn():
     assert not {"response", "scd", "crd"} & set(Page(figures.losses(first, "teacher")).words)
 
 
+def test_a_report_without_pictures_shows_no_chip_and_says_what_was_wrong(simulated):
+    page = Page(report.run_report(**(example_records.story() | {"mistaken": [], "examples": {}})))
+    assert page.all("img") == []
+    assert len(page.all("svg")) == len(Page(simulated).all("svg"))
+    assert "The student got 28 of 600 test chips wrong." in page.text
+    assert "Examples" not in page.words
+    assert "Examples" in Page(simulated).words
+
+
 def test_pictures_are_lossless_and_large_ones_few():
     records = example_records.story(
         dataset=example_records.dataset(image_size=256, dtype="float16"),

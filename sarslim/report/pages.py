@@ -55,15 +55,16 @@ def run_report(
     """What a run achieved, what it lost on the way, and how to repeat it.
 
     Args:
-        mistaken: the chips of ``evaluation.mistakes``, 0..255 of shape (C, H, W), scaled as the networks see them.
-        examples: class -> chips to show, 0..255 of shape (n, C, H, W).
+        mistaken: the chips of ``evaluation.mistakes``, 0..255 of shape (C, H, W), scaled as the networks see them;
+            none: no sheet of mistakes.
+        examples: class -> chips to show, 0..255 of shape (n, C, H, W); none: no section of examples.
         versions: of the packages that the evaluation ran with.
     """
     # The prepare image, which writes the data card, has no matplotlib.
     import sarslim.report.figures as figures
 
     pixels = len(dataset.channels) * dataset.image_size**2
-    shown = evaluation.mistakes[: max(MOST_SHEET_PIXELS // pixels, FEWEST_MISTAKES)]
+    shown = evaluation.mistakes[: min(len(mistaken), max(MOST_SHEET_PIXELS // pixels, FEWEST_MISTAKES))]
     scale = max(round(SHOWN_PIXELS / dataset.image_size), 1)
     first = evaluation.student.latency[0]
     return _render(
@@ -145,7 +146,7 @@ def _data(record: DatasetRecord, examples: Mapping[str, np.ndarray], size: int) 
         "record": record,
         "count_header": header,
         "count_rows": rows,
-        "examples": {name: _pictures(examples.get(name, ())[:MOST_EXAMPLES]) for name in record.classes},
+        "examples": {name: _pictures(examples.get(name, ())[:MOST_EXAMPLES]) for name in record.classes if examples},
         "scale": max(round(size / record.image_size), 1),
         "scalings": [
             (channel, rule.kind, words.scaling(rule), f"{mean:.4g}", f"{std:.4g}")

@@ -134,8 +134,8 @@ def _write_bundle(
     (bundle / LABELS).write_text(json.dumps(list(model.classes), indent=2) + "\n", encoding="utf-8")
     page = report.run_report(
         **story,
-        mistaken=[data.part("test").images[mistake.chip] for mistake in record.mistakes],
-        examples=data.examples(EXAMPLES_PER_CLASS),
+        mistaken=[data.part("test").images[mistake.chip] for mistake in record.mistakes if config.pictures],
+        examples=data.examples(EXAMPLES_PER_CLASS) if config.pictures else {},
         versions=versions(),
     )
     (bundle / REPORT).write_text(page, encoding="utf-8")
