@@ -19,6 +19,7 @@ LARGE_RIVALS = ("mobilenet_v2", "shufflenet_v2_x1_0", "ghostnet", "efficientnet_
 RIVALS = (*SMALL_RIVALS, *LARGE_RIVALS)
 
 IN_TURN = (f"{TWIN} progressive", "kd progressive", "all terms-crd progressive")
+CORE = (TWIN, "kd", "all terms")
 ABLATED = tuple(name for name in RECOVERIES if not name.startswith("distill") and not name.endswith("progressive"))
 
 
@@ -53,7 +54,7 @@ def learns_from_labels_alone(method: str) -> bool:
 
 SECTIONS: dict[str, Section] = {
     "recovery": Section(
-        (0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), (TWIN, "kd", "all terms", "all terms-crd"), (False, True)
+        (0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), (*CORE, "all terms-crd"), (False, True)
     ),
     "full": Section((1.0,), ("params=50k macs=20M",), ("early",), (TWIN, "all terms")),
     # At the rate that was chosen for both at 50k.
@@ -62,7 +63,7 @@ SECTIONS: dict[str, Section] = {
     "progressive, smaller": Section((0.1,), ("macs=0.5%",), ("uniform",), IN_TURN, (False, True)),
     # 3 % of the MACs: fewer parameters than ShuffleNetV2 x0.5.
     "second generation": Section(
-        (0.1,), ("macs=1%", "macs=3%"), ("uniform",), (TWIN, "kd", "all terms"), (True,), generations=2
+        (0.1,), ("macs=1%", "macs=3%"), ("uniform",), (*CORE, "all terms-crd"), (True,), generations=2
     ),
     # Where there is most to gain, at the rate that was chosen there for every method.
     "ablation, smaller": Section((0.1,), ("macs=0.5%",), ("uniform",), ABLATED, (True,), rates=(0.005,)),
@@ -74,7 +75,7 @@ SECTIONS: dict[str, Section] = {
     "rivals, taught": Section((0.1,), ("",), RIVALS, ("kd",)),
     # At the rate that was chosen for kd and for distill.
     "ablation": Section((0.1,), ("macs=1%",), ("uniform",), ABLATED, rates=(0.005,)),
-    "budgets": Section((1.0, 0.25, 0.1), ("macs=10%", "macs=3%", "params=1%"), ("uniform",), (TWIN, "kd", "all terms")),
+    "budgets": Section((1.0, 0.25, 0.1), ("macs=10%", "macs=3%", "params=1%"), ("uniform",), CORE),
 }
 """In the order in which they run."""
 
