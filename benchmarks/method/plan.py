@@ -53,9 +53,7 @@ def learns_from_labels_alone(method: str) -> bool:
 
 
 SECTIONS: dict[str, Section] = {
-    "recovery": Section(
-        (0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), (*CORE, "all terms-crd"), (False, True)
-    ),
+    "recovery": Section((0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), (*CORE, "all terms-crd"), (False, True)),
     "full": Section((1.0,), ("params=50k macs=20M",), ("early",), (TWIN, "all terms")),
     # At the rate that was chosen for both at 50k.
     "full, wider": Section((1.0,), ("params=250k macs=20M",), ("early",), ("all terms", TWIN), rates=(0.002,)),
