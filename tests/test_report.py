@@ -265,6 +265,12 @@ def test_mistakes_are_shown_with_what_the_teacher_said(simulated):
     assert chips[23]["alt"] == "Test chip 423, true class tanker"
 
 
+def test_generations_and_rounds_are_told():
+    assert "generations" not in words.curve(example_records.training(epochs=8))
+    record = example_records.training(epochs=8)
+    assert words.curve(record, 2, "generations").startswith("8 epochs in 10 s, 2 generations; the weights of epoch 6 ")
+
+
 def test_terms_that_a_later_generation_adds_are_drawn():
     first, second = example_records.training(epochs=4), example_records.training(student=True, epochs=4)
     record = second.model_copy(update={"epochs": (*first.epochs, *second.epochs)})
@@ -367,7 +373,7 @@ def test_data_card():
 def test_data_card_of_two_channels_an_unlabelled_part_and_no_examples():
     record = example_records.dataset(simulated=False, channels=("VV", "VH"), warnings=("<i>odd</i>",), skipped=())
     record = record.model_copy(
-        update={"parts": record.parts | {"unlabelled": record.parts["test"].model_copy(update={"per_class": ()})}}
+        update={"parts": record.parts | {"unlabelled": record.parts["test"].model_copy(update={"per_class": (0,) * 6})}}
     )
     pictures = example_records.examples(record, chips=2)
     del pictures["tug"]

@@ -165,11 +165,11 @@ def model_card(
         "## Training",
         _list(
             [
-                f"Teacher ({teacher.network}): {words.curve(teacher)}",
+                f"Teacher ({teacher.network}): {words.curve(teacher, config.teacher.generations, 'generations')}",
                 f"Pruning: {units.percent(prune.params_after / prune.params_before)} of the parameters and "
                 f"{units.percent(prune.macs_after / prune.macs_before)} of the MACs kept; validation accuracy "
                 f"{units.percent(prune.val_accuracy_recalibrated)} before recovery",
-                f"Student ({method}): {words.curve(distill)}",
+                f"Student ({method}): {words.curve(distill, config.distill.progressive_steps, 'rounds')}",
             ]
         ),
         "## Limits",

@@ -100,7 +100,10 @@ def run_report(
         student_losses=figures.losses(distill, "student"),
         validation=figures.validation(teacher, distill),
         widths=figures.widths(prune),
-        curves=[("Teacher", words.curve(teacher)), ("Student", words.curve(distill))],
+        curves=[
+            ("Teacher", words.curve(teacher, config.teacher.generations, "generations")),
+            ("Student", words.curve(distill, config.distill.progressive_steps, "rounds")),
+        ],
         class_rows=_class_rows(evaluation),
         mistakes=list(zip(shown, _pictures(mistaken[: len(shown)]), strict=True)),
         mistaken=words.mistaken(evaluation, len(shown)),

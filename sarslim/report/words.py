@@ -394,19 +394,21 @@ def counts(dataset: DatasetRecord) -> tuple[list[str], list[list[str]]]:
     header = ["Class", *(PARTS.get(part, part) for part in parts), "All"]
     rows = []
     for index, name in enumerate(dataset.classes):
-        numbers = [part.per_class[index] if index < len(part.per_class) else None for part in parts.values()]
+        # Chips without a label are of no class.
+        numbers = [part.per_class[index] if any(part.per_class) else None for part in parts.values()]
         rows.append([name, *("–" if n is None else f"{n:,}" for n in numbers), f"{sum(n or 0 for n in numbers):,}"])
     total = [part.chips for part in parts.values()]
     rows.append(["All", *(f"{n:,}" for n in total), f"{sum(total):,}"])
     return header, rows
 
 
-def curve(record: TrainRecord) -> str:
-    """One line on how a training run went."""
+def curve(record: TrainRecord, times: int = 1, of: str = "") -> str:
+    """One line on how a training run went, which may have taken several ``times`` a number ``of`` something."""
+    several = f", {times} {of}" if times > 1 else ""
     resumed = f", resumed at epoch {record.resumed_at_epoch}" if record.resumed_at_epoch else ""
     scores = f"accuracy {units.percent(record.val_accuracy)}, macro-F1 {units.percent(record.val_macro_f1)}"
     return (
-        f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{resumed}; "
+        f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{several}{resumed}; "
         f"the weights of epoch {record.kept_epoch} were kept (validation {scores})"
     )
 
