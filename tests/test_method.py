@@ -38,7 +38,7 @@ def test_differences_are_paired_by_seed_and_regimes_kept_apart(tmp_path):
     text = page(lines, tmp_path)
     assert text.count("## MSTAR, 10% of the labels, macs=") == 2
     cells_of_a_row = "5 | 0.002, the only one | 100 k | 1.40 M | 82.0 % (80.0 to 84.0) | 82.0 % | 72.0 % |  |"
-    assert f"| uniform | finetune | {cells_of_a_row}" in text
+    assert f"| uniform | finetune | {cells_of_a_row} −8.0 points (" in text  # less than its teacher
     assert "| uniform | kd | 6 |" in text
     assert text.count("| +2.0 points (+2.0 to +2.0) [+2.0 to +2.0] |") == 2  # in the regime, and as an ingredient
 

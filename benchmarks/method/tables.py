@@ -53,6 +53,10 @@ class Runs:
         """A figure of the test part by seed."""
         return {seed: line["test"][figure] for seed, line in self.lines.items()}
 
+    def teacher(self) -> dict[int, float]:
+        """Test accuracy of the teacher by seed."""
+        return {seed: line["teacher_test"]["accuracy"] for seed, line in self.lines.items()}
+
     @property
     def cell(self) -> cells.Cell:
         """Of the first seed; the others differ by the seed alone."""
@@ -130,7 +134,7 @@ def regimes(found: Iterable[Runs]) -> Iterator[str]:
         groups.items(), key=lambda item: (item[0][0], -item[0][1], item[0][3])
     ):
         some = members[0].first
-        teachers = {seed: line["teacher_test"]["accuracy"] for runs in members for seed, line in runs.lines.items()}
+        teachers = {seed: accuracy for runs in members for seed, accuracy in runs.teacher().items()}
         share = "all labels" if fraction == 1 else f"{fraction:.0%} of the labels"
         line = f", teachers of generation {generations}" if generations > 1 else ""
         yield f"## {data}, {share}, {budget or 'lightweight networks'}{line}\n"
@@ -141,7 +145,7 @@ def regimes(found: Iterable[Runs]) -> Iterator[str]:
         header = "network, recovery, seeds, rate, parameters, MACs, test accuracy (least to most), macro-F1, 4 looks"
         twins = {runs.cell.path: runs for runs in members if runs.cell.method == TWIN}
         yield table(
-            [*header.split(", "), "against its twin"],
+            [*header.split(", "), "against its twin", "against the teacher"],
             [row(runs, twins.get(runs.cell.path)) for runs in sorted(members, key=Runs.rank)],
         )
 
@@ -157,6 +161,7 @@ def row(runs: Runs, twin: Runs | None) -> list[str]:
         units.count(np.mean([line["macs"] for line in runs.lines.values()])),
         f"{mean_of(values)} ({100 * min(values):.1f} to {100 * max(values):.1f})",
         mean_of(runs.test("macro_f1").values()), mean_of(runs.test("accuracy_4_looks").values()), versus,
+        difference(paired(accuracy, runs.teacher())),
     ]  # fmt: skip
 
 
