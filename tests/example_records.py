@@ -32,6 +32,7 @@ from sarslim.records import (
     TrainRecord,
 )
 
+HOSTILE = ("<b>bold</b>", "a|b `c` *d*", "$x_1$ & y", 'say "hi"', "x" * 60, "船")
 SHIPS = ("bulk carrier", "container", "fishing", "passenger", "tanker", "tug")
 WIDTHS = {
     "conv1": 64,

@@ -15,7 +15,6 @@ from sarslim.records import PartCount
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
 )
-HOSTILE = ("<b>bold</b>", "a|b `c` *d*", "$x_1$ & y", 'say "hi"', "x" * 60, "船")
 # The width of a desktop, of a phone, and of A4 between margins of 12 mm.
 SCREENS = {"desktop": (1280, "screen"), "phone": (390, "screen"), "paper": (703, "print")}
 MEASURE = """() => {
@@ -36,8 +35,8 @@ MEASURE = """() => {
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
-    hostile = example_records.story(simulated=False, classes=HOSTILE, passed=False)
-    record = example_records.dataset(classes=HOSTILE)
+    hostile = example_records.story(simulated=False, classes=example_records.HOSTILE, passed=False)
+    record = example_records.dataset(classes=example_records.HOSTILE)
     record = record.model_copy(update={"parts": record.parts | {"unlabelled": PartCount(chips=99_999, per_class=())}})
     return {
         "report": report.run_report(**example_records.story()),

@@ -50,6 +50,26 @@ def test_rates_are_chosen_by_validation_loss_and_other_rates_are_left_out_of_the
     assert "| uniform | kd | 5 | 0.005 | 100 k | 1.40 M | 80.0 % (80.0 to 80.0) |" in page(lines, tmp_path)
 
 
+def test_rates_are_compared_on_the_seeds_that_ran_at_all_of_them():
+    lines = [line("kd", 0, 0.9, rate=0.002, loss=0.6), line("kd", 0, 0.9, rate=0.005, loss=0.7)]
+    lines.append(line("kd", 1, 0.9, rate=0.005, loss=0.1))  # an easier seed
+    assert list(plan.rates(lines).values()) == [0.002]
+
+
+def test_the_method_held_against_the_rivals_is_what_the_pipeline_does_by_default():
+    assert recovery(tables.DEFAULT, DistillConfig()) == DistillConfig()
+
+
+def test_a_network_far_below_the_others_is_named_but_not_drawn(tmp_path):
+    lines = [line("finetune", 0, 0.9), line("finetune", 0, 0.6, budget="") | {"path": "squeezenet1_1"}]
+    row = {"data": "MSTAR", "params": 1000, "macs": 10_000, "latency_ms_per_chip": {costs.DELIVERED: 0.1}}
+    rows = [row | {"budget": "macs=1%", "path": "uniform"}, row | {"budget": "", "path": "squeezenet1_1"}]
+    head = {"command": "costs", "commit": "abc", "machine": "one core"}
+    (tmp_path / "costs.json").write_text(json.dumps(head | {"networks": rows}))
+    assert "Not drawn, more than 15 points below the best: squeezenet1_1, from scratch.\n" in page(lines, tmp_path)
+    assert "squeezenet1_1" not in (tmp_path / "method-MSTAR-10.svg").read_text()
+
+
 def test_rates_are_tuned_first_and_every_seed_then_runs_with_the_chosen_one():
     section = plan.Section((0.1,), ("macs=1%",), ("uniform",), ("finetune", "kd"), (False, True))
     first = plan.cells(section, "MSTAR", [])

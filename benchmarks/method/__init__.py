@@ -4,7 +4,7 @@
     python -m benchmarks.method costs              # parameters, MACs and latency of every network, in one go
     python -m benchmarks.method table              # METHOD_RESULTS.md and its figures from the lines of results
 
-A cell is (data, share of the labels, budget, pruning path, recovery method, learning rate, seed). What cells share
-(data set, teacher, its answers, pruned network) is made once and kept in the work folder. Every method has the steps
-and the augmentation of every other, and nothing is chosen on test data.
+A cell is (data, share of the labels, generation of the teacher, budget, pruning path, recovery method, learning rate,
+seed). What cells share (data set, teacher, its answers, pruned network) is made once and kept in the work folder. Every
+method has the steps and the augmentation of every other, and nothing is chosen on test data.
 """

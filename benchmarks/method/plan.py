@@ -71,7 +71,7 @@ SECTIONS: dict[str, Section] = {
     "squeezenet": Section((0.1,), ("",), ("squeezenet1_1",), (TWIN,), rates=(0.0005, 0.001)),
     "larger rivals": Section((0.1,), ("",), LARGE_RIVALS, (TWIN,), rates=(0.002,)),
     "rivals, taught": Section((0.1,), ("",), RIVALS, ("kd",)),
-    # At the rate that was chosen for kd and for distill.
+    # At the rate that was chosen for kd and for all terms.
     "ablation": Section((0.1,), ("macs=1%",), ("uniform",), ABLATED, rates=(0.005,)),
     "budgets": Section((1.0, 0.25, 0.1), ("macs=10%", "macs=3%", "params=1%"), ("uniform",), CORE),
 }
@@ -97,16 +97,21 @@ def _of(section: Section, data: str, seeds: Iterable[int], tried: Mapping[Settin
 
 
 def rates(lines: Iterable[Mapping[str, Any]]) -> dict[Setting, float]:
-    """The learning rate of every setting: the lowest mean validation loss over the tuning seeds."""
-    losses: dict[Setting, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    """The learning rate of every setting: the lowest mean validation loss over the tuning seeds that ran at all rates.
+
+    Where no seed did, the lowest rate.
+    """
+    losses: dict[Setting, dict[float, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for line in lines:
         cell = cell_of(line)
         if cell.seed in TUNING_SEEDS:
-            losses[cell.setting][cell.learning_rate].append(line["validation"]["loss"])
-    return {
-        setting: min(sorted(found), key=lambda rate: sum(found[rate]) / len(found[rate]))
-        for setting, found in losses.items()
-    }
+            losses[cell.setting][cell.learning_rate][cell.seed] = line["validation"]["loss"]
+    chosen = {}
+    for setting, found in losses.items():
+        seeds = set.intersection(*map(set, found.values()))
+        sums = {rate: sum(by_seed[seed] for seed in seeds) for rate, by_seed in sorted(found.items())}
+        chosen[setting] = min(sums, key=sums.__getitem__)
+    return chosen
 
 
 def cell_of(line: Mapping[str, Any]) -> Cell:

@@ -19,7 +19,8 @@ Lines = Sequence[Mapping[str, Any]]
 PAGE = "METHOD_RESULTS.md"
 REGIME = ("data", "fraction", "budget", "generations")
 DEFAULT = "all terms"
-DRAWN = (TWIN, "kd", DEFAULT)
+DRAWN = (TWIN, DEFAULT)
+FAR = 0.15  # below the best: too far to be drawn with the others
 
 # What a setting has, and what it has in its place in the other of a pair, all else equal.
 CONTRASTS: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = (
@@ -114,14 +115,15 @@ def head(lines: Lines, source: Path) -> Iterator[str]:
         f"{', '.join(digest[:12] for digest in digests.split(', '))}.\n"
     )
     yield (
-        "In each regime the teacher, its students and the rivals see the same labelled chips, the same number of "
-        "steps and the same augmentation. Learning rates are chosen for every row among "
-        f"{_listed(plan.RATES)}, or as its row says, by the mean validation loss of seeds "
-        f"{_listed(plan.TUNING_SEEDS)}; nothing is chosen on test chips. A seed draws the labelled chips, "
-        "the teacher, and the order of the chips. "
+        "In each regime the students and the rivals have the same labelled chips, the same number of steps and the "
+        "same augmentation, and the teacher no other labels. A teacher of generation 2 learned from the one of "
+        "generation 1, too, and on the chips without labels, with two thirds of all its steps. "
+        f"Learning rates are chosen for every row among {_listed(plan.RATES)}, or as its row says, by the mean "
+        f"validation loss of seeds {_listed(plan.TUNING_SEEDS)}, as far as they ran at all of them; nothing is chosen "
+        "on test chips. A seed draws the labelled chips, the teacher, and the order of the chips. "
         "Differences are paired: to the twin of the same seed that has no teacher, fine-tuned from the same pruned "
         "weights (a rival's: trained from scratch). Intervals: 95 % bootstrap percentiles over seeds, and in brackets "
-        "Student's t, which is wider and the safer one with few seeds.\n"
+        "Student's t, which is wider and the safer one with few seeds. One or two seeds prove nothing.\n"
     )
 
 
@@ -187,14 +189,11 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
                 other = other._replace(unlabelled=False)
             if setting._replace(**given) == setting != other and other in by_setting:
                 pairs = paired(runs.test(), by_setting[other].test())
-                rows.append([what, _named(runs), _regime(setting), str(len(pairs)), difference(pairs)])
+                regime = f"{setting.data}, {setting.fraction:.0%}"
+                rows.append([what, _named(runs), regime, str(len(pairs)), difference(pairs)])
     if rows:
         yield "## What single ingredients bring\n"
         yield table(["ingredient", "student", "regime", "seeds", "difference of test accuracy"], rows)
-
-
-def _regime(setting: cells.Setting) -> str:
-    return f"{setting.data}, {setting.fraction:.0%}"
 
 
 def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterator[str]:
@@ -272,11 +271,16 @@ def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, pa
             if (runs.cell.data, runs.cell.fraction) == (data, fraction) and runs.cell.method in DRAWN
         ]
         points = [point for runs in members if (point := _point(runs, costs)) is not None]
+        least = max((point.accuracy for point in points), default=0.0) - FAR
+        far = [point.name for point in points if point.accuracy < least]
+        points = [point for point in points if point.accuracy >= least]
         if points:
             file = source.with_name(f"method-{data}-{100 * fraction:g}.svg")
             file.write_text(drawing.standalone(pareto.figure(points)), encoding="utf-8")
             link = os.path.relpath(file, page.parent)
             yield f"![{data}, {fraction:.0%} of the labels: accuracy over costs]({link})\n"
+        if far:
+            yield f"Not drawn, more than {100 * FAR:.0f} points below the best: {'; '.join(far)}.\n"
 
 
 def _point(runs: Runs, costs: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> pareto.Point | None:

@@ -65,6 +65,7 @@ def recover(
         teacher: on the device to train on.
         stage: names the progress lines and the checkpoint.
         taps: logits and features of every stage, for the network and for the teacher.
+        places: gives the place for the checkpoint.
     """
     if config.start == "fresh":
         networks.forget(network, config.seed)

@@ -58,7 +58,10 @@ class LabelObjective(nn.Module):
 
 
 class TaughtObjective(nn.Module):
-    """Cross-entropy with the labels, and the answers of a network of the generation before, to all chips (KD)."""
+    """Cross-entropy with the labels, and the answers of a network of the generation before, to all chips (KD).
+
+    Not ``sarslim.distillation``, on purpose: an edit there shall not train every teacher anew.
+    """
 
     def __init__(self, teacher: nn.Module, temperature: float = 4.0) -> None:
         """

@@ -1,0 +1,137 @@
+"""Many networks against each other: rows, intervals, the page and its Pareto figure."""
+
+import itertools
+import re
+
+import example_records
+import pytest
+from defusedxml import ElementTree
+from page import Page
+
+from sarslim import report
+from sarslim.records import Comparison
+from sarslim.report import drawing, pareto, words
+
+
+@pytest.fixture(scope="module")
+def comparison() -> str:
+    return report.comparison_page(example_records.comparison())
+
+
+def test_a_comparison_has_a_row_for_all_seeds_of_a_network():
+    rows = report.measured_rows(example_records.comparison())
+    assert rows[0] == ("Network", "Accuracy", "Gain over finetune", "Macro-F1", "Parameters", "MACs", "Latency")
+    assert [row[0] for row in rows[1:]] == [
+        "teacher", "10% finetune", "10% kd", "10% distill", "1% finetune", "1% kd", "1% distill", "aconvnet",
+        "squeezenet1_1",
+    ]  # fmt: skip
+    assert rows[1] == ("teacher", "96.7 %", "–", "96.7 %", "11.2 M", "148 M", "9.87 ms")
+    # Fine-tuned: 92.8, 93.0, 93.2, 92.8, 93.0: mean 92.96, standard deviation 0.167, t(4) = 2.776, half 0.21.
+    assert rows[2] == ("10% finetune", "93.0 % (92.8–93.2)", "–", "92.5 %", "1.12 M", "14.8 M", "3.16 ms")
+    # Gains of kd by seed: 1.0, 1.1, 1.0, 1.1, 1.0; those of distill are 2.0, 2.2, 2.0, 2.2, 2.0.
+    assert rows[3][2] == "+1.0 (+1.0 to +1.1)"
+    assert rows[4][2] == "+2.1 (+2.0 to +2.2)"
+    assert rows[7][2] == "+4.1 (+4.0 to +4.2)"
+    assert rows[8][2] == "–"
+
+
+def test_few_seeds_give_no_interval():
+    assert report.measured_rows(example_records.comparison(seeds=1))[3][:3] == ("10% kd", "93.8 %", "+1.0")
+    two = report.measured_rows(example_records.comparison(seeds=2))[4]
+    assert two[:3] == ("10% distill", "95.0 % (94.8–95.2)", "+2.1")
+    text = report.comparison_table(example_records.comparison(seeds=1))
+    assert "says nothing about the luck of a seed; seeds=0,1,2 gives intervals." in text
+    text = report.comparison_table(example_records.comparison(seeds=2))
+    assert "- Means over 2 seeds, with the least and the most accuracy; 3 give an interval." in text
+    text = report.comparison_table(example_records.comparison(seeds=3))
+    assert "| 1% kd | 92.0 % (91.5–92.6) | +2.0 (+2.0 to +2.1) | 91.5 % | 112 k | 1.48 M | 1.00 ms |" in text
+    assert "95 % interval of the accuracy over seeds (Student's t)." in text
+    assert "leaves the teacher between 94.9 % and 97.8 % (95 % Wilson interval)." in text
+
+
+def test_gains_are_paired_by_seed_and_budget():
+    networks = [
+        n for n in example_records.comparison().networks if (n.budget, n.method, n.seed) != ("10%", "finetune", 1)
+    ]
+    gains = {row[0]: row[2] for row in report.measured_rows(Comparison(networks=tuple(networks)))}
+    assert gains["10% kd"] == "+1.0 (+1.0 to +1.1)"  # 1.0, 1.0, 1.1, 1.0
+    assert gains["1% kd"] == "+2.0 (+2.0 to +2.1)"
+    lone = [n for n in networks if n.method != "finetune"]
+    assert {row[2] for row in report.measured_rows(Comparison(networks=tuple(lone)))[1:]} == {"–"}
+
+
+def test_an_interval_of_shares_stays_within_all():
+    assert words.spread([0.99, 1.0, 0.96]) == (pytest.approx(0.9316, abs=1e-4), 1.0)
+    assert words.spread([0.9, 0.8]) == (0.8, 0.9)
+
+
+def test_comparison_page(comparison):
+    page = Page(comparison)
+    text = page.text.replace("\u00a0", " ")
+    assert "9 networks on the same 600 simulated test chips; the most accurate is teacher with 96.7 %." in text
+    assert "1% distill 94.0 % 93.8–94.2 +4.1 +4.0 to +4.2 93.5 % 112 k 1.48 M 1.00 ms" in text
+    assert "These chips are simulated" in text
+    wide, narrow = page.all("svg")
+    assert wide["aria-label"] == narrow["aria-label"]
+    assert "1% kd 92.0 % with 112 k parameters, 1.48 M MACs and 1.00 ms; " in str(wide["aria-label"])
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for label in ("finetune", "kd", "distill", "Parameters", "MACs per chip", "Latency (ms)", "squeezenet1_1"):
+        assert comparison.count(f">{label}</text>") >= 2, label
+
+
+POINTS = [
+    pareto.Point("teacher", "", 0.97, 0.97, 0.97, 1e7, 1e8, 10),
+    *(
+        pareto.Point(f"{size:g} {name}", name, 0.9 + gain, 0.89 + gain, 0.91 + gain, size, 10 * size, size / 1e6)
+        for name, gain in (("finetune", 0.0), ("kd", 0.03))
+        for size in (1e5, 1e6)
+    ),
+]
+
+
+def places(svg: str, label: str) -> list[tuple[float, float]]:
+    """Where a text stands in a figure, in points from the upper left corner."""
+    found = re.findall(
+        rf'transform="translate\(([\d.]+) ([\d.]+)\)[^>]*>{label}</text>|x="([\d.]+)" y="([\d.]+)"[^>]*>{label}</text>',
+        svg,
+    )
+    return [(float(a or c), float(b or d)) for a, b, c, d in found]
+
+
+def test_the_pareto_figure_has_three_panels_beside_or_above_each_other():
+    for stacked, axis in ((False, 0), (True, 1)):
+        svg = pareto.figure(POINTS, stacked=stacked)
+        corners = [places(svg, name)[0] for name in ("Parameters", "MACs per chip", "Latency \\(ms\\)")]
+        apart = [corner[axis] for corner in corners]
+        assert apart == sorted(apart)
+        assert min(b - a for a, b in zip(apart, apart[1:], strict=False)) > 150
+        assert len(places(svg, "teacher")) == 3
+
+
+def test_many_networks_that_stand_alone_are_numbered():
+    rivals = [POINTS[0]._replace(name=f"net{i}", params=1e6 * i) for i in range(1, 5)]
+    svg = pareto.figure([*POINTS[1:], *rivals])
+    assert ">1: net1</text>" in svg
+    assert ">4: net4</text>" in svg
+    assert ">net4</text>" not in svg
+
+
+def test_names_in_the_pareto_figure_do_not_overlap():
+    # Five networks on one spot.
+    crowd = [POINTS[0]._replace(name=f"net{i}", accuracy=0.95 + i / 1e4) for i in range(1, 6)]
+    svg = pareto.figure([*POINTS, *crowd])
+    numbers = [place for number in range(1, 7) for place in places(svg, str(number))]
+    assert len(numbers) >= 3 * 6
+    for first, second in itertools.combinations(numbers, 2):
+        assert abs(first[0] - second[0]) > 5 or abs(first[1] - second[1]) > 8
+
+
+def test_a_figure_as_a_file_of_its_own():
+    text = drawing.standalone(pareto.figure(POINTS))
+    root = ElementTree.fromstring(text)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "var(" not in text
+    assert "#0072b2" in text
+    assert root[0].attrib == {"width": "100%", "height": "100%", "fill": "#ffffff"}
+    assert drawing.standalone(pareto.figure(POINTS)) == text
