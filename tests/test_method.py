@@ -43,6 +43,18 @@ def test_differences_are_paired_by_seed_and_regimes_kept_apart(tmp_path):
     assert text.count("| +2.0 points (+2.0 to +2.0) [+2.0 to +2.0] |") == 2  # in the regime, and as an ingredient
 
 
+def test_a_taught_rival_is_held_against_itself_from_scratch(tmp_path):
+    ghost = {"path": "ghostnet"}
+    taught = ghost | {"unlabelled": True, "generations": 2}
+    lines = [line("finetune", seed, 0.80, budget="") | ghost for seed in range(5)]
+    lines += [line("kd", seed, 0.83, budget="") | taught for seed in range(5)]
+    text = page(lines, tmp_path)
+    assert text.count("| +3.0 points (+3.0 to +3.0) [+3.0 to +3.0] |") == 2  # in the regime, and as an ingredient
+    section = plan.Section((0.1,), ("",), ("ghostnet",), ("finetune", "kd"), (True,), generations=2)
+    found = [(each.method, each.unlabelled, each.generations) for each in section.settings("MSTAR")]
+    assert found == [("finetune", False, 1), ("kd", True, 2)]  # a network without a teacher is the same in all tables
+
+
 def test_rates_are_chosen_by_validation_loss_and_other_rates_are_left_out_of_the_table(tmp_path):
     lines = [line("kd", seed, 0.9, rate=0.002, loss=0.6) for seed in range(5)]
     lines += [line("kd", seed, 0.8, rate=0.005, loss=0.4) for seed in range(5)]

@@ -36,6 +36,7 @@ from sarslim.training.augmentation import steps_per_epoch
 PATHS: dict[str, Mapping[str, Any]] = {
     "uniform": {},
     "early": {"stage_growth": 0.7},
+    "even": {"stage_growth": 0.5},  # as many channels in every stage
     "late": {"stage_growth": 1.4},
     "search": {"allocation": "search"},
     "isomorphic": {"allocation": "isomorphic"},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.method.cells import SOURCES, Cell, Setting
+from sarslim.config import NETWORKS
 from sarslim.recoveries import RECOVERIES, TWIN
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -14,9 +15,9 @@ RATES = (0.002, 0.005)
 TUNING_SEEDS = (0, 1)
 """The learning rate is chosen on the validation chips of these seeds, for every setting alike."""
 
-SMALL_RIVALS = ("shufflenet_v2_x0_5", "mobilenet_v3_small", "aconvnet", "squeezenet1_1", "mnasnet0_5")
-LARGE_RIVALS = ("mobilenet_v2", "shufflenet_v2_x1_0", "ghostnet", "efficientnet_b0")
-RIVALS = (*SMALL_RIVALS, *LARGE_RIVALS)
+TUNED_RIVALS = ("shufflenet_v2_x0_5", "mobilenet_v3_small", "ghostnet", "mnasnet0_5", "aconvnet")
+LARGE_RIVALS = ("shufflenet_v2_x1_0", "mobilenet_v2", "efficientnet_b0")
+RIVALS = (*TUNED_RIVALS, "squeezenet1_1", *LARGE_RIVALS)
 
 IN_TURN = (f"{TWIN} progressive", "kd progressive", "all terms-crd progressive")
 CORE = (TWIN, "kd", "all terms")
@@ -37,24 +38,27 @@ class Section:
     generations: int = 1
 
     def settings(self, data: str) -> Iterable[Setting]:
-        """As ``Cell.setting``, each once. What learns from labels alone leaves chips without one out."""
+        """As ``Cell.setting``, each once."""
         fractions = [fraction for fraction in self.fractions if fraction in SOURCES[data].schedules]
         choices = [self.generations], self.budgets, self.paths, self.methods, self.unlabelled
         every = itertools.starmap(Setting, itertools.product([data], fractions, *choices))
-        return dict.fromkeys(
-            setting._replace(unlabelled=setting.unlabelled and not learns_from_labels_alone(setting.method))
-            for setting in every
-        )
+        return dict.fromkeys(map(possible, every))
 
 
-def learns_from_labels_alone(method: str) -> bool:
-    """Whether a method has no teacher."""
-    return RECOVERIES[method].get("method") == TWIN
+def possible(setting: Setting) -> Setting:
+    """A setting less what its method has no use for: without a teacher, no chips without labels, and no generations.
+
+    A pruned network keeps those: its weights come from the teacher.
+    """
+    if RECOVERIES[setting.method].get("method") != TWIN:
+        return setting
+    generations = 1 if setting.path in NETWORKS else setting.generations
+    return setting._replace(unlabelled=False, generations=generations)
 
 
 SECTIONS: dict[str, Section] = {
     "recovery": Section((0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), (*CORE, "all terms-crd"), (False, True)),
-    "full": Section((1.0,), ("params=50k macs=20M",), ("early",), (TWIN, "all terms")),
+    "full": Section((1.0,), ("params=50k macs=20M",), ("early", "even"), (TWIN, "all terms")),
     # At the rate that was chosen for both at 50k.
     "full, wider": Section((1.0,), ("params=250k macs=20M",), ("early",), ("all terms", TWIN), rates=(0.002,)),
     "progressive": Section((0.1,), ("macs=1%",), ("uniform",), IN_TURN, (False, True)),
@@ -65,12 +69,14 @@ SECTIONS: dict[str, Section] = {
     ),
     # Where there is most to gain, at the rate that was chosen there for every method.
     "ablation, smaller": Section((0.1,), ("macs=0.5%",), ("uniform",), ABLATED, (True,), rates=(0.005,)),
-    "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "all terms")),
-    "rivals": Section((0.1,), ("",), SMALL_RIVALS, (TWIN,)),
+    "rivals": Section((0.1,), ("",), TUNED_RIVALS, (TWIN,)),
     # It has no batch normalisation, and learns nothing at the rates of the others.
     "squeezenet": Section((0.1,), ("",), ("squeezenet1_1",), (TWIN,), rates=(0.0005, 0.001)),
     "larger rivals": Section((0.1,), ("",), LARGE_RIVALS, (TWIN,), rates=(0.002,)),
-    "rivals, taught": Section((0.1,), ("",), RIVALS, ("kd",)),
+    # All that the students of a second generation have, but the stages: those of other networks do not fit.
+    "rivals, taught": Section((0.1,), ("",), TUNED_RIVALS, ("kd",), (True,), generations=2),
+    "larger rivals, taught": Section((0.1,), ("",), LARGE_RIVALS, ("kd",), (True,), rates=(0.002,), generations=2),
+    "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "all terms")),
     # At the rate that was chosen for kd and for all terms.
     "ablation": Section((0.1,), ("macs=1%",), ("uniform",), ABLATED, rates=(0.005,)),
     "budgets": Section((1.0, 0.25, 0.1), ("macs=10%", "macs=3%", "params=1%"), ("uniform",), CORE),

@@ -127,8 +127,9 @@ def head(lines: Lines, source: Path) -> Iterator[str]:
     )
 
 
-def regimes(found: Iterable[Runs]) -> Iterator[str]:
+def regimes(found: Sequence[Runs]) -> Iterator[str]:
     """A table per data set, share of the labels and budget."""
+    by_setting = {runs.cell.setting: runs for runs in found}
     groups: dict[tuple[Any, ...], list[Runs]] = defaultdict(list)
     for runs in found:
         groups[tuple(runs.first[name] for name in REGIME)].append(runs)
@@ -145,10 +146,12 @@ def regimes(found: Iterable[Runs]) -> Iterator[str]:
             f"{some['steps']} steps.\n"
         )
         header = "network, recovery, seeds, rate, parameters, MACs, test accuracy (least to most), macro-F1, 4 looks"
-        twins = {runs.cell.path: runs for runs in members if runs.cell.method == TWIN}
         yield table(
             [*header.split(", "), "against its twin", "against the teacher"],
-            [row(runs, twins.get(runs.cell.path)) for runs in sorted(members, key=Runs.rank)],
+            [
+                row(runs, by_setting.get(plan.possible(runs.cell.setting._replace(method=TWIN))))
+                for runs in sorted(members, key=Runs.rank)
+            ],
         )
 
 
@@ -184,9 +187,7 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
     rows = []
     for what, given, instead in CONTRASTS:
         for setting, runs in sorted(by_setting.items()):
-            other = setting._replace(**instead)
-            if plan.learns_from_labels_alone(other.method):
-                other = other._replace(unlabelled=False)
+            other = plan.possible(setting._replace(**instead))
             if setting._replace(**given) == setting != other and other in by_setting:
                 pairs = paired(runs.test(), by_setting[other].test())
                 regime = f"{setting.data}, {setting.fraction:.0%}"
