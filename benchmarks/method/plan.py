@@ -65,7 +65,7 @@ SECTIONS: dict[str, Section] = {
     "progressive, smaller": Section((0.1,), ("macs=0.5%",), ("uniform",), IN_TURN, (False, True)),
     # 3 % of the MACs: fewer parameters than ShuffleNetV2 x0.5.
     "second generation": Section(
-        (0.1,), ("macs=1%", "macs=3%"), ("uniform",), (*CORE, "all terms-crd"), (True,), generations=2
+        (0.1,), ("macs=1%", "macs=3%", "macs=0.5%"), ("uniform",), (*CORE, "all terms-crd"), (True,), generations=2
     ),
     # Where there is most to gain, at the rate that was chosen there for every method.
     "ablation, smaller": Section((0.1,), ("macs=0.5%",), ("uniform",), ABLATED, (True,), rates=(0.005,)),
@@ -73,9 +73,11 @@ SECTIONS: dict[str, Section] = {
     # It has no batch normalisation, and learns nothing at the rates of the others.
     "squeezenet": Section((0.1,), ("",), ("squeezenet1_1",), (TWIN,), rates=(0.0005, 0.001)),
     "larger rivals": Section((0.1,), ("",), LARGE_RIVALS, (TWIN,), rates=(0.002,)),
-    # All that the students of a second generation have, but the stages: those of other networks do not fit.
+    # With the teachers and the chips of the students of a second generation.
     "rivals, taught": Section((0.1,), ("",), TUNED_RIVALS, ("kd",), (True,), generations=2),
     "larger rivals, taught": Section((0.1,), ("",), LARGE_RIVALS, ("kd",), (True,), rates=(0.002,), generations=2),
+    "rivals, all labels": Section((1.0,), ("",), TUNED_RIVALS[:3], (TWIN,), rates=(0.002,)),
+    "quarter": Section((0.25,), ("macs=1%",), ("uniform",), (TWIN, "all terms"), (False, True)),
     "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "all terms")),
     # At the rate that was chosen for kd and for all terms.
     "ablation": Section((0.1,), ("macs=1%",), ("uniform",), ABLATED, rates=(0.005,)),
