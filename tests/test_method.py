@@ -20,9 +20,9 @@ def line(method: str, seed: int, accuracy: float, *, rate: float = 0.002, loss: 
     scores = {"accuracy": accuracy, "macro_f1": accuracy, "accuracy_4_looks": accuracy - 0.1}
     return {
         "data": "MSTAR", "fraction": 0.1, "budget": budget, "path": "uniform", "method": method, "unlabelled": False,
-        "generations": 1, "learning_rate": rate, "seed": seed, "validation": {"loss": loss}, "test": scores,
-        "teacher_test": {"accuracy": 0.9}, "params": 100_000, "macs": 1_400_000, "steps": 1000, "labelled": 312,
-        "commit": "abc", "machine": "one core", "data_digest": "0123456789abcdef",
+        "generations": 1, "longer": 1, "learning_rate": rate, "seed": seed, "validation": {"loss": loss},
+        "test": scores, "teacher_test": {"accuracy": 0.9}, "params": 100_000, "macs": 1_400_000, "steps": 1000,
+        "labelled": 312, "commit": "abc", "machine": "one core", "data_digest": "0123456789abcdef",
     }  # fmt: skip
 
 
@@ -53,6 +53,15 @@ def test_a_taught_rival_is_held_against_itself_from_scratch(tmp_path):
     section = plan.Section((0.1,), ("",), ("ghostnet",), ("finetune", "kd"), (True,), generations=2)
     found = [(each.method, each.unlabelled, each.generations) for each in section.settings("MSTAR")]
     assert found == [("finetune", False, 1), ("kd", True, 2)]  # a network without a teacher is the same in all tables
+
+
+def test_what_learned_longer_is_a_regime_of_its_own(tmp_path):
+    lines = [line("kd", seed, 0.80) for seed in range(5)]
+    lines += [line("kd", seed, 0.84) | {"longer": 2, "steps": 2000} for seed in range(5)]
+    text = page(lines, tmp_path)
+    heading = "## MSTAR, 10% of the labels, macs=1%, 2 times as long\n\n"
+    assert f"{heading}312 labelled training chips; teacher 90.0 %; 2000 steps.\n" in text
+    assert "| twice the steps | macs=1%, uniform, kd, 2 times as long | MSTAR, 10% | 5 | +4.0 points (" in text
 
 
 def test_rates_are_chosen_by_validation_loss_and_other_rates_are_left_out_of_the_table(tmp_path):

@@ -99,6 +99,7 @@ class Setting(NamedTuple):
     path: str
     method: str
     unlabelled: bool
+    longer: int
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class Cell:
     learning_rate: float
     seed: int
     generations: int = 1  # of the teacher
+    longer: int = 1  # times as many steps as the regime gives students
 
     @property
     def setting(self) -> Setting:
@@ -134,6 +136,7 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
         work: where what cells share is kept.
     """
     schedule = SOURCES[cell.data].schedules[cell.fraction]
+    steps = cell.longer * schedule.steps
     data, teacher = taught(cell, chips, work)
     with FileLock(work / f"{places(cell, work)[2].name}.lock"):
         network = rival(cell, data) if cell.is_rival else pruned(cell, work)
@@ -146,7 +149,7 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
     basis = parse(
         DistillConfig,
         {
-            **recipe(cell), "epochs": as_many_steps(schedule.steps, *parts), "learning_rate": cell.learning_rate,
+            **recipe(cell), "epochs": as_many_steps(steps, *parts), "learning_rate": cell.learning_rate,
             "use_unlabelled": cell.unlabelled,
             "mixed_precision": torch.cuda.is_available(),  # the teacher answers once, and students are too small
         },
@@ -166,7 +169,7 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
         "teacher_test": teacher_scores(teacher, data, cell.seed),
         "params": count_params(network),
         "macs": count_macs(network, input_shape(data)),
-        "steps": schedule.steps,
+        "steps": steps,
         "teacher_steps": schedule.teacher_steps,
         "kept": record.kept_epoch / len(record.epochs),
         "seconds": round(time.monotonic() - began, 1),

@@ -36,11 +36,12 @@ class Section:
     rates: Sequence[float] = RATES
     seeds: Sequence[int] = SEEDS
     generations: int = 1
+    longer: int = 1
 
     def settings(self, data: str) -> Iterable[Setting]:
         """As ``Cell.setting``, each once."""
         fractions = [fraction for fraction in self.fractions if fraction in SOURCES[data].schedules]
-        choices = [self.generations], self.budgets, self.paths, self.methods, self.unlabelled
+        choices = [self.generations], self.budgets, self.paths, self.methods, self.unlabelled, [self.longer]
         every = itertools.starmap(Setting, itertools.product([data], fractions, *choices))
         return dict.fromkeys(map(possible, every))
 
@@ -60,6 +61,9 @@ SECTIONS: dict[str, Section] = {
     "recovery": Section((0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), (*CORE, "all terms-crd"), (False, True)),
     "full": Section((1.0,), ("params=50k macs=20M",), ("early", "even"), (TWIN, "all terms")),
     # At the rate that was chosen for both at 50k.
+    "full, longer": Section(
+        (1.0,), ("params=50k macs=20M",), ("early",), (TWIN, "all terms"), rates=(0.002,), longer=2
+    ),
     "full, wider": Section((1.0,), ("params=250k macs=20M",), ("early",), ("all terms", TWIN), rates=(0.002,)),
     "progressive": Section((0.1,), ("macs=1%",), ("uniform",), IN_TURN, (False, True)),
     "progressive, smaller": Section((0.1,), ("macs=0.5%",), ("uniform",), IN_TURN, (False, True)),

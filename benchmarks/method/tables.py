@@ -17,7 +17,7 @@ from sarslim.statistics import bootstrap_interval, paired, t_interval
 
 Lines = Sequence[Mapping[str, Any]]
 PAGE = "METHOD_RESULTS.md"
-REGIME = ("data", "fraction", "budget", "generations")
+REGIME = ("data", "fraction", "budget", "generations", "longer")
 DEFAULT = "all terms"
 DRAWN = (TWIN, DEFAULT)
 FAR = 0.15  # below the best: too far to be drawn with the others
@@ -30,6 +30,7 @@ CONTRASTS: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = (
     ("self-reflection: all terms, not all but CRD", {"method": "all terms"}, {"method": "all terms-crd"}),
     ("unlabelled chips", {"unlabelled": True}, {"unlabelled": False}),
     ("a teacher of the second generation", {"generations": 2}, {"generations": 1}),
+    ("twice the steps", {"longer": 2}, {"longer": 1}),
     ("inherited weights: fine-tuning, not fresh weights", {"method": TWIN}, {"method": "scratch"}),
     *(
         (f"pruning and recovering in turn: {method}", {"method": f"{method} progressive"}, {"method": method})
@@ -69,7 +70,7 @@ class Runs:
 
     def size(self) -> tuple[Any, ...]:
         """The place in a table that is read from the smallest to the largest network."""
-        return self.first["macs"], self.cell.generations, self.cell.method, self.cell.unlabelled
+        return self.first["macs"], self.cell.generations, self.cell.longer, self.cell.method, self.cell.unlabelled
 
     @property
     def name(self) -> str:
@@ -133,13 +134,14 @@ def regimes(found: Sequence[Runs]) -> Iterator[str]:
     groups: dict[tuple[Any, ...], list[Runs]] = defaultdict(list)
     for runs in found:
         groups[tuple(runs.first[name] for name in REGIME)].append(runs)
-    for (data, fraction, budget, generations), members in sorted(
-        groups.items(), key=lambda item: (item[0][0], -item[0][1], item[0][3])
+    for (data, fraction, budget, generations, longer), members in sorted(
+        groups.items(), key=lambda item: (item[0][0], -item[0][1], *item[0][3:])
     ):
         some = members[0].first
         teachers = {seed: accuracy for runs in members for seed, accuracy in runs.teacher().items()}
         share = "all labels" if fraction == 1 else f"{fraction:.0%} of the labels"
-        line = f", teachers of generation {generations}" if generations > 1 else ""
+        line = f", teachers of generation {generations}" * (generations > 1)
+        line += f", {longer} times as long" * (longer > 1)
         yield f"## {data}, {share}, {budget or 'lightweight networks'}{line}\n"
         yield (
             f"{some['labelled']} labelled training chips; teacher {mean_of(teachers.values())}; "
@@ -200,11 +202,11 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
 def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterator[str]:
     """Whether a lightweight network is as accurate, as small or as fast as a student recovered by default."""
     costs = _costs(measured)
-    groups: dict[tuple[str, float], list[Runs]] = defaultdict(list)
+    groups: dict[tuple[str, float, int], list[Runs]] = defaultdict(list)
     for runs in found:
         if _key(runs.cell) in costs and (runs.cell.is_rival or runs.cell.method == DEFAULT):
-            groups[runs.cell.data, runs.cell.fraction].append(runs)
-    for (data, fraction), members in sorted(groups.items()):
+            groups[runs.cell.data, runs.cell.fraction, runs.cell.longer].append(runs)
+    for (data, fraction, _), members in sorted(groups.items()):
         students = sorted((runs for runs in members if not runs.cell.is_rival), key=Runs.size)
         rivals = sorted((runs for runs in members if runs.cell.is_rival), key=Runs.size)
         if not (students and rivals):
@@ -232,7 +234,8 @@ def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterat
 def _named(runs: Runs) -> str:
     """A row's name outside of its regime."""
     cell = runs.cell
-    line = f", teacher of generation {cell.generations}" if cell.generations > 1 else ""
+    line = f", teacher of generation {cell.generations}" * (cell.generations > 1)
+    line += f", {cell.longer} times as long" * (cell.longer > 1)
     return ", ".join(filter(None, (cell.budget, cell.path, runs.name))) + line
 
 
