@@ -21,6 +21,7 @@ RIVALS = (*TUNED_RIVALS, "squeezenet1_1", *LARGE_RIVALS)
 
 IN_TURN = (f"{TWIN} progressive", "kd progressive", "all terms-crd progressive")
 CORE = (TWIN, "kd", "all terms")
+BUDGETS = ("macs=10%", "macs=3%", "params=1%")
 ABLATED = tuple(name for name in RECOVERIES if not name.startswith("distill") and not name.endswith("progressive"))
 
 
@@ -73,6 +74,9 @@ SECTIONS: dict[str, Section] = {
     "second generation": Section(
         (0.1,), ("macs=1%", "macs=3%", "macs=0.5%"), ("uniform",), (*CORE, "all terms-crd"), (True,), generations=2
     ),
+    "second generation, longer": Section(
+        (0.1,), ("macs=1%",), ("uniform",), (TWIN, "all terms"), (True,), rates=(0.005,), generations=2, longer=2
+    ),
     # Where there is most to gain, at the rate that was chosen there for every method.
     "ablation, smaller": Section((0.1,), ("macs=0.5%",), ("uniform",), ABLATED, (True,), rates=(0.005,)),
     "rivals": Section((0.1,), ("",), TUNED_RIVALS, (TWIN,)),
@@ -84,10 +88,17 @@ SECTIONS: dict[str, Section] = {
     "larger rivals, taught": Section((0.1,), ("",), LARGE_RIVALS, ("kd",), (True,), rates=(0.002,), generations=2),
     "rivals, all labels": Section((1.0,), ("",), TUNED_RIVALS[:3], (TWIN,), rates=(0.002,)),
     "quarter": Section((0.25,), ("macs=1%",), ("uniform",), (TWIN, "all terms"), (False, True)),
-    "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "all terms")),
+    # At the rate that was chosen for both where the path is uniform.
+    "paths": Section(
+        (0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "all terms"), rates=(0.005,)
+    ),
+    "criteria": Section(
+        (0.1,), ("macs=1%",), ("taylor", "random", "sparse", "search"), (TWIN, "all terms"), rates=(0.005,)
+    ),
     # At the rate that was chosen for kd and for all terms.
     "ablation": Section((0.1,), ("macs=1%",), ("uniform",), ABLATED, rates=(0.005,)),
-    "budgets": Section((1.0, 0.25, 0.1), ("macs=10%", "macs=3%", "params=1%"), ("uniform",), CORE),
+    "budgets": Section((0.1,), BUDGETS, ("uniform",), (TWIN, "all terms"), (False, True), rates=(0.005,)),
+    "budgets, more labels": Section((1.0, 0.25), BUDGETS, ("uniform",), CORE),
 }
 """In the order in which they run."""
 
