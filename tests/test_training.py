@@ -119,11 +119,17 @@ def test_the_best_of_equal_scores_has_the_lower_loss_then_the_lower_age():
     assert training.best(history).epoch == 3
 
 
-@pytest.mark.parametrize(("chips", "epoch"), [(100, 4), (225, 4), (226, 3), (900, 3), (901, 2), (10**6, 2)])
+@pytest.mark.parametrize(("chips", "epoch"), [(100, 4), (234, 4), (235, 3), (909, 3), (910, 2), (10**6, 2)])
 def test_the_last_epoch_within_a_standard_error_of_the_best_is_kept(chips, epoch):
-    # sqrt(0.9 * 0.1 / chips) is 0.02 for 225 chips and 0.01 for 900.
+    # p = (0.9 * chips + 2) / (chips + 4): sqrt(p (1 - p) / (chips + 4)) is 0.02 for 234 chips and 0.01 for 909.
     history = [past(1, 0.5), past(2, 0.9), past(3, 0.89 + 1e-12), past(4, 0.88 + 1e-12), past(5, 0.5)]
     assert training.kept(history, chips).epoch == epoch
+
+
+@pytest.mark.parametrize(("misses", "epoch"), [(0, 3), (1, 3), (2, 1)])
+def test_a_lucky_epoch_without_a_miss_is_not_kept_for_a_single_one_later(misses, epoch):
+    history = [past(1, 1.0), past(2, 0.9), past(3, 1 - misses / 50)]
+    assert training.kept(history, 50).epoch == epoch
 
 
 @pytest.mark.parametrize(

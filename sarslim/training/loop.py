@@ -266,10 +266,12 @@ def kept(history: list[Epoch], chips: int) -> Epoch:
 
     A few hundred chips cannot tell such epochs apart, and their best is often an early, lucky one; the learning rate
     falls to zero, so the later is the more settled. The rule of one standard error: Breiman et al., Classification
-    and Regression Trees, 1984, section 3.4.3; the error is that of a share, sqrt(f (1 - f) / chips).
+    and Regression Trees, 1984, section 3.4.3. The error is that of a share with two successes and two failures added
+    (Agresti and Coull, The American Statistician 52, 1998): sqrt(f (1 - f) / chips) would be 0 where all is right.
     """
     top = best(history).val_macro_f1
-    margin = math.sqrt(top * (1 - top) / chips)
+    share = (top * chips + 2) / (chips + 4)
+    margin = math.sqrt(share * (1 - share) / (chips + 4))
     return next(epoch for epoch in reversed(history) if epoch.val_macro_f1 >= top - margin)
 
 
