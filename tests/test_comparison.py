@@ -117,6 +117,22 @@ def test_many_networks_that_stand_alone_are_numbered():
     assert ">net4</text>" not in svg
 
 
+def test_a_network_that_was_trained_in_two_ways_has_one_number_and_a_ring():
+    rivals = [POINTS[0]._replace(name=f"net{i}", params=1e6 * i) for i in range(1, 5)]
+    taught = rivals[3]._replace(accuracy=0.97, ring="with a teacher")
+    without, given = (pareto.figure([*POINTS[1:], *rivals, *more]) for more in ((), (taught,)))
+    assert given.count(">4: net4</text>") == without.count(">4: net4</text>") == 1
+    assert given.count(">4</text>") == without.count(">4</text>") + 3
+    assert given.count(">with a teacher</text>") == 1
+    assert "net4, with a teacher 97.0 %" in given
+
+
+def test_the_panels_keep_their_height_whatever_stands_in_the_legend():
+    rivals = [POINTS[0]._replace(name=f"network number {i}", params=1e6 * i) for i in range(1, 30)]
+    few, many = (places(pareto.figure(points), "Parameters")[0][1] for points in (POINTS, [*POINTS[1:], *rivals]))
+    assert many == pytest.approx(few, abs=25)
+
+
 def test_names_in_the_pareto_figure_do_not_overlap():
     # Five networks on one spot.
     crowd = [POINTS[0]._replace(name=f"net{i}", accuracy=0.95 + i / 1e4) for i in range(1, 6)]

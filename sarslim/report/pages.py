@@ -123,7 +123,7 @@ def comparison_page(record: Comparison) -> str:
     points = []
     for runs in words.grouped(record):
         low, high = words.spread([run.accuracy for run in runs])
-        means = {name: words.mean(runs, name) for name in ("accuracy", *pareto.COSTS)}
+        means: dict[str, Any] = {name: words.mean(runs, name) for name in ("accuracy", *pareto.COSTS)}
         # What has a budget was recovered by a method; the teacher and the rivals stand alone.
         series = runs[0].method if runs[0].budget else ""
         points.append(pareto.Point(name=words.group_name(runs), series=series, low=low, high=high, **means))

@@ -1,5 +1,6 @@
 """The figure of a comparison: accuracy over costs, with a line and a mark of its own for every recovery method."""
 
+import math
 from collections.abc import Sequence
 from itertools import product
 from operator import attrgetter, itemgetter
@@ -27,14 +28,15 @@ REACHES = (5, 9, 14, 20)
 DIRECTIONS = ((1, 0), (-1, 0), (0.7, 0.7), (0.7, -0.7), (-0.7, 0.7), (-0.7, -0.7), (0, 1), (0, -1))
 NAME_SIZE = 9
 ENTRY = 52  # points of a column of the legend beside its longest name
+ROW = 17  # points of height of a row of the legend
 
 
 class Point(NamedTuple):
     """A network in the Pareto figure.
 
     A line joins the points of a ``series``, such as a recovery method; the mark of a network that stands alone, with
-    an empty series, bears its ``name``. ``accuracy``, ``low`` and ``high`` are shares, and a whisker goes from low to
-    high; costs are above 0.
+    an empty series, bears its ``name``. A ring says that such a network was trained in another way, ``ring``.
+    ``accuracy``, ``low`` and ``high`` are shares, and a whisker goes from low to high; costs are above 0.
     """
 
     name: str
@@ -45,19 +47,21 @@ class Point(NamedTuple):
     params: float
     macs: float
     latency_ms: float
+    ring: str = ""
 
 
 def figure(points: Sequence[Point], *, stacked: bool = False) -> str:
     """Accuracy over parameters, MACs and latency, side by side or, for narrow pages, ``stacked``."""
     with matplotlib.rc_context(STYLE):
         # At 72 dots per inch a dot is a point, the unit of the places of names.
-        drawn = Figure(figsize=(WIDTH, 10.6) if stacked else (11.0, 4.3), dpi=72)
+        drawn = Figure(figsize=(WIDTH, 9.8) if stacked else (11.0, 3.5), dpi=72)
         FigureCanvasSVG(drawn)
         panels = drawn.subplots(*((3, 1) if stacked else (1, 3)), sharey=True)
         series = list(dict.fromkeys(point.series for point in points if point.series))
         alone = [point for point in points if not point.series]
-        names = [point.name for point in alone]
-        numbers = [str(number) for number in range(1, len(alone) + 1)] if len(alone) > MOST_NAMES else []
+        names = list(dict.fromkeys(point.name for point in alone))
+        numbers = {name: str(number) for number, name in enumerate(names, 1)} if len(names) > MOST_NAMES else {}
+        rings = dict.fromkeys(point.ring for point in alone if point.ring)
         for axes, (cost, label) in zip(panels, COSTS.items(), strict=True):
             _cost_axis(axes, [getattr(point, cost) for point in points], label)
             for index, name in enumerate(series):
@@ -74,27 +78,35 @@ def figure(points: Sequence[Point], *, stacked: bool = False) -> str:
                     linewidth=1.1,
                     label=name,
                 )
-            _marks(axes, alone, cost, axes.transData, color=INK, marker="o", linestyle="none")
+            for ring in ("", *rings):
+                _marks(axes, [point for point in alone if point.ring == ring], cost, axes.transData, **_alone(ring))
         low, high = 100 * min(point.low for point in points), 100 * max(point.high for point in points)
         panels[0].set_ylim(low - 0.05 * (high - low) - 0.5, high + 0.05 * (high - low) + 0.5)
         for axes in panels if stacked else panels[:1]:
             axes.set_ylabel("Accuracy (%)")
         handles, labels = panels[0].get_legend_handles_labels()
-        handles += [Line2D([], [], color=INK, marker="o", linestyle="none")] * len(numbers)
-        labels += [f"{number}: {name}" for number, name in zip(numbers, names, strict=False)]
+        handles += [Line2D([], [], **_alone(ring)) for ring in ("",) * len(numbers) + tuple(rings)]
+        labels += [f"{number}: {name}" for name, number in numbers.items()] + list(rings)
         longest = max(TextPath((0, 0), label, size=NAME_SIZE).get_extents().width for label in labels)
-        columns = int(72 * drawn.get_figwidth() // (1.15 * longest + ENTRY))
-        drawn.legend(handles, labels, loc="outside lower center", ncols=min(max(columns, 1), 5), handlelength=3)
+        columns = min(max(int(72 * drawn.get_figwidth() // (1.15 * longest + ENTRY)), 1), 5)
+        drawn.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3)
+        drawn.set_figheight(drawn.get_figheight() + math.ceil(len(labels) / columns) * ROW / 72)
         drawn.draw_without_rendering()  # the layout, without which free places are not known
         for axes, cost in zip(panels, COSTS, strict=True):
-            _name_marks(axes, alone, numbers or names, cost)
+            _name_marks(axes, alone, [numbers.get(point.name, point.name) for point in alone], cost)
         parts = [
-            f"{point.name} {units.percent(point.accuracy)} with {units.count(point.params)} parameters, "
-            f"{units.count(point.macs)} MACs and {units.milliseconds(point.latency_ms)}"
+            f"{', '.join(filter(None, (point.name, point.ring)))} {units.percent(point.accuracy)} with "
+            f"{units.count(point.params)} parameters, {units.count(point.macs)} MACs and "
+            f"{units.milliseconds(point.latency_ms)}"
             for point in points
         ]
         label = f"Accuracy over parameters, MACs and latency: {'; '.join(parts)}."
         return svg(drawn, "pareto-stacked" if stacked else "pareto", label)
+
+
+def _alone(ring: str) -> dict[str, Any]:
+    """The mark of a network that stands alone."""
+    return {"color": INK, "marker": "o", "linestyle": "none", "markerfacecolor": "none" if ring else INK}
 
 
 def _cost_axis(axes: Axes, costs: Sequence[float], label: str) -> None:
