@@ -78,7 +78,7 @@ def test_rates_are_compared_on_the_seeds_that_ran_at_all_of_them():
 
 
 def test_the_method_held_against_the_rivals_is_what_the_pipeline_does_by_default():
-    assert recovery(tables.DEFAULT, DistillConfig()) == DistillConfig()
+    assert recovery(plan.DEFAULT, DistillConfig()) == DistillConfig()
 
 
 def test_a_network_far_below_the_others_is_named_but_not_drawn(tmp_path):

@@ -29,35 +29,46 @@ DELIVERED = "ONNX Runtime, batch 1"
 KEY = ("data", "budget", "path")
 
 
+def key(cell: cells.Cell) -> tuple[Any, ...]:
+    """What the costs of its network depend on."""
+    return tuple(getattr(cell, name) for name in KEY)
+
+
+def by_network(measured: Mapping[str, Any]) -> dict[tuple[Any, ...], Mapping[str, Any]]:
+    """The rows of what ``write`` wrote, each by the ``key`` of its network."""
+    return {tuple(row[name] for name in KEY): row for row in measured.get("networks", ())}
+
+
 def write(lines: Sequence[Mapping[str, Any]], work: Path, file: Path) -> None:
     """Measures one network per (data, budget, path), the teacher and all rivals, on one thread."""
     chosen: dict[tuple[Any, ...], plan.Cell] = {}
     for line in sorted(lines, key=lambda line: line["seed"]):
         cell = plan.cell_of(line)
-        chosen.setdefault((cell.data, cell.budget, cell.path), cell)
+        chosen.setdefault(key(cell), cell)
         for rival in plan.RIVALS:
-            chosen.setdefault((cell.data, "", rival), replace(cell, budget="", path=rival))
+            as_published = replace(cell, budget="", path=rival)
+            chosen.setdefault(key(as_published), as_published)
     networks: dict[tuple[Any, ...], tuple[Recogniser, Path]] = {}
-    for key, cell in chosen.items():
+    for of, cell in chosen.items():
         dataset, teacher, pruned = cells.places(cell, work)
         network = cells.rival(cell, Dataset.open(dataset)) if cell.is_rival else checkpoint.load(pruned)[0]
-        networks[key] = network, dataset
-        networks[(key[0], "", "teacher")] = checkpoint.load(teacher)[0], dataset
-    runs = {key: timings(*network) for key, network in networks.items()}
-    medians: dict[tuple[Any, ...], dict[str, list[float]]] = {key: {name: [] for name in runs[key]} for key in runs}
+        networks[of] = network, dataset
+        networks[(cell.data, "", "teacher")] = checkpoint.load(teacher)[0], dataset
+    runs = {of: timings(*network) for of, network in networks.items()}
+    medians: dict[tuple[Any, ...], dict[str, list[float]]] = {of: {name: [] for name in runs[of]} for of in runs}
     for _ in range(ROUNDS):
-        for key, named in runs.items():
+        for of, named in runs.items():
             for name, measure in named.items():
                 timing = measure()
-                medians[key][name].append(timing.median_ms / timing.batch)
+                medians[of][name].append(timing.median_ms / timing.batch)
     rows = [
         {
-            **dict(zip(KEY, key, strict=True)),
+            **dict(zip(KEY, of, strict=True)),
             "params": count_params(network),
             "macs": count_macs(network, input_shape(Dataset.open(dataset))),
-            "latency_ms_per_chip": {name: min(found) for name, found in medians[key].items()},
+            "latency_ms_per_chip": {name: min(found) for name, found in medians[of].items()},
         }
-        for key, (network, dataset) in networks.items()
+        for of, (network, dataset) in networks.items()
     ]
     found = {"command": "python -m benchmarks.method costs", "machine": cells.machine(), "commit": cells.commit()}
     file.write_text(json.dumps(found | {"networks": rows}, indent=1) + "\n", encoding="utf-8")

@@ -20,7 +20,8 @@ LARGE_RIVALS = ("shufflenet_v2_x1_0", "mobilenet_v2", "efficientnet_b0")
 RIVALS = (*TUNED_RIVALS, "squeezenet1_1", *LARGE_RIVALS)
 
 IN_TURN = (f"{TWIN} progressive", "kd progressive", "all terms-crd progressive")
-CORE = (TWIN, "kd", "all terms")
+DEFAULT = "all terms"
+CORE = (TWIN, "kd", DEFAULT)
 BUDGETS = ("macs=10%", "macs=3%", "params=1%")
 ABLATED = tuple(name for name in RECOVERIES if not name.startswith("distill") and not name.endswith("progressive"))
 

@@ -9,18 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.method import cells, plan
-from benchmarks.method.costs import DELIVERED, KEY
-from sarslim.recoveries import RECOVERIES, TWIN
-from sarslim.report import drawing, pareto, units
+from benchmarks.method import cells, costs, figures, plan
+from benchmarks.method.runs import Runs, settled
+from sarslim.recoveries import TWIN
+from sarslim.report import units
 from sarslim.statistics import bootstrap_interval, paired, t_interval
 
 Lines = Sequence[Mapping[str, Any]]
 PAGE = "METHOD_RESULTS.md"
 REGIME = ("data", "fraction", "budget", "generations", "longer")
-DEFAULT = "all terms"
-DRAWN = (TWIN, DEFAULT)
-FAR = 0.15  # below the best: too far to be drawn with the others
 
 # What a setting has, and what it has in its place in the other of a pair, all else equal.
 CONTRASTS: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = (
@@ -31,6 +28,10 @@ CONTRASTS: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = (
     ("unlabelled chips", {"unlabelled": True}, {"unlabelled": False}),
     ("a teacher of the second generation", {"generations": 2}, {"generations": 1}),
     ("twice the steps", {"longer": 2}, {"longer": 1}),
+    *(
+        (f"the pruning path: {path}, not uniform", {"path": path}, {"path": "uniform"})
+        for path in list(cells.PATHS)[1:]
+    ),
     ("inherited weights: fine-tuning, not fresh weights", {"method": TWIN}, {"method": "scratch"}),
     *(
         (f"pruning and recovering in turn: {method}", {"method": f"{method} progressive"}, {"method": method})
@@ -43,62 +44,12 @@ CONTRASTS: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = (
 )
 
 
-class Runs:
-    """The lines of one setting at its learning rate, which was chosen among ``rates``: figures by seed."""
-
-    def __init__(self, lines: Lines, rates: Iterable[float]) -> None:
-        self.first = lines[0]
-        self.rates = sorted(rates)
-        self.lines = {line["seed"]: line for line in sorted(lines, key=lambda line: line["seed"])}
-
-    def test(self, figure: str = "accuracy") -> dict[int, float]:
-        """A figure of the test part by seed."""
-        return {seed: line["test"][figure] for seed, line in self.lines.items()}
-
-    def teacher(self) -> dict[int, float]:
-        """Test accuracy of the teacher by seed."""
-        return {seed: line["teacher_test"]["accuracy"] for seed, line in self.lines.items()}
-
-    @property
-    def cell(self) -> cells.Cell:
-        """Of the first seed; the others differ by the seed alone."""
-        return plan.cell_of(self.first)
-
-    def rank(self) -> tuple[Any, ...]:
-        """The place in a table: by path, then as methods are listed."""
-        return self.cell.path, list(RECOVERIES).index(self.cell.method), self.cell.unlabelled
-
-    def size(self) -> tuple[Any, ...]:
-        """The place in a table that is read from the smallest to the largest network."""
-        return self.first["macs"], self.cell.generations, self.cell.longer, self.cell.method, self.cell.unlabelled
-
-    @property
-    def name(self) -> str:
-        """As tables name it."""
-        cell = self.cell
-        method = "from scratch" if cell.is_rival and cell.method == TWIN else cell.method
-        return method + " + unlabelled chips" * cell.unlabelled
-
-
-def settled(lines: Lines) -> list[Runs]:
-    """Every setting at the learning rate that validation chose; other rates served the choice only."""
-    chosen = plan.rates(lines)
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
-    tried: dict[tuple[Any, ...], set[float]] = defaultdict(set)
-    for line in lines:
-        cell = plan.cell_of(line)
-        tried[cell.setting].add(cell.learning_rate)
-        if cell.learning_rate == chosen.get(cell.setting):
-            groups[cell.setting].append(line)
-    return [Runs(group, tried[setting]) for setting, group in groups.items()]
-
-
-def write(lines: Lines, source: Path, costs: Path, page: Path) -> None:
+def write(lines: Lines, source: Path, costs_file: Path, page: Path) -> None:
     """Writes the page and, where the costs were measured, a Pareto figure for each data set and share of the labels."""
     found = settled(lines)
-    measured = json.loads(costs.read_text(encoding="utf-8")) if costs.exists() else {}
+    measured = json.loads(costs_file.read_text(encoding="utf-8")) if costs_file.exists() else {}
     parts = [*head(lines, source), *regimes(found), *contrasts(found), *against_rivals(found, measured)]
-    parts += paretos(found, measured, source, page)
+    parts += over_costs(found, measured, source, page) if measured else ()
     page.write_text("\n".join(parts), encoding="utf-8")
     print(f"wrote {page}")
 
@@ -193,7 +144,7 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
             if setting._replace(**given) == setting != other and other in by_setting:
                 pairs = paired(runs.test(), by_setting[other].test())
                 regime = f"{setting.data}, {setting.fraction:.0%}"
-                rows.append([what, _named(runs), regime, str(len(pairs)), difference(pairs)])
+                rows.append([what, runs.title, regime, str(len(pairs)), difference(pairs)])
     if rows:
         yield "## What single ingredients bring\n"
         yield table(["ingredient", "student", "regime", "seeds", "difference of test accuracy"], rows)
@@ -201,10 +152,10 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
 
 def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterator[str]:
     """Whether a lightweight network is as accurate, as small or as fast as a student recovered by default."""
-    costs = _costs(measured)
+    networks = costs.by_network(measured)
     groups: dict[tuple[str, float, int], list[Runs]] = defaultdict(list)
     for runs in found:
-        if _key(runs.cell) in costs and (runs.cell.is_rival or runs.cell.method == DEFAULT):
+        if costs.key(runs.cell) in networks and (runs.cell.is_rival or runs.cell.method == plan.DEFAULT):
             groups[runs.cell.data, runs.cell.fraction, runs.cell.longer].append(runs)
     for (data, fraction, _), members in sorted(groups.items()):
         students = sorted((runs for runs in members if not runs.cell.is_rival), key=Runs.size)
@@ -213,96 +164,48 @@ def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterat
             continue
         names = [f"student {number}" for number in range(1, len(students) + 1)]
         rows = []
-        for name, runs in [*zip(names, students, strict=True), *((_named(runs), runs) for runs in rivals)]:
-            cost = costs[_key(runs.cell)]
-            ahead = [difference(paired(one.test(), runs.test())) if runs.cell.is_rival else "" for one in students]
+        for name, runs in [*zip(names, students, strict=True), *((runs.title, runs) for runs in rivals)]:
+            cost = networks[costs.key(runs.cell)]
+            ahead = [brief(paired(one.test(), runs.test())) if runs.cell.is_rival else "" for one in students]
             rows.append(
                 [
-                    name if runs.cell.is_rival else f"{name}: {_named(runs)}", str(len(runs.lines)),
+                    name if runs.cell.is_rival else f"{name}: {runs.title}", str(len(runs.lines)),
                     units.count(cost["params"]), units.count(cost["macs"]),
-                    units.milliseconds(cost["latency_ms_per_chip"][DELIVERED]), mean_of(runs.test().values()), *ahead,
+                    units.milliseconds(cost["latency_ms_per_chip"][costs.DELIVERED]),
+                    mean_of(runs.test().values()), *ahead,
                 ]
             )  # fmt: skip
         yield f"## Students against lightweight networks: {data}, {fraction:.0%} of the labels\n"
         yield (
-            f"Time: {DELIVERED}. Last columns: the difference of test accuracy of the same seeds, student less rival.\n"
+            f"Time: {costs.DELIVERED}. Last columns: by how many points of test accuracy a student is ahead of a rival "
+            "on the same seeds.\n"
         )
         header = ["network", "seeds", "parameters", "MACs", "time", "test accuracy"]
-        yield table([*header, *(f"{name} less rival" for name in names)], rows)
+        yield table([*header, *names], rows)
 
 
-def _named(runs: Runs) -> str:
-    """A row's name outside of its regime."""
-    cell = runs.cell
-    line = f", teacher of generation {cell.generations}" * (cell.generations > 1)
-    line += f", {cell.longer} times as long" * (cell.longer > 1)
-    return ", ".join(filter(None, (cell.budget, cell.path, runs.name))) + line
-
-
-def _costs(measured: Mapping[str, Any]) -> dict[tuple[Any, ...], Mapping[str, Any]]:
-    """The rows of the measured costs by network."""
-    return {tuple(row[name] for name in KEY): row for row in measured.get("networks", ())}
-
-
-def _key(cell: cells.Cell) -> tuple[Any, ...]:
-    return tuple(getattr(cell, name) for name in KEY)
-
-
-def paretos(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, page: Path) -> Iterator[str]:
-    """Figures beside ``source``, and the table of costs that they go by."""
-    if not measured:
-        return
+def over_costs(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, page: Path) -> Iterator[str]:
+    """The table of costs, and the figures that go by it."""
     yield "## Accuracy over costs\n"
     yield (
         f"Made by `{measured['command']}` ({measured['commit']}, {measured['machine']}, one thread): time per chip, "
-        "each network in turns with all others, the fastest of the medians. The figure takes the times of ONNX "
-        "Runtime. Whiskers: Student's t over seeds, or least to most where there are fewer than three.\n"
+        "each network in turns with all others, the fastest of the medians. The figures take the times of ONNX "
+        "Runtime. Black: lightweight networks, filled from scratch, rings as the legend says. Whiskers: Student's t "
+        "over seeds, or least to most where there are fewer than three.\n"
     )
-    costs = _costs(measured)
     rows = [
         [
-            *key, units.count(row["params"]), units.count(row["macs"]),
+            *network, units.count(row["params"]), units.count(row["macs"]),
             *map(units.milliseconds, row["latency_ms_per_chip"].values()),
         ]
-        for key, row in costs.items()
+        for network, row in costs.by_network(measured).items()
     ]  # fmt: skip
     times = measured["networks"][0]["latency_ms_per_chip"]
     yield table(["data", "budget", "network", "parameters", "MACs", *times], rows)
-    for data, fraction in sorted({(runs.cell.data, runs.cell.fraction) for runs in found}):
-        members = [
-            runs
-            for runs in found
-            if (runs.cell.data, runs.cell.fraction) == (data, fraction) and runs.cell.method in DRAWN
-        ]
-        points = [point for runs in members if (point := _point(runs, costs)) is not None]
-        least = max((point.accuracy for point in points), default=0.0) - FAR
-        far = [point.name for point in points if point.accuracy < least]
-        points = [point for point in points if point.accuracy >= least]
-        if points:
-            file = source.with_name(f"method-{data}-{100 * fraction:g}.svg")
-            file.write_text(drawing.standalone(pareto.figure(points)), encoding="utf-8")
-            link = os.path.relpath(file, page.parent)
-            yield f"![{data}, {fraction:.0%} of the labels: accuracy over costs]({link})\n"
+    for title, file, far in figures.write(found, measured, source):
+        yield f"![{title}]({os.path.relpath(file, page.parent)})\n"
         if far:
-            yield f"Not drawn, more than {100 * FAR:.0f} points below the best: {'; '.join(far)}.\n"
-
-
-def _point(runs: Runs, costs: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> pareto.Point | None:
-    cell, values = runs.cell, list(runs.test().values())
-    cost = costs.get(_key(cell))
-    if cost is None:
-        return None
-    low, high = t_interval(values) or (min(values), max(values))
-    return pareto.Point(
-        name=_named(runs),
-        series="" if cell.is_rival else _named(runs).partition(", ")[2],
-        accuracy=float(np.mean(values)),
-        low=max(low, 0.0),
-        high=min(high, 1.0),
-        params=cost["params"],
-        macs=cost["macs"],
-        latency_ms=cost["latency_ms_per_chip"][DELIVERED],
-    )
+            yield f"Not drawn, more than {100 * figures.FAR:.0f} points below the best: {'; '.join(far)}.\n"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -318,6 +221,12 @@ def difference(pairs: Sequence[float]) -> str:
     bounds = [bootstrap_interval(pairs), t_interval(pairs)]
     texts = [f"{100 * low:+.1f} to {100 * high:+.1f}".replace("-", "−") for low, high in filter(None, bounds)]
     return units.points(float(np.mean(pairs))) + (f" ({texts[0]}) [{texts[1]}]" if texts else "")
+
+
+def brief(pairs: Sequence[float]) -> str:
+    """As ``difference``, without the unit and with the wider interval alone."""
+    whole, _, bounds = difference(pairs).partition(" [")
+    return whole.partition(" points")[0] + (f" [{bounds}" if bounds else "")
 
 
 def mean_of(values: Iterable[float]) -> str:
