@@ -78,6 +78,10 @@ SECTIONS: dict[str, Section] = {
     "second generation, longer": Section(
         (0.1,), ("macs=1%",), ("uniform",), (TWIN, "all terms"), (True,), rates=(0.005,), generations=2, longer=2
     ),
+    # Fewer parameters for as many MACs: what a narrow last stage saves.
+    "second generation, early": Section(
+        (0.1,), ("macs=1%", "macs=3%"), ("early",), (TWIN, "all terms"), (True,), rates=(0.005,), generations=2
+    ),
     # Where there is most to gain, at the rate that was chosen there for every method.
     "ablation, smaller": Section((0.1,), ("macs=0.5%",), ("uniform",), ABLATED, (True,), rates=(0.005,)),
     "rivals": Section((0.1,), ("",), TUNED_RIVALS, (TWIN,)),
