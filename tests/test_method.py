@@ -91,6 +91,29 @@ def test_a_network_far_below_the_others_is_named_but_not_drawn(tmp_path):
     assert "squeezenet1_1" not in (tmp_path / "method-MSTAR-10.svg").read_text()
 
 
+def test_the_best_students_are_held_against_the_rivals_that_had_no_more_than_they(tmp_path):
+    alone = [line("all terms", seed, 0.8 + seed / 100) for seed in range(5)]
+    more = [one | {"unlabelled": True, "test": one["test"] | {"accuracy": 0.9 + one["seed"] / 100}} for one in alone]
+    beaten = [one | {"budget": "macs=3%", "params": 10**6, "macs": 10**7} for one in alone]
+    rival = [line("finetune", seed, 0.79 + seed / 100, budget="") | {"path": "ghostnet"} for seed in range(5)]
+    taught = [one | {"method": "kd", "unlabelled": True} for one in rival]
+    row = {"data": "MSTAR", "params": 1000, "macs": 10_000, "latency_ms_per_chip": {costs.DELIVERED: 0.1}}
+    keys = ("macs=1%", "uniform"), ("macs=3%", "uniform"), ("", "ghostnet")
+    rows = [row | {"budget": budget, "path": path} for budget, path in keys]
+    head = {"command": "costs", "commit": "abc", "machine": "one core"}
+    (tmp_path / "costs.json").write_text(json.dumps(head | {"networks": rows}))
+    text = page([*alone, *more, *beaten, *rival, *taught], tmp_path)
+    first, second = text.split("## Students against lightweight networks: ")[1:]
+    assert "| student 1: macs=1%, uniform, all terms | 5 |" in first
+    assert "| ghostnet, from scratch | 5 | 1.00 k | 10.0 k | 0.100 ms | 81.0 % | +1.0 [+1.0 to +1.0] |" in first
+    assert "macs=3%" not in first
+    assert "ghostnet, kd" not in first
+    assert "of the labels, and the other chips without labels\n" in second
+    second = second.partition("## ")[0]
+    assert second.count("| +11.0 [+11.0 to +11.0] |") == 2
+    assert "ghostnet, kd + unlabelled chips" in second
+
+
 def test_rates_are_tuned_first_and_every_seed_then_runs_with_the_chosen_one():
     section = plan.Section((0.1,), ("macs=1%",), ("uniform",), ("finetune", "kd"), (False, True))
     first = plan.cells(section, "MSTAR", [])

@@ -28,7 +28,7 @@ def write(found: Sequence[Runs], measured: Mapping[str, Any], source: Path) -> I
         if near:
             file = source.with_name(f"method-{data}-{100 * fraction:g}.svg")
             file.write_text(drawing.standalone(pareto.figure(near)), encoding="utf-8")
-            far = [", ".join(filter(None, (point.name, point.ring))) for point in points if point.accuracy < least]
+            far = [runs.title for runs, point in zip(members, points, strict=True) if point.accuracy < least]
             yield f"{data}, {fraction:.0%} of the labels: accuracy over costs", file, far
 
 

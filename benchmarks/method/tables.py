@@ -151,16 +151,23 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
 
 
 def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterator[str]:
-    """Whether a lightweight network is as accurate, as small or as fast as a student recovered by default."""
+    """Whether a lightweight network is as accurate, as small or as fast as the best students recovered by default."""
     networks = costs.by_network(measured)
-    groups: dict[tuple[str, float, int], list[Runs]] = defaultdict(list)
-    for runs in found:
-        if costs.key(runs.cell) in networks and (runs.cell.is_rival or runs.cell.method == plan.DEFAULT):
-            groups[runs.cell.data, runs.cell.fraction, runs.cell.longer].append(runs)
-    for (data, fraction, _), members in sorted(groups.items()):
-        students = sorted((runs for runs in members if not runs.cell.is_rival), key=Runs.size)
-        rivals = sorted((runs for runs in members if runs.cell.is_rival), key=Runs.size)
-        if not (students and rivals):
+    known = [runs for runs in found if costs.key(runs.cell) in networks and runs.cell.longer == 1]
+    groups: dict[tuple[str, float, bool], list[Runs]] = defaultdict(list)
+    for runs in sorted(known, key=Runs.size):
+        if runs.cell.method == plan.DEFAULT and not runs.cell.is_rival:
+            groups[runs.cell.data, runs.cell.fraction, runs.cell.unlabelled].append(runs)
+    for (data, fraction, unlabelled), members in sorted(groups.items()):
+        students = unbeaten(members)
+        rivals = [
+            runs
+            for runs in sorted(known, key=Runs.size)
+            if runs.cell.is_rival
+            and (runs.cell.data, runs.cell.fraction) == (data, fraction)
+            and runs.cell.unlabelled <= unlabelled
+        ]
+        if not rivals:
             continue
         names = [f"student {number}" for number in range(1, len(students) + 1)]
         rows = []
@@ -175,13 +182,25 @@ def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterat
                     mean_of(runs.test().values()), *ahead,
                 ]
             )  # fmt: skip
-        yield f"## Students against lightweight networks: {data}, {fraction:.0%} of the labels\n"
+        chips = ", and the other chips without labels" * unlabelled
+        yield f"## Students against lightweight networks: {data}, {fraction:.0%} of the labels{chips}\n"
         yield (
+            "Students that no other beats in accuracy, parameters and MACs at once. "
             f"Time: {costs.DELIVERED}. Last columns: by how many points of test accuracy a student is ahead of a rival "
             "on the same seeds.\n"
         )
         header = ["network", "seeds", "parameters", "MACs", "time", "test accuracy"]
         yield table([*header, *names], rows)
+
+
+def unbeaten(students: Sequence[Runs]) -> list[Runs]:
+    """Those that no other beats in mean accuracy, parameters and MACs at once."""
+    figures = [(-np.mean(list(runs.test().values())), runs.first["params"], runs.first["macs"]) for runs in students]
+    return [
+        runs
+        for runs, own in zip(students, figures, strict=True)
+        if not any(other != own and all(a <= b for a, b in zip(other, own, strict=True)) for other in figures)
+    ]
 
 
 def over_costs(found: Sequence[Runs], measured: Mapping[str, Any], source: Path, page: Path) -> Iterator[str]:
