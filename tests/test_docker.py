@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -187,12 +188,14 @@ def test_a_killed_container_resumes_from_its_checkpoint(tmp_path, engine):
 def test_an_interrupted_run_leaves_no_container(tmp_path, engine):
     first = images.image("check")
     command = [sys.executable, "pipeline.py", "run", "--docker", "--runs", str(tmp_path)]
+    # A shell's job in the background ignores Ctrl-C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 60
     while not (started := [one for one in engine.containers.list() if one.attrs["Config"]["Image"] == first]):
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    run.send_signal(2)
+    run.send_signal(signal.SIGINT)
     run.communicate(timeout=60)
     assert run.returncode != 0
     assert not {one.id for one in started} & {one.id for one in engine.containers.list(all=True)}
