@@ -81,12 +81,17 @@ def test_the_method_held_against_the_rivals_is_what_the_pipeline_does_by_default
     assert recovery(plan.DEFAULT, DistillConfig()) == DistillConfig()
 
 
+def measured(folder, *networks):
+    """The costs of networks, each a budget and a path, beside the page."""
+    row = {"data": "MSTAR", "params": 1000, "macs": 10_000, "latency_ms_per_chip": {costs.DELIVERED: 0.1}}
+    rows = [row | {"budget": budget, "path": path} for budget, path in networks]
+    head = {"command": "costs", "commit": "abc", "machine": "one core"}
+    (folder / "costs.json").write_text(json.dumps(head | {"networks": rows}))
+
+
 def test_a_network_far_below_the_others_is_named_but_not_drawn(tmp_path):
     lines = [line("finetune", 0, 0.9), line("finetune", 0, 0.6, budget="") | {"path": "squeezenet1_1"}]
-    row = {"data": "MSTAR", "params": 1000, "macs": 10_000, "latency_ms_per_chip": {costs.DELIVERED: 0.1}}
-    rows = [row | {"budget": "macs=1%", "path": "uniform"}, row | {"budget": "", "path": "squeezenet1_1"}]
-    head = {"command": "costs", "commit": "abc", "machine": "one core"}
-    (tmp_path / "costs.json").write_text(json.dumps(head | {"networks": rows}))
+    measured(tmp_path, ("macs=1%", "uniform"), ("", "squeezenet1_1"))
     assert "Not drawn, more than 15 points below the best: squeezenet1_1, from scratch.\n" in page(lines, tmp_path)
     assert "squeezenet1_1" not in (tmp_path / "method-MSTAR-10.svg").read_text()
 
@@ -97,11 +102,7 @@ def test_the_best_students_are_held_against_the_rivals_that_had_no_more_than_the
     beaten = [one | {"budget": "macs=3%", "params": 10**6, "macs": 10**7} for one in alone]
     rival = [line("finetune", seed, 0.79 + seed / 100, budget="") | {"path": "ghostnet"} for seed in range(5)]
     taught = [one | {"method": "kd", "unlabelled": True} for one in rival]
-    row = {"data": "MSTAR", "params": 1000, "macs": 10_000, "latency_ms_per_chip": {costs.DELIVERED: 0.1}}
-    keys = ("macs=1%", "uniform"), ("macs=3%", "uniform"), ("", "ghostnet")
-    rows = [row | {"budget": budget, "path": path} for budget, path in keys]
-    head = {"command": "costs", "commit": "abc", "machine": "one core"}
-    (tmp_path / "costs.json").write_text(json.dumps(head | {"networks": rows}))
+    measured(tmp_path, ("macs=1%", "uniform"), ("macs=3%", "uniform"), ("", "ghostnet"))
     text = page([*alone, *more, *beaten, *rival, *taught], tmp_path)
     first, second = text.split("## Students against lightweight networks: ")[1:]
     assert "| student 1: macs=1%, uniform, all terms | 5 |" in first

@@ -13,7 +13,6 @@ from sarslim.recoveries import TWIN
 from sarslim.report import drawing, pareto
 from sarslim.statistics import t_interval
 
-DRAWN = (TWIN, plan.DEFAULT)
 FAR = 0.15  # below the best: too far to be drawn with the others
 
 
@@ -38,7 +37,7 @@ def _drawn(found: Sequence[Runs], data: str, fraction: float) -> list[Runs]:
         runs
         for runs in found
         if (runs.cell.data, runs.cell.fraction, runs.cell.longer) == (data, fraction, 1)
-        and (runs.cell.is_rival or runs.cell.method in DRAWN)
+        and (runs.cell.is_rival or runs.cell.method in plan.PAIR)
     ]
     paths = Counter(runs.cell.path for runs in members if not runs.cell.is_rival)
     usual = max(paths, key=paths.__getitem__, default="")

@@ -21,6 +21,7 @@ RIVALS = (*TUNED_RIVALS, "squeezenet1_1", *LARGE_RIVALS)
 
 IN_TURN = (f"{TWIN} progressive", "kd progressive", "all terms-crd progressive")
 DEFAULT = "all terms"
+PAIR = (TWIN, DEFAULT)
 CORE = (TWIN, "kd", DEFAULT)
 BUDGETS = ("macs=10%", "macs=3%", "params=1%")
 ABLATED = tuple(name for name in RECOVERIES if not name.startswith("distill") and not name.endswith("progressive"))
@@ -61,14 +62,12 @@ def possible(setting: Setting) -> Setting:
 
 SECTIONS: dict[str, Section] = {
     "recovery": Section((0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), (*CORE, "all terms-crd"), (False, True)),
-    "full": Section((1.0,), ("params=50k macs=20M",), ("early",), (TWIN, "all terms")),
+    "full": Section((1.0,), ("params=50k macs=20M",), ("early",), PAIR),
     # No better there, so two seeds will do.
-    "full, even": Section((1.0,), ("params=50k macs=20M",), ("even",), (TWIN, "all terms"), seeds=TUNING_SEEDS),
+    "full, even": Section((1.0,), ("params=50k macs=20M",), ("even",), PAIR, seeds=TUNING_SEEDS),
     # At the rate that was chosen for both at 50k.
-    "full, longer": Section(
-        (1.0,), ("params=50k macs=20M",), ("early",), (TWIN, "all terms"), rates=(0.002,), longer=2
-    ),
-    "full, wider": Section((1.0,), ("params=250k macs=20M",), ("early",), ("all terms", TWIN), rates=(0.002,)),
+    "full, longer": Section((1.0,), ("params=50k macs=20M",), ("early",), PAIR, rates=(0.002,), longer=2),
+    "full, wider": Section((1.0,), ("params=250k macs=20M",), ("early",), PAIR, rates=(0.002,)),
     "progressive": Section((0.1,), ("macs=1%",), ("uniform",), IN_TURN, (False, True)),
     "progressive, smaller": Section((0.1,), ("macs=0.5%",), ("uniform",), IN_TURN, (False, True)),
     # 3 % of the MACs: fewer parameters than ShuffleNetV2 x0.5.
@@ -76,11 +75,11 @@ SECTIONS: dict[str, Section] = {
         (0.1,), ("macs=1%", "macs=3%", "macs=0.5%"), ("uniform",), (*CORE, "all terms-crd"), (True,), generations=2
     ),
     "second generation, longer": Section(
-        (0.1,), ("macs=1%",), ("uniform",), (TWIN, "all terms"), (True,), rates=(0.005,), generations=2, longer=2
+        (0.1,), ("macs=1%",), ("uniform",), PAIR, (True,), rates=(0.005,), generations=2, longer=2
     ),
     # Fewer parameters for as many MACs: what a narrow last stage saves.
     "second generation, early": Section(
-        (0.1,), ("macs=1%", "macs=3%"), ("early",), (TWIN, "all terms"), (True,), rates=(0.005,), generations=2
+        (0.1,), ("macs=1%", "macs=3%"), ("early",), PAIR, (True,), rates=(0.005,), generations=2
     ),
     # Where there is most to gain, at the rate that was chosen there for every method.
     "ablation, smaller": Section((0.1,), ("macs=0.5%",), ("uniform",), ABLATED, (True,), rates=(0.005,)),
@@ -92,17 +91,13 @@ SECTIONS: dict[str, Section] = {
     "rivals, taught": Section((0.1,), ("",), TUNED_RIVALS, ("kd",), (True,), generations=2),
     "larger rivals, taught": Section((0.1,), ("",), LARGE_RIVALS, ("kd",), (True,), rates=(0.002,), generations=2),
     "rivals, all labels": Section((1.0,), ("",), TUNED_RIVALS[:3], (TWIN,), rates=(0.002,)),
-    "quarter": Section((0.25,), ("macs=1%",), ("uniform",), (TWIN, "all terms"), (False, True)),
+    "quarter": Section((0.25,), ("macs=1%",), ("uniform",), PAIR, (False, True)),
     # At the rate that was chosen for both where the path is uniform.
-    "paths": Section(
-        (0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), (TWIN, "all terms"), rates=(0.005,)
-    ),
-    "criteria": Section(
-        (0.1,), ("macs=1%",), ("taylor", "random", "sparse", "search"), (TWIN, "all terms"), rates=(0.005,)
-    ),
+    "paths": Section((0.1,), ("macs=1%",), ("early", "late", "isomorphic", "global"), PAIR, rates=(0.005,)),
+    "criteria": Section((0.1,), ("macs=1%",), ("taylor", "random", "sparse", "search"), PAIR, rates=(0.005,)),
     # At the rate that was chosen for kd and for all terms.
     "ablation": Section((0.1,), ("macs=1%",), ("uniform",), ABLATED, rates=(0.005,)),
-    "budgets": Section((0.1,), BUDGETS, ("uniform",), (TWIN, "all terms"), (False, True), rates=(0.005,)),
+    "budgets": Section((0.1,), BUDGETS, ("uniform",), PAIR, (False, True), rates=(0.005,)),
     "budgets, more labels": Section((1.0, 0.25), BUDGETS, ("uniform",), CORE),
 }
 """In the order in which they run."""

@@ -153,16 +153,18 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
 def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterator[str]:
     """Whether a lightweight network is as accurate, as small or as fast as the best students recovered by default."""
     networks = costs.by_network(measured)
-    known = [runs for runs in found if costs.key(runs.cell) in networks and runs.cell.longer == 1]
+    known = [
+        runs for runs in sorted(found, key=Runs.size) if costs.key(runs.cell) in networks and runs.cell.longer == 1
+    ]
     groups: dict[tuple[str, float, bool], list[Runs]] = defaultdict(list)
-    for runs in sorted(known, key=Runs.size):
+    for runs in known:
         if runs.cell.method == plan.DEFAULT and not runs.cell.is_rival:
             groups[runs.cell.data, runs.cell.fraction, runs.cell.unlabelled].append(runs)
     for (data, fraction, unlabelled), members in sorted(groups.items()):
         students = unbeaten(members)
         rivals = [
             runs
-            for runs in sorted(known, key=Runs.size)
+            for runs in known
             if runs.cell.is_rival
             and (runs.cell.data, runs.cell.fraction) == (data, fraction)
             and runs.cell.unlabelled <= unlabelled
@@ -237,15 +239,21 @@ def difference(pairs: Sequence[float]) -> str:
     """The mean of paired differences with its intervals, in points."""
     if not pairs:
         return ""
-    bounds = [bootstrap_interval(pairs), t_interval(pairs)]
-    texts = [f"{100 * low:+.1f} to {100 * high:+.1f}".replace("-", "−") for low, high in filter(None, bounds)]
+    texts = [_span(*bounds) for bounds in (bootstrap_interval(pairs), t_interval(pairs)) if bounds]
     return units.points(float(np.mean(pairs))) + (f" ({texts[0]}) [{texts[1]}]" if texts else "")
 
 
 def brief(pairs: Sequence[float]) -> str:
-    """As ``difference``, without the unit and with the wider interval alone."""
-    whole, _, bounds = difference(pairs).partition(" [")
-    return whole.partition(" points")[0] + (f" [{bounds}" if bounds else "")
+    """As ``difference``, without the unit and with Student's interval alone."""
+    if not pairs:
+        return ""
+    bounds = t_interval(pairs)
+    return units.points(float(np.mean(pairs))).removesuffix(" points") + (f" [{_span(*bounds)}]" if bounds else "")
+
+
+def _span(low: float, high: float) -> str:
+    """An interval, in points."""
+    return f"{100 * low:+.1f} to {100 * high:+.1f}".replace("-", "−")
 
 
 def mean_of(values: Iterable[float]) -> str:
