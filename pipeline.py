@@ -21,10 +21,10 @@ from components.prepare_data import prepare_data
 from components.prune_student import prune_student
 from components.publish import publish_bundle
 from components.train_teacher import train_teacher
-from sarslim import launch, remote, settings
-from sarslim.cluster import ClusterConfig
-from sarslim.config import STAGES, GridConfig
-from sarslim.parameters import ARTIFACTS, default, description, given_artifacts, names
+from sarslim.config import STAGES, GridConfig, settings
+from sarslim.config.cluster import ClusterConfig
+from sarslim.config.parameters import ARTIFACTS, default, description, given_artifacts, names
+from sarslim.kubeflow import launch, remote
 
 Values = Mapping[str, Any]
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from sarslim import __version__
-from sarslim.session import Session
+from sarslim.delivery.session import Session
 
 ROUNDS = 5
 THREADS = 1

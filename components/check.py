@@ -49,8 +49,8 @@ def check_inputs(
     parameters = dict(locals())
     from pathlib import Path
 
-    from sarslim import shell
     from sarslim.config import STAGES
+    from sarslim.kubeflow import shell
     from sarslim.stages.check import check
     from sarslim.stages.results import write_json
 

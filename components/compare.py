@@ -19,7 +19,7 @@ def compare_networks(
     """Writes the table and the Pareto report of networks that were measured on the same test part."""
     from pathlib import Path
 
-    from sarslim import shell
+    from sarslim.kubeflow import shell
     from sarslim.stages.compare import compare
 
     with shell.stage("evaluate", outputs={"comparison": comparison, "report": report}):

@@ -17,8 +17,8 @@ def distill_student(
     """Recovers the pruned network by distillation with self-reflection, or by fine-tuning."""
     from pathlib import Path
 
-    from sarslim import shell
     from sarslim.config import DistillConfig, parse
+    from sarslim.kubeflow import shell
     from sarslim.stages.distill import distill_student as distill
 
     with shell.stage(

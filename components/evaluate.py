@@ -21,8 +21,8 @@ def evaluate_student(
     """Measures teacher, pruned network and student, writes the report and the bundle; True if the gate passes."""
     from pathlib import Path
 
-    from sarslim import shell
     from sarslim.config import EvaluateConfig, parse
+    from sarslim.kubeflow import shell
     from sarslim.stages.evaluate import evaluate
 
     with shell.stage(

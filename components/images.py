@@ -10,7 +10,7 @@ import json
 import os
 from pathlib import Path
 
-from sarslim import sources
+from sarslim.stages import sources
 
 ROOT = Path(__file__).parents[1]
 # What `make push` wrote: the digest in the registry of every image pushed.

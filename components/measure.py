@@ -18,8 +18,8 @@ def measure_network(
     import json
     from pathlib import Path
 
-    from sarslim import shell
     from sarslim.config import EvaluateConfig, parse
+    from sarslim.kubeflow import shell
     from sarslim.stages.measure import measure
 
     with shell.stage("evaluate", inputs={"dataset": dataset}, outputs={"scores": scores}):

@@ -7,7 +7,7 @@ from typing import Any
 from kfp import dsl, kubernetes
 
 from components.report_outcome import report_outcome
-from sarslim.cluster import ClusterConfig
+from sarslim.config.cluster import ClusterConfig
 
 TITLES = {
     "check": "Check inputs",

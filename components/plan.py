@@ -20,7 +20,7 @@ def plan_sweep(
     """Configurations of pruning and recovery for every budget, method and seed."""
     from pathlib import Path
 
-    from sarslim import shell
+    from sarslim.kubeflow import shell
     from sarslim.stages.plan import plan_sweep
     from sarslim.stages.results import write_json
 
@@ -35,7 +35,7 @@ def plan_rivals(teacher: str, evaluate: str, networks: str, seeds: str, plan: ds
     """Configurations of training for every rival network and seed, with the teacher's recipe."""
     from pathlib import Path
 
-    from sarslim import shell
+    from sarslim.kubeflow import shell
     from sarslim.stages.plan import plan_rivals
     from sarslim.stages.results import write_json
 
@@ -52,7 +52,7 @@ def plan_methods(
     """Configurations of pruning and recovery for every method and seed."""
     from pathlib import Path
 
-    from sarslim import shell
+    from sarslim.kubeflow import shell
     from sarslim.stages.plan import plan_methods
     from sarslim.stages.results import write_json
 

@@ -15,8 +15,8 @@ def prepare_data(
     """Reads the chips, splits them without leaks, scales and stores them; the data card shows what is there."""
     from pathlib import Path
 
-    from sarslim import shell
     from sarslim.config import PrepareConfig, parse
+    from sarslim.kubeflow import shell
     from sarslim.stages.prepare import prepare
 
     with shell.stage("prepare", outputs={"dataset": dataset}):

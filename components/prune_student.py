@@ -17,8 +17,8 @@ def prune_student(
     """Removes channels until the budget is met; the record tells the width of every layer before and after."""
     from pathlib import Path
 
-    from sarslim import shell
     from sarslim.config import PruneConfig, parse
+    from sarslim.kubeflow import shell
     from sarslim.stages.prune import prune_student as prune
 
     with shell.stage("prune", inputs={"dataset": dataset, "teacher": teacher}, outputs={"pruned": pruned}):

@@ -15,8 +15,8 @@ def publish_bundle(
     """Uploads the bundle under its name and version, whole or not at all."""
     from pathlib import Path
 
-    from sarslim import shell
     from sarslim.config import PublishConfig, parse
+    from sarslim.kubeflow import shell
     from sarslim.stages.publish import publish
 
     with shell.stage("publish", inputs={"bundle": bundle}, outputs={"receipt": receipt}):

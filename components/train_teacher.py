@@ -15,8 +15,8 @@ def train_teacher(
     """Trains the teacher on the training part and keeps the epoch that the validation part decides on."""
     from pathlib import Path
 
-    from sarslim import shell
     from sarslim.config import TeacherConfig, parse
+    from sarslim.kubeflow import shell
     from sarslim.stages.teacher import train_teacher as train
 
     with shell.stage("teacher", inputs={"dataset": dataset}, outputs={"teacher": teacher}):

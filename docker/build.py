@@ -11,7 +11,8 @@ from docker.client import DockerClient
 from docker.errors import DockerException
 
 from components import images
-from sarslim import __version__, sources
+from sarslim import __version__
+from sarslim.stages import sources
 
 # The caller's settings of pip and of the network that a build on this network needs. None of them ends in an image.
 PASSED_ON = (

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sarslim import local_store
-from sarslim.storage import Storage
+from sarslim.store import local_store
+from sarslim.store.storage import Storage
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from sarslim.config import RunConfig, parse
+from sarslim.config.parameters import to_parameters
 from sarslim.errors import InputError, ServiceError
-from sarslim.parameters import to_parameters
 from sarslim.stages.check import check
-from sarslim.storage import S3Uri
+from sarslim.store.storage import S3Uri
 
 ROOT = Path(__file__).parents[1]
 

@@ -16,9 +16,10 @@ from kfp import dsl
 
 import pipeline
 from components import images
-from sarslim import __version__, checkpoint, launch, runners
+from sarslim import __version__
 from sarslim.config import RunConfig, parse
 from sarslim.errors import InputError
+from sarslim.kubeflow import launch, runners
 from sarslim.records import TrainRecord
 from sarslim.stages.results import TRAINING, read_json
 
@@ -73,7 +74,7 @@ def inside(target: str, *command: str) -> str:
 
 def weights(runs: Path, task: str, artifact: str) -> str:
     folder = next((runs / "store" / "sarslim" / "pipelines").glob(f"*/{task}/{artifact}"))
-    return checkpoint.read_record(folder).weights_sha256
+    return artifact.read_record(folder).weights_sha256
 
 
 @pytest.mark.parametrize("target", TARGETS)

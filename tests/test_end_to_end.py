@@ -12,13 +12,14 @@ import pytest
 from PIL import Image
 
 import pipeline
-from sarslim import checkpoint, launch
 from sarslim.chips.dataset import Dataset
 from sarslim.chips.prepare import prepare
 from sarslim.config import PrepareConfig, RunConfig, parse
-from sarslim.inference import predict
-from sarslim.runtime import Bundle
-from sarslim.storage import S3Uri
+from sarslim.delivery.runtime import Bundle
+from sarslim.kubeflow import launch
+from sarslim.networks import artifact
+from sarslim.networks.inference import predict
+from sarslim.store.storage import S3Uri
 
 SCORES = {"accuracy", "macro_f1", "balanced_accuracy", "params", "macs", "bytes", "latency_ms"}
 BUNDLE = {"weights.safetensors", "model.json", "labels.json", "MODEL_CARD.md", "report.html"} | {
@@ -105,9 +106,9 @@ def test_a_run_leaves_a_report_a_configuration_and_a_log_per_stage(first, runs):
 def test_the_published_bundle_gives_the_predictions_of_the_student(first, runs, store, tmp_path):
     names = store.fetch_bundle(S3Uri.parse(first["bundle_uri"]), tmp_path / "bundle")
     assert set(names) == BUNDLE
-    published, record = checkpoint.load(tmp_path / "bundle", kind="student")
+    published, record = artifact.load(tmp_path / "bundle", kind="student")
     pipelines = runs / "store" / "sarslim" / "pipelines"
-    student, _ = checkpoint.load(next(pipelines.glob("*/distill-student/student")))
+    student, _ = artifact.load(next(pipelines.glob("*/distill-student/student")))
     chips = Dataset.open(next(pipelines.glob("*/prepare-data/dataset"))).part("test")
     np.testing.assert_array_equal(predict(published, chips.images), predict(student, chips.images))
     assert json.loads((tmp_path / "bundle" / "labels.json").read_text()) == list(record.classes)

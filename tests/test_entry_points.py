@@ -7,15 +7,16 @@ import pytest
 from kfp import local
 
 import pipeline
-from sarslim import checkpoint, launch
 from sarslim.chips.prepare import prepare
-from sarslim.cluster import ClusterConfig
 from sarslim.config import RunConfig, parse
+from sarslim.config.cluster import ClusterConfig
+from sarslim.config.parameters import to_parameters
 from sarslim.errors import InputError
-from sarslim.parameters import to_parameters
+from sarslim.kubeflow import launch
+from sarslim.networks import artifact
 from sarslim.records import Comparison, JournalEntry, OutcomeRecord
 from sarslim.stages.outcome import judge, sentence
-from sarslim.storage import S3Uri
+from sarslim.store.storage import S3Uri
 
 CONFIG = {
     "prepare": {"image_size": 32, "simulator": {"chips": 200, "classes": 2}},
@@ -67,8 +68,8 @@ def test_a_run_from_given_artifacts_ends_with_the_weights_of_the_whole_run(start
     folder = go(f"from-{start}", config, tmp_path, store, *(f"{name}_uri={full[name]}" for name in given))
     root = next((tmp_path / "store" / "sarslim" / "pipelines").glob(f"from-{start}-*"))
     for name in made:
-        own = checkpoint.read_record(root / STAGE_OF[name] / name)
-        assert own.weights_sha256 == checkpoint.read_record(full[name]).weights_sha256
+        own = artifact.read_record(root / STAGE_OF[name] / name)
+        assert own.weights_sha256 == artifact.read_record(full[name]).weights_sha256
     assert json.loads((folder / "summary.json").read_text())["cached"] == []
 
 

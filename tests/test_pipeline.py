@@ -13,11 +13,12 @@ import yaml
 import pipeline
 from components import images
 from components.check import check_inputs
-from sarslim import launch, settings, sources
-from sarslim.cluster import ClusterConfig
-from sarslim.config import STAGES, DistillConfig, PruneConfig, RunConfig, TeacherConfig
+from sarslim.config import STAGES, DistillConfig, PruneConfig, RunConfig, TeacherConfig, settings
+from sarslim.config.cluster import ClusterConfig
+from sarslim.config.parameters import KNOBS, to_parameters
 from sarslim.errors import InputError
-from sarslim.parameters import KNOBS, to_parameters
+from sarslim.kubeflow import launch
+from sarslim.stages import sources
 from sarslim.stages.plan import plan_methods, plan_rivals, plan_sweep
 
 GOLDEN = Path(__file__).parent / "golden"

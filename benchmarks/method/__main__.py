@@ -9,7 +9,7 @@ from typing import Any
 
 import benchmarks.method as method
 from benchmarks.method import cells, costs, plan, tables, workers
-from sarslim import launch
+from sarslim.kubeflow import launch
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results" / "method.jsonl"

@@ -17,20 +17,21 @@ from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sarslim import __version__, checkpoint, networks
+from sarslim import __version__, networks
 from sarslim.chips.dataset import Dataset
 from sarslim.config import NETWORKS, DistillConfig, PrepareConfig, PruneConfig, TeacherConfig, parse
-from sarslim.cost import count_macs, count_params
-from sarslim.evaluation import speckle_accuracy
-from sarslim.inference import folded, predict
-from sarslim.recoveries import recovery
+from sarslim.config.recoveries import recovery
+from sarslim.evaluation.measures import speckle_accuracy
+from sarslim.evaluation.statistics import macro_f1
+from sarslim.networks import artifact
+from sarslim.networks.cost import count_macs, count_params
+from sarslim.networks.inference import folded, predict
 from sarslim.stages.distill import recover, recover_in_rounds
 from sarslim.stages.learn import device, input_shape
 from sarslim.stages.prepare import prepare
 from sarslim.stages.prune import prune_student
 from sarslim.stages.results import CONFIG, read_json
 from sarslim.stages.teacher import train_teacher
-from sarslim.statistics import macro_f1
 from sarslim.training.augmentation import steps_per_epoch
 
 PATHS: dict[str, Mapping[str, Any]] = {
@@ -142,7 +143,7 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
         network = rival(cell, data) if cell.is_rival else pruned(cell, work)
     if cell.is_rival:
         quick_to_train(network)
-    whole = checkpoint.load(teacher, kind="teacher")[0].to(device())
+    whole = artifact.load(teacher, kind="teacher")[0].to(device())
 
     began = time.monotonic()
     parts = [len(data.part(name).images) for name in ("train", "unlabelled") if name == "train" or cell.unlabelled]
@@ -222,7 +223,7 @@ def pruned(cell: Cell, work: Path) -> networks.Recogniser:
         fine = {"macs": "", "params": "", "round_to": 2, "max_layer_ratio": 0.98}
         config = parse(PruneConfig, fine | budgets | dict(PATHS[cell.path]) | {"seed": cell.seed})
         prune_student(config, dataset=dataset, teacher=teacher, pruned=folder, table=work / f"{folder.name}.md")
-    return checkpoint.load(folder, kind="pruned")[0]
+    return artifact.load(folder, kind="pruned")[0]
 
 
 def rival(cell: Cell, data: Dataset) -> networks.Recogniser:
@@ -307,7 +308,7 @@ def teacher_scores(teacher: Path, data: Dataset, seed: int) -> dict[str, float]:
     """Those of the teacher, measured once."""
     file = teacher.with_name(f"{teacher.name}.scores.json")
     if not file.exists():
-        file.write_text(json.dumps(scores(checkpoint.load(teacher)[0].to(device()), data, seed)), encoding="utf-8")
+        file.write_text(json.dumps(scores(artifact.load(teacher)[0].to(device()), data, seed)), encoding="utf-8")
     found: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
     return found
 

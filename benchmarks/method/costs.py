@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.method import cells, plan
-from sarslim import checkpoint, export
 from sarslim.chips.dataset import Dataset
 from sarslim.config import PrepareConfig
-from sarslim.cost import count_macs, count_params, measure_latency, time_runs
-from sarslim.networks import Recogniser
+from sarslim.delivery import export
+from sarslim.delivery.session import Session
+from sarslim.networks import Recogniser, artifact
+from sarslim.networks.cost import count_macs, count_params, measure_latency, time_runs
 from sarslim.records import Latency
-from sarslim.session import Session
 from sarslim.stages.deploy import preprocessing
 from sarslim.stages.learn import input_shape
 from sarslim.stages.results import CONFIG, read_json
@@ -51,9 +51,9 @@ def write(lines: Sequence[Mapping[str, Any]], work: Path, file: Path) -> None:
     networks: dict[tuple[Any, ...], tuple[Recogniser, Path]] = {}
     for of, cell in chosen.items():
         dataset, teacher, pruned = cells.places(cell, work)
-        network = cells.rival(cell, Dataset.open(dataset)) if cell.is_rival else checkpoint.load(pruned)[0]
+        network = cells.rival(cell, Dataset.open(dataset)) if cell.is_rival else artifact.load(pruned)[0]
         networks[of] = network, dataset
-        networks[(cell.data, "", "teacher")] = checkpoint.load(teacher)[0], dataset
+        networks[(cell.data, "", "teacher")] = artifact.load(teacher)[0], dataset
     runs = {of: timings(*network) for of, network in networks.items()}
     medians: dict[tuple[Any, ...], dict[str, list[float]]] = {of: {name: [] for name in runs[of]} for of in runs}
     for _ in range(ROUNDS):

@@ -9,9 +9,9 @@ import numpy as np
 
 from benchmarks.method import costs, plan
 from benchmarks.method.runs import Runs
-from sarslim.recoveries import TWIN
+from sarslim.config.recoveries import TWIN
+from sarslim.evaluation.statistics import t_interval
 from sarslim.report import drawing, pareto
-from sarslim.statistics import t_interval
 
 FAR = 0.15  # below the best: too far to be drawn with the others
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.method.cells import SOURCES, Cell, Setting
 from sarslim.config import NETWORKS
-from sarslim.recoveries import RECOVERIES, TWIN
+from sarslim.config.recoveries import RECOVERIES, TWIN
 
 SEEDS = (0, 1, 2, 3, 4)
 RATES = (0.002, 0.005)

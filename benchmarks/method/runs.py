@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.method import cells, plan
-from sarslim.recoveries import RECOVERIES, TWIN
+from sarslim.config.recoveries import RECOVERIES, TWIN
 
 
 class Runs:

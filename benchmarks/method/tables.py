@@ -11,9 +11,9 @@ import numpy as np
 
 from benchmarks.method import cells, costs, figures, plan
 from benchmarks.method.runs import Runs, settled
-from sarslim.recoveries import TWIN
+from sarslim.config.recoveries import TWIN
+from sarslim.evaluation.statistics import bootstrap_interval, paired, t_interval
 from sarslim.report import units
-from sarslim.statistics import bootstrap_interval, paired, t_interval
 
 Lines = Sequence[Mapping[str, Any]]
 PAGE = "METHOD_RESULTS.md"

@@ -10,6 +10,8 @@ from pydantic import BaseModel
 
 import sarslim.report.units as units
 from sarslim.config import RunConfig
+from sarslim.config.recoveries import TWIN
+from sarslim.evaluation.statistics import FEWEST, bootstrap_interval, paired, t_interval
 from sarslim.records import (
     Comparison,
     DatasetRecord,
@@ -20,8 +22,6 @@ from sarslim.records import (
     Scaling,
     TrainRecord,
 )
-from sarslim.recoveries import TWIN
-from sarslim.statistics import FEWEST, bootstrap_interval, paired, t_interval
 
 NETWORKS = {"teacher": "Teacher", "pruned": "Pruned, before recovery", "student": "Student"}
 FORMATS = {

@@ -1,1 +1,19 @@
 """One module per stage: the whole experiment, a page each. Only these rooms introduce the library's parts."""
+
+__all__ = [
+    "check",
+    "compare",
+    "deploy",
+    "distill",
+    "evaluate",
+    "learn",
+    "measure",
+    "outcome",
+    "plan",
+    "prepare",
+    "prune",
+    "publish",
+    "results",
+    "sources",
+    "teacher",
+]

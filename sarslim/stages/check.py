@@ -6,9 +6,9 @@ from typing import Any
 from sarslim import networks, pruning
 from sarslim.chips.inspect import fingerprint
 from sarslim.config import RunConfig
-from sarslim.parameters import from_parameters, given_artifacts
+from sarslim.config.parameters import from_parameters, given_artifacts
 from sarslim.stages.given import check_given
-from sarslim.storage import S3Uri, Storage, is_s3, local_copy
+from sarslim.store.storage import S3Uri, Storage, is_s3, local_copy
 
 # Where the source decides how many classes there are: the classifier is a small part of the costs.
 TYPICAL_CLASSES = 5

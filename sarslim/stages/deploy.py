@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sarslim import checkpoint, export, networks
+from sarslim import networks
 from sarslim.chips.dataset import Dataset
 from sarslim.config import EvaluateConfig, PrepareConfig
-from sarslim.cost import count_macs, count_params, measure_latency, time_runs
+from sarslim.delivery import export
+from sarslim.delivery.registry import INT8, ONNX
+from sarslim.delivery.session import Session
+from sarslim.evaluation.statistics import macro_f1
+from sarslim.networks import artifact
+from sarslim.networks.cost import count_macs, count_params, measure_latency, time_runs
 from sarslim.progress import note
 from sarslim.records import Deployment, Latency, NetworkScores, Preprocessing, Rival
-from sarslim.registry import INT8, ONNX
-from sarslim.session import Session
 from sarslim.stages.learn import input_shape
-from sarslim.statistics import macro_f1
 
 
 def deploy(
@@ -40,7 +42,7 @@ def deploy(
     Raises:
         ServiceError: the ONNX file does not answer as PyTorch does.
     """
-    network, model = checkpoint.load(folder, kind=kind)
+    network, model = artifact.load(folder, kind=kind)
     test, train, val = (data.part(name) for name in ("test", "train", "val"))
     assert test.labels is not None
     assert val.labels is not None

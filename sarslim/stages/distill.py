@@ -5,18 +5,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sarslim import checkpoint, cost, networks, parallel, pruning
+from sarslim import networks, pruning
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, PruneConfig
-from sarslim.distillation import DistillObjective, Taps
-from sarslim.inference import folded
-from sarslim.networks import Recogniser
+from sarslim.networks import Recogniser, artifact, cost
+from sarslim.networks.inference import folded
 from sarslim.records import TrainRecord
 from sarslim.stages.learn import device, input_shape, joined, parents_of, require_classes, save_trained, train
 from sarslim.stages.processes import in_processes
 from sarslim.stages.prune import calibration
 from sarslim.stages.results import CONFIG, read_json
 from sarslim.stages.resume import Places, kept_until_saved, nowhere
+from sarslim.training import parallel
+from sarslim.training.distillation import DistillObjective, Taps
 
 
 @in_processes
@@ -30,8 +31,8 @@ def distill_student(config: DistillConfig, *, dataset: Path, teacher: Path, prun
         InputError: models for other classes than the data set, or no loss term switched on.
     """
     data = Dataset.open(dataset)
-    whole, origin = checkpoint.load(teacher, kind="teacher")
-    small, cut = checkpoint.load(pruned, kind="pruned")
+    whole, origin = artifact.load(teacher, kind="teacher")
+    small, cut = artifact.load(pruned, kind="pruned")
     require_classes(origin, data, teacher)
     require_classes(cut, data, pruned)
     parents = parents_of(data, teacher=teacher, pruned=pruned)

@@ -7,10 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sarslim import __version__, checkpoint, report
-from sarslim import evaluation as measuring
+from sarslim import __version__, report
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, EvaluateConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig
+from sarslim.delivery.registry import INT8, METRICS, ONNX
+from sarslim.evaluation import measures
+from sarslim.networks import artifact
 from sarslim.records import (
     BundleRecord,
     EvaluateRecord,
@@ -20,11 +22,10 @@ from sarslim.records import (
     PruneRecord,
     TrainRecord,
 )
-from sarslim.registry import INT8, METRICS, ONNX
 from sarslim.stages.deploy import deploy, time_rivals
 from sarslim.stages.measure import score
 from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, versions, write_json
-from sarslim.storage import write_sums
+from sarslim.store.storage import write_sums
 
 EXAMPLES_PER_CLASS = 4
 COSTS = {"macs": "MACs", "params": "parameters", "latency": "latency"}
@@ -68,11 +69,11 @@ def evaluate(
         **scores,
         deployments=tuple(deployments),
         rivals=time_rivals(data, prepared, config),
-        majority_accuracy=measuring.majority_accuracy(train.labels, test.labels),
-        gate=measuring.gate(config, scores["teacher"], scores["student"], _budgets(pruned, scores)),
-        mistakes=measuring.surest_mistakes(
-            checkpoint.load(student)[0],
-            checkpoint.load(teacher)[0],
+        majority_accuracy=measures.majority_accuracy(train.labels, test.labels),
+        gate=measures.gate(config, scores["teacher"], scores["student"], _budgets(pruned, scores)),
+        mistakes=measures.surest_mistakes(
+            artifact.load(student)[0],
+            artifact.load(teacher)[0],
             test.images,
             test.labels,
             data.record.classes,
@@ -124,11 +125,11 @@ def _write_bundle(
         "prune": read_json(PruneRecord, pruned / PRUNING),
         "distill": read_json(TrainRecord, student / TRAINING),
         "evaluation": record,
-        "teacher_model": read_json(ModelRecord, teacher / checkpoint.MODEL),
-        "student_model": read_json(ModelRecord, student / checkpoint.MODEL),
+        "teacher_model": read_json(ModelRecord, teacher / artifact.MODEL),
+        "student_model": read_json(ModelRecord, student / artifact.MODEL),
     }
     model: ModelRecord = story["student_model"]
-    for name in (checkpoint.MODEL, checkpoint.WEIGHTS):
+    for name in (artifact.MODEL, artifact.WEIGHTS):
         shutil.copyfile(student / name, bundle / name)
     write_json(bundle / METRICS, _metrics(record, data, model))
     (bundle / LABELS).write_text(json.dumps(list(model.classes), indent=2) + "\n", encoding="utf-8")

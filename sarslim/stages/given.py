@@ -6,11 +6,11 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sarslim import checkpoint
 from sarslim.chips.dataset import RECORD
 from sarslim.errors import InputError
+from sarslim.networks import artifact
 from sarslim.records import DatasetRecord, ModelRecord
-from sarslim.storage import S3Uri, Storage, is_s3
+from sarslim.store.storage import S3Uri, Storage, is_s3
 
 Model = TypeVar("Model", bound=BaseModel)
 PASTE = "Paste the URI of a {} artifact of an earlier run"
@@ -44,7 +44,7 @@ def _dataset(uri: str) -> DatasetRecord:
 
 
 def _model(kind: str, uri: str) -> ModelRecord:
-    record = _parsed(ModelRecord, kind, uri, checkpoint.MODEL)
+    record = _parsed(ModelRecord, kind, uri, artifact.MODEL)
     if record.kind != kind:
         raise InputError(f"{kind}_uri", f"{uri!r} is a {record.kind}, not a {kind}", PASTE.format(kind))
     return record

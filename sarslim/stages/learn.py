@@ -6,15 +6,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from sarslim import __version__, parallel
-from sarslim import checkpoint as artifact
+from sarslim import __version__
 from sarslim.chips.dataset import Dataset
 from sarslim.config import TrainingConfig
 from sarslim.errors import InputError
-from sarslim.networks import Recogniser
+from sarslim.networks import Recogniser, artifact
 from sarslim.records import ModelRecord, TrainRecord
 from sarslim.stages.results import CONFIG, TRAINING, write_json
-from sarslim.training import Checkpoint, Objective, fit
+from sarslim.training import Checkpoint, Objective, fit, parallel
 
 
 def device() -> torch.device:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sarslim import checkpoint
-from sarslim import evaluation as measuring
 from sarslim.chips.dataset import Dataset
 from sarslim.config import EvaluateConfig
+from sarslim.evaluation import measures
+from sarslim.networks import artifact
 from sarslim.progress import note
 from sarslim.records import Measured, NetworkScores
 from sarslim.stages.learn import input_shape, require_classes
@@ -46,12 +46,12 @@ def score(folder: Path, data: Dataset, config: EvaluateConfig, *, name: str, kin
     Raises:
         InputError: no test part, or a model of another kind or for other classes.
     """
-    network, model = checkpoint.load(folder, kind=kind)
+    network, model = artifact.load(folder, kind=kind)
     require_classes(model, data, folder)
     test = data.part("test")
     assert test.labels is not None
     note(f"measuring the {name}")
-    return measuring.score(
+    return measures.score(
         network,
         test.images,
         test.labels,
@@ -59,5 +59,5 @@ def score(folder: Path, data: Dataset, config: EvaluateConfig, *, name: str, kin
         config=config,
         scaling=data.record.scaling,
         input_shape=input_shape(data),
-        file_bytes=(folder / checkpoint.WEIGHTS).stat().st_size,
+        file_bytes=(folder / artifact.WEIGHTS).stat().st_size,
     )

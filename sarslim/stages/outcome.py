@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from sarslim import journal
 from sarslim.config import STAGES
-from sarslim.parameters import ARTIFACTS
+from sarslim.config.parameters import ARTIFACTS
 from sarslim.records import JournalEntry, OutcomeRecord, Rerun
 from sarslim.stages.results import write_json
+from sarslim.store import journal
 
 WITHOUT_A_WORD = "ended without a word: out of memory, evicted, or out of time"
 IN_ORDER = ("check", *STAGES)

@@ -9,8 +9,8 @@ import json
 import re
 
 from sarslim.config import DistillConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig, parse
+from sarslim.config.recoveries import recovery
 from sarslim.errors import InputError
-from sarslim.recoveries import recovery
 from sarslim.stages.check import check_budgets
 
 Cell = dict[str, str]

@@ -9,7 +9,7 @@ from sarslim.chips.prepare import prepare as prepare_chips
 from sarslim.config import PrepareConfig
 from sarslim.records import DatasetRecord
 from sarslim.stages.results import CONFIG, write_json
-from sarslim.storage import local_copy
+from sarslim.store.storage import local_copy
 
 EXAMPLES_PER_CLASS = 8
 

@@ -19,11 +19,11 @@ from typing import Any, get_type_hints
 
 import torch
 
-from sarslim import parallel
 from sarslim.config import parse
 from sarslim.errors import InputError, SarslimError, ServiceError
 from sarslim.records import TrainRecord
 from sarslim.stages.results import read_json, write_json
+from sarslim.training import parallel
 
 JOB, RECORD, ERROR = "job.json", "record.json", "error-{rank}.json"
 ERRORS: dict[str, type[SarslimError]] = {"InputError": InputError, "ServiceError": ServiceError}

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sarslim import __version__, checkpoint, cost, networks, pruning, report
+from sarslim import __version__, networks, pruning, report
 from sarslim.chips.dataset import Dataset, Part
 from sarslim.config import PruneConfig, TeacherConfig
-from sarslim.inference import predict
-from sarslim.networks import Recogniser
+from sarslim.networks import Recogniser, artifact, cost
+from sarslim.networks.inference import predict
 from sarslim.records import ModelRecord, PruneRecord, Trial
 from sarslim.stages.learn import described, input_shape, parents_of, require_classes
 from sarslim.stages.results import CONFIG, PRUNING, read_json, write_json
@@ -36,7 +36,7 @@ def prune_student(config: PruneConfig, *, dataset: Path, teacher: Path, pruned: 
     """
     start = time.monotonic()
     data = Dataset.open(dataset)
-    whole, origin = checkpoint.load(teacher, kind="teacher")
+    whole, origin = artifact.load(teacher, kind="teacher")
     require_classes(origin, data, teacher)
     views = read_json(TeacherConfig, teacher / CONFIG).model_dump(include=VIEWS)
     batches = calibration(data.part("train"), config)
@@ -75,7 +75,7 @@ def prune_student(config: PruneConfig, *, dataset: Path, teacher: Path, pruned: 
         search=trials,
         seconds=time.monotonic() - start,
     )
-    checkpoint.save(
+    artifact.save(
         pruned,
         network,
         ModelRecord(

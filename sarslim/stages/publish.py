@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from sarslim import registry
 from sarslim.config import PublishConfig
+from sarslim.delivery import registry
 from sarslim.progress import note
 from sarslim.records import PublishRecord
 from sarslim.stages.results import write_json
-from sarslim.storage import SUMS, S3Uri, Storage, sha256, verify_sums
+from sarslim.store.storage import SUMS, S3Uri, Storage, sha256, verify_sums
 
 
 def bundle_uri(config: PublishConfig, bundle: Path) -> S3Uri:

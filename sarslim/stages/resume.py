@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sarslim import parallel, sources
 from sarslim.config import TrainingConfig
-from sarslim.storage import S3Uri, Storage, StoredBytes
+from sarslim.stages import sources
+from sarslim.store.storage import S3Uri, Storage, StoredBytes
+from sarslim.training import parallel
 
 Places = Callable[[str], StoredBytes | None]
 """The place for the checkpoint of a part of a stage's training, by the name of the part."""

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from sarslim import cost, networks, pruning
+from sarslim import networks, pruning
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, PruneConfig
-from sarslim.distillation import DistillObjective
-from sarslim.inference import folded
-from sarslim.networks import Recogniser
+from sarslim.networks import Recogniser, cost
+from sarslim.networks.inference import folded
 from sarslim.records import Trial
 from sarslim.stages.learn import device, input_shape, train
+from sarslim.training.distillation import DistillObjective
 
 
 class Found(NamedTuple):

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import torch
 
-from sarslim import checkpoint, networks
+from sarslim import networks
 from sarslim.chips.dataset import Dataset
 from sarslim.config import TeacherConfig
-from sarslim.inference import folded
-from sarslim.networks import Recogniser
+from sarslim.networks import Recogniser, artifact
+from sarslim.networks.inference import folded
 from sarslim.records import TrainRecord
 from sarslim.stages.learn import joined, parents_of, save_trained, train
 from sarslim.stages.processes import in_processes
 from sarslim.stages.resume import Places, kept_until_saved
-from sarslim.storage import local_copy
+from sarslim.store.storage import local_copy
 from sarslim.training import LabelObjective, TaughtObjective
 
 SEEDS_APART = 1000  # of one generation and the next
@@ -56,7 +56,7 @@ def _taught(
     network = networks.build_for(data.record, config.network, config.stem)
     if config.pretrained:
         with local_copy(config.pretrained) as file:
-            checkpoint.load_pretrained(network, file)
+            artifact.load_pretrained(network, file)
     objective = TaughtObjective(folded(by)) if by else LabelObjective()
     return network, train(
         network,

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sarslim.chips.speckle import add_speckle
 from sarslim.config import TrainingConfig
 from sarslim.records import Scaling
-from sarslim.speckle import add_speckle
 
 
 def augment(images: Tensor, recipe: TrainingConfig, scaling: tuple[Scaling, ...], rng: np.random.Generator) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from sarslim import parallel
+import sarslim.training.parallel as parallel
 from sarslim.progress import note
 
 

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sarslim import parallel
+import sarslim.training.parallel as parallel
 from sarslim.config import TrainingConfig
 from sarslim.errors import InputError
-from sarslim.inference import gather, predict
-from sarslim.losses import kd, label_cross_entropy
+from sarslim.evaluation.statistics import macro_f1
+from sarslim.networks.inference import gather, predict
 from sarslim.progress import Progress, note
 from sarslim.records import Epoch, Scaling
-from sarslim.statistics import macro_f1
 from sarslim.training.augmentation import augment, epoch_batches, mixup, steps_per_epoch
 from sarslim.training.checkpoint import Checkpoint, dump_state, fingerprint, load_state
+from sarslim.training.losses import kd, label_cross_entropy
 
 
 class Objective(Protocol):
@@ -60,7 +60,7 @@ class LabelObjective(nn.Module):
 class TaughtObjective(nn.Module):
     """Cross-entropy with the labels, and the answers of a network of the generation before, to all chips (KD).
 
-    Not ``sarslim.distillation``, on purpose: an edit there shall not train every teacher anew.
+    Not ``training.distillation``, on purpose: an edit there shall not train every teacher anew.
     """
 
     def __init__(self, teacher: nn.Module, temperature: float = 4.0) -> None:

@@ -1,0 +1,1 @@
+"""The console command ``sarslim``, a file per group of commands."""

@@ -1,0 +1,39 @@
+"""What a user may set: a frozen model per stage, the knobs of KFP, what a cluster gives, files and ``--set`` texts."""
+
+from sarslim.config.stages import (
+    NETWORKS,
+    STAGES,
+    Budget,
+    DistillConfig,
+    EvaluateConfig,
+    GridConfig,
+    PrepareConfig,
+    PruneConfig,
+    PublishConfig,
+    RunConfig,
+    SimulatorConfig,
+    TeacherConfig,
+    TrainingConfig,
+    parse,
+)
+
+__all__ = [
+    "NETWORKS",
+    "STAGES",
+    "Budget",
+    "DistillConfig",
+    "EvaluateConfig",
+    "GridConfig",
+    "PrepareConfig",
+    "PruneConfig",
+    "PublishConfig",
+    "RunConfig",
+    "SimulatorConfig",
+    "TeacherConfig",
+    "TrainingConfig",
+    "cluster",
+    "parameters",
+    "parse",
+    "recoveries",
+    "settings",
+]

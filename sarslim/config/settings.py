@@ -1,0 +1,145 @@
+"""What a user sets, from files and command lines, as validated settings and pipeline arguments."""
+
+import difflib
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sarslim.config.cluster import ClusterConfig
+from sarslim.config.parameters import ARTIFACTS, to_parameters
+from sarslim.config.stages import STAGES, RunConfig, parse
+from sarslim.errors import InputError
+from sarslim.store.storage import is_s3
+
+
+def load_config(file: Path | None, source: str, sets: list[str]) -> RunConfig:
+    """A configuration from a YAML file, the address of the data, and ``stage.field=value`` texts, in this order.
+
+    Raises:
+        InputError: a missing or malformed file, an unknown field, a wrong value.
+    """
+    values = {} if file is None else _read_yaml(file, f"Write a section per stage: {', '.join(STAGES)}")
+    if source:
+        address = source if is_s3(source) else str(Path(source).expanduser().resolve())
+        _assign(values, "prepare.source", address)
+    return _with(values, sets)
+
+
+def changed(config: RunConfig, start: str, sets: list[str]) -> RunConfig:
+    """The configuration of an earlier run, changed so that it runs again from stage ``start`` on.
+
+    Raises:
+        InputError: no such stage, or a change to a stage before ``start``.
+    """
+    choose("--from", start, STAGES)
+    early = [text for text in sets if text.split(".")[0] in STAGES[: STAGES.index(start)]]
+    if early:
+        raise InputError("--set", f"{early[0]!r} changes a stage before {start}", "Start --from that stage")
+    if not any(text.startswith(f"{start}.") for text in sets):
+        # Nothing of the stage changes, so it is forced.
+        sets = [*sets, f"{start}.rerun='{time.strftime('%Y%m%d-%H%M%S')}'"]
+    return _with(config.model_dump(mode="json"), sets)
+
+
+def load_cluster(file: Path | None, places: list[str]) -> ClusterConfig:
+    """What a cluster gives to the stages, from a YAML file and ``field=value`` texts, in this order.
+
+    Raises:
+        InputError: a missing or malformed file, an unknown field, a wrong value.
+    """
+    values = {} if file is None else _read_yaml(file, "Write fields such as secret, teacher or accelerator")
+    for text in places:
+        if "=" not in text:
+            raise InputError("--place", f"{text!r} sets nothing", "Write field=value, such as accelerator.count=1")
+        _set(values, text)
+    return parse(ClusterConfig, values)
+
+
+def arguments(dag: Any, config: RunConfig, inputs: list[str]) -> dict[str, Any]:
+    """The arguments of a pipeline: what the configuration says of its parameters, and ``name=value`` for the others.
+
+    Raises:
+        InputError: an input that the pipeline does not take, or one that it lacks.
+    """
+    takes = dag.component_spec.inputs
+    values = {name: value for name, value in to_parameters(config).items() if name in takes}
+    others = [name for name in takes if name not in values]
+    for text in inputs:
+        name, _, value = text.partition("=")
+        if not others:
+            raise InputError("--input", f"{name!r}: {dag.name} takes no input", "Leave it out, or name a --pipeline")
+        choose("--input", name, others)
+        values[name] = value
+    for name in others:
+        if name not in values and takes[name].default is None:
+            raise InputError("--input", f"{name} is missing", f"Give it: --input {name}=...")
+    return values
+
+
+def choose(what: str, name: str, known: Iterable[str]) -> None:
+    """
+    Raises:
+        InputError: ``name`` is not known; the remedy lists what is.
+    """
+    known = list(known)
+    if name not in known:
+        near = "".join(f" (did you mean {found}?)" for found in difflib.get_close_matches(name, known, n=1))
+        raise InputError(what, f"{name!r} is not known{near}", f"Choose from {', '.join(known)}")
+
+
+def entry_point(stage: str) -> str:
+    """The artifact to start from so that ``stage`` is the first to run; empty: from the source."""
+    before = [name for name, maker in ARTIFACTS.items() if STAGES.index(maker) < STAGES.index(stage)]
+    return before[-1] if before else ""
+
+
+def require_remote_source(config: RunConfig) -> None:
+    """
+    Raises:
+        InputError: a path on this machine, which the pods of a cluster do not see.
+    """
+    source = config.prepare.source
+    if source and not is_s3(source):
+        raise InputError("source", f"{source!r} is a path on this machine", "Upload the chips, give an s3:// address")
+
+
+def _with(values: dict[str, Any], sets: list[str]) -> RunConfig:
+    for text in sets:
+        path, equals, _ = text.partition("=")
+        if not equals or "." not in path:
+            raise InputError("--set", f"{text!r} sets nothing", "Write stage.field=value, such as distill.epochs=20")
+        _set(values, text)
+    return parse(RunConfig, values)
+
+
+def _set(values: dict[str, Any], text: str) -> None:
+    path, _, value = text.partition("=")
+    try:
+        _assign(values, path, yaml.safe_load(value) if value else "")
+    except yaml.YAMLError:
+        raise InputError(path, f"{value!r} cannot be read", "Quote it as YAML asks") from None
+
+
+def _read_yaml(file: Path, remedy: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("--config", f"there is no file {file}", "Check the path; ready ones are in configs/") from None
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        summary = " ".join(str(error).split())
+        raise InputError(str(file), f"is not YAML ({summary})", remedy) from None
+    if not isinstance(values, dict):
+        raise InputError(str(file), "holds no sections", remedy)
+    return values
+
+
+def _assign(values: dict[str, Any], path: str, value: Any) -> None:
+    *sections, name = path.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise InputError(path, f"{section} is not a section", "Write stage.field=value")
+    values[name] = value

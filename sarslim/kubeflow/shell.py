@@ -1,0 +1,104 @@
+"""What every component does around its stage: a journal entry, one clear line for a mistake, figures for the KFP UI."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sarslim.errors import InputError, SarslimError
+from sarslim.progress import note
+from sarslim.records import JournalEntry
+from sarslim.store import journal
+
+INPUT_ERROR = "input error: "
+SERVICE_ERROR = "service error: "
+
+
+@contextmanager
+def stage(name: str, *, inputs: Mapping[str, Any] | None = None, outputs: Mapping[str, Any]) -> Iterator[None]:
+    """Turns a :class:`SarslimError` into one line and an exit code, 2 for a user's mistake and 1 for a failure.
+
+    Args:
+        name: the stage.
+        inputs, outputs: KFP artifacts by the name under which a later run may be given them.
+    """
+    entry = JournalEntry(
+        stage=name,
+        state="running",
+        inputs={key: artifact.uri for key, artifact in (inputs or {}).items()},
+        outputs={key: artifact.uri for key, artifact in outputs.items()},
+    )
+    _refuse_again(entry)
+    _write(entry)
+    try:
+        yield
+    except SarslimError as error:
+        print(error_line(error), flush=True)
+        state = "refused" if isinstance(error, InputError) else "failed"
+        _write(entry.model_copy(update={"state": state, "message": error_line(error)}))
+        sys.exit(error.exit_code)
+    except BaseException as error:
+        _write(entry.model_copy(update={"state": "failed", "message": f"{type(error).__name__}: {error}"}))
+        raise
+    _write(entry.model_copy(update={"state": "succeeded"}))
+
+
+def _write(entry: JournalEntry) -> None:
+    try:
+        journal.write(entry)
+    except SarslimError as error:  # the stage itself may get on without the object store
+        note(f"no journal: {error}")
+
+
+def _refuse_again(entry: JournalEntry) -> None:
+    """Ends a retry at once if the attempt before it ended by a user's mistake: Kubernetes retries those too."""
+    if int(os.environ.get("KFP_RETRY_INDEX") or 0) == 0:
+        return
+    for past in journal.read(journal.run_root(next(iter(entry.outputs.values())))):
+        if past.outputs == entry.outputs and past.state == "refused":
+            print(past.message, flush=True)
+            sys.exit(InputError.exit_code)
+
+
+def error_line(error: SarslimError) -> str:
+    """The one line that a person sees."""
+    return f"{INPUT_ERROR if isinstance(error, InputError) else SERVICE_ERROR}{error}"
+
+
+@contextmanager
+def shown_errors() -> Iterator[None]:
+    """Ends a program with one clear line where the user or a service is at fault."""
+    try:
+        yield
+    except SarslimError as error:
+        sys.stdout.flush()
+        print(error_line(error), file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def log(metrics: Any, figures: Mapping[str, float]) -> None:
+    """Logs figures to a KFP ``Metrics`` artifact, prints them for the launcher, and writes them at the artifact's path.
+
+    Without the file, KFP's local cache would take the entry for lost.
+    """
+    for name, value in figures.items():
+        metrics.log_metric(name, value)
+    path = Path(metrics.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(dict(figures), indent=2), encoding="utf-8")
+    print(f"figures: {json.dumps(dict(figures))}", flush=True)
+
+
+def log_classification(metrics: Any, scores: Any) -> None:
+    """Logs the confusion matrix, and for two classes the ROC curve, to a KFP ``ClassificationMetrics`` artifact."""
+    names = [row.name for row in scores.classes]
+    metrics.log_confusion_matrix(names, [list(row) for row in scores.confusion])
+    if len(names) == 2 and scores.roc:
+        curve = scores.roc[-1]
+        metrics.log_roc_curve(list(curve.false_positive_rate), list(curve.true_positive_rate), list(curve.thresholds))
+    path = Path(metrics.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"classes": names, "confusion": [list(row) for row in scores.confusion]}))

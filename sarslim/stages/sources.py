@@ -1,0 +1,56 @@
+"""Which source files a stage is made of, and their digest: edited code must not hit a stale cache entry."""
+
+import ast
+import hashlib
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def closure(module: str) -> list[Path]:
+    """All files of sarslim that ``module`` needs, itself included, found from the import statements."""
+    found: dict[str, list[Path]] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        file = _file(name)
+        if name in found or file is None:
+            continue
+        found[name] = [file, *_data_files(file)]
+        waiting += _imports(file) + [name.rpartition(".")[0]]
+    return sorted(path for files in found.values() for path in files)
+
+
+def digest(module: str) -> str:
+    """SHA-256 over names and contents of :func:`closure`."""
+    total = hashlib.sha256()
+    for path in closure(module):
+        total.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _imports(file: Path) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
+
+
+def _file(module: str) -> Path | None:
+    parts = module.split(".")
+    if parts[0] != PACKAGE.name:
+        return None
+    path = PACKAGE.joinpath(*parts[1:])
+    candidates = (path / "__init__.py", path.with_suffix(".py"))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def _data_files(file: Path) -> list[Path]:
+    # A package's templates belong to the package.
+    if file.name != "__init__.py" or file.parent == PACKAGE:
+        return []
+    return [path for path in file.parent.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]

@@ -1,0 +1,226 @@
+"""The grid of recovery methods: rates chosen on validation chips, pairing, resuming, and one real cell of each kind."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.method import __main__ as command
+from benchmarks.method import cells, costs, plan, tables, workers
+from benchmarks.method.cells import Cell, Schedule, Source
+from sarslim.config import DistillConfig, PruneConfig, parse
+from sarslim.config.recoveries import RECOVERIES, recovery
+from sarslim.errors import InputError
+from sarslim.training.augmentation import steps_per_epoch
+
+
+def line(method: str, seed: int, accuracy: float, *, rate: float = 0.002, loss: float = 0.5, budget: str = "macs=1%"):
+    scores = {"accuracy": accuracy, "macro_f1": accuracy, "accuracy_4_looks": accuracy - 0.1}
+    return {
+        "data": "MSTAR", "fraction": 0.1, "budget": budget, "path": "uniform", "method": method, "unlabelled": False,
+        "generations": 1, "longer": 1, "learning_rate": rate, "seed": seed, "validation": {"loss": loss},
+        "test": scores, "teacher_test": {"accuracy": 0.9}, "params": 100_000, "macs": 1_400_000, "steps": 1000,
+        "labelled": 312, "commit": "abc", "machine": "one core", "data_digest": "0123456789abcdef",
+    }  # fmt: skip
+
+
+def page(lines, tmp_path):
+    tables.write(lines, tmp_path / "lines.jsonl", tmp_path / "costs.json", tmp_path / "page.md")
+    return (tmp_path / "page.md").read_text()
+
+
+def test_differences_are_paired_by_seed_and_regimes_kept_apart(tmp_path):
+    lines = [line("finetune", seed, 0.80 + seed / 100) for seed in range(5)]
+    lines += [line("kd", seed, 0.82 + seed / 100) for seed in range(5)]
+    lines += [line("kd", 7, 0.5), line("finetune", 0, 0.7, budget="macs=3%")]
+    text = page(lines, tmp_path)
+    assert text.count("## MSTAR, 10% of the labels, macs=") == 2
+    cells_of_a_row = "5 | 0.002, the only one | 100 k | 1.40 M | 82.0 % (80.0 to 84.0) | 82.0 % | 72.0 % |  |"
+    assert f"| uniform | finetune | {cells_of_a_row} −8.0 points (" in text  # less than its teacher
+    assert "| uniform | kd | 6 |" in text
+    assert text.count("| +2.0 points (+2.0 to +2.0) [+2.0 to +2.0] |") == 2  # in the regime, and as an ingredient
+
+
+def test_a_taught_rival_is_held_against_itself_from_scratch(tmp_path):
+    ghost = {"path": "ghostnet"}
+    taught = ghost | {"unlabelled": True, "generations": 2}
+    lines = [line("finetune", seed, 0.80, budget="") | ghost for seed in range(5)]
+    lines += [line("kd", seed, 0.83, budget="") | taught for seed in range(5)]
+    text = page(lines, tmp_path)
+    assert text.count("| +3.0 points (+3.0 to +3.0) [+3.0 to +3.0] |") == 2  # in the regime, and as an ingredient
+    section = plan.Section((0.1,), ("",), ("ghostnet",), ("finetune", "kd"), (True,), generations=2)
+    found = [(each.method, each.unlabelled, each.generations) for each in section.settings("MSTAR")]
+    assert found == [("finetune", False, 1), ("kd", True, 2)]  # a network without a teacher is the same in all tables
+
+
+def test_what_learned_longer_is_a_regime_of_its_own(tmp_path):
+    lines = [line("kd", seed, 0.80) for seed in range(5)]
+    lines += [line("kd", seed, 0.84) | {"longer": 2, "steps": 2000} for seed in range(5)]
+    text = page(lines, tmp_path)
+    heading = "## MSTAR, 10% of the labels, macs=1%, 2 times as long\n\n"
+    assert f"{heading}312 labelled training chips; teacher 90.0 %; 2000 steps.\n" in text
+    assert "| twice the steps | macs=1%, uniform, kd, 2 times as long | MSTAR, 10% | 5 | +4.0 points (" in text
+
+
+def test_rates_are_chosen_by_validation_loss_and_other_rates_are_left_out_of_the_table(tmp_path):
+    lines = [line("kd", seed, 0.9, rate=0.002, loss=0.6) for seed in range(5)]
+    lines += [line("kd", seed, 0.8, rate=0.005, loss=0.4) for seed in range(5)]
+    assert plan.rates(lines) == {plan.cell_of(lines[0]).setting: 0.005}
+    assert "| uniform | kd | 5 | 0.005 | 100 k | 1.40 M | 80.0 % (80.0 to 80.0) |" in page(lines, tmp_path)
+
+
+def test_rates_are_compared_on_the_seeds_that_ran_at_all_of_them():
+    lines = [line("kd", 0, 0.9, rate=0.002, loss=0.6), line("kd", 0, 0.9, rate=0.005, loss=0.7)]
+    lines.append(line("kd", 1, 0.9, rate=0.005, loss=0.1))  # an easier seed
+    assert list(plan.rates(lines).values()) == [0.002]
+
+
+def test_the_method_held_against_the_rivals_is_what_the_pipeline_does_by_default():
+    assert recovery(plan.DEFAULT, DistillConfig()) == DistillConfig()
+
+
+def measured(folder, *networks):
+    """The costs of networks, each a budget and a path, beside the page."""
+    row = {"data": "MSTAR", "params": 1000, "macs": 10_000, "latency_ms_per_chip": {costs.DELIVERED: 0.1}}
+    rows = [row | {"budget": budget, "path": path} for budget, path in networks]
+    head = {"command": "costs", "commit": "abc", "machine": "one core"}
+    (folder / "costs.json").write_text(json.dumps(head | {"networks": rows}))
+
+
+def test_a_network_far_below_the_others_is_named_but_not_drawn(tmp_path):
+    lines = [line("finetune", 0, 0.9), line("finetune", 0, 0.6, budget="") | {"path": "squeezenet1_1"}]
+    measured(tmp_path, ("macs=1%", "uniform"), ("", "squeezenet1_1"))
+    assert "Not drawn, more than 15 points below the best: squeezenet1_1, from scratch.\n" in page(lines, tmp_path)
+    assert "squeezenet1_1" not in (tmp_path / "method-MSTAR-10.svg").read_text()
+
+
+def test_the_best_students_are_held_against_the_rivals_that_had_no_more_than_they(tmp_path):
+    alone = [line("all terms", seed, 0.8 + seed / 100) for seed in range(5)]
+    more = [one | {"unlabelled": True, "test": one["test"] | {"accuracy": 0.9 + one["seed"] / 100}} for one in alone]
+    beaten = [one | {"budget": "macs=3%", "params": 10**6, "macs": 10**7} for one in alone]
+    rival = [line("finetune", seed, 0.79 + seed / 100, budget="") | {"path": "ghostnet"} for seed in range(5)]
+    taught = [one | {"method": "kd", "unlabelled": True} for one in rival]
+    measured(tmp_path, ("macs=1%", "uniform"), ("macs=3%", "uniform"), ("", "ghostnet"))
+    text = page([*alone, *more, *beaten, *rival, *taught], tmp_path)
+    first, second = text.split("## Students against lightweight networks: ")[1:]
+    assert "| student 1: macs=1%, uniform, all terms | 5 |" in first
+    assert "| ghostnet, from scratch | 5 | 1.00 k | 10.0 k | 0.100 ms | 81.0 % | +1.0 [+1.0 to +1.0] |" in first
+    assert "macs=3%" not in first
+    assert "ghostnet, kd" not in first
+    assert "of the labels, and the other chips without labels\n" in second
+    second = second.partition("## ")[0]
+    assert second.count("| +11.0 [+11.0 to +11.0] |") == 2
+    assert "ghostnet, kd + unlabelled chips" in second
+
+
+def test_rates_are_tuned_first_and_every_seed_then_runs_with_the_chosen_one():
+    section = plan.Section((0.1,), ("macs=1%",), ("uniform",), ("finetune", "kd"), (False, True))
+    first = plan.cells(section, "MSTAR", [])
+    assert len(first) == 3 * len(plan.TUNING_SEEDS) * len(plan.RATES)  # no fine-tuning with unlabelled chips
+    done = [{**cell.__dict__, "validation": {"loss": abs(cell.learning_rate - plan.RATES[-1])}} for cell in first]
+    rest = plan.cells(section, "MSTAR", done)
+    assert {cell.seed for cell in rest} == set(plan.SEEDS) - set(plan.TUNING_SEEDS)
+    assert {cell.learning_rate for cell in rest} == {plan.RATES[-1]}
+    done += [{**cell.__dict__, "validation": {"loss": 1.0}} for cell in rest]
+    assert plan.cells(section, "MSTAR", done) == []
+
+
+def test_a_data_set_has_only_the_regimes_that_it_is_large_enough_for():
+    section = plan.Section((1.0, 0.1), ("macs=1%",), ("uniform",), ("finetune",))
+    assert {setting[1] for setting in section.settings("MSTAR")} == {1.0, 0.1}
+    assert {setting[1] for setting in section.settings("OpenSARShip")} == {1.0}
+
+
+def test_a_line_that_was_cut_short_is_run_again(tmp_path):
+    file = tmp_path / "lines.jsonl"
+    file.write_text(json.dumps(line("kd", 0, 0.5)) + "\n" + json.dumps(line("kd", 1, 0.5))[:40])
+    assert [plan.cell_of(found).seed for found in command.read(file)] == [0]
+
+
+def test_every_section_names_methods_and_paths_that_there_are():
+    for section in plan.SECTIONS.values():
+        assert set(section.methods) <= set(RECOVERIES)
+        assert set(section.paths) <= {*cells.PATHS, *plan.RIVALS}
+    for options in cells.PATHS.values():
+        parse(PruneConfig, dict(options))
+    for name in RECOVERIES:
+        recovery(name, DistillConfig())
+
+
+def test_unlabelled_chips_buy_no_steps():
+    assert cells.as_many_steps(1000, 312) == 100
+    with_more = cells.as_many_steps(1000, 312, 3304)
+    assert with_more * steps_per_epoch(312, 3304, 32) == pytest.approx(1000, rel=0.02)
+
+
+@pytest.fixture
+def chips(tmp_path):
+    """Two classes of 32-pixel chips: a bright bar, upright or flat."""
+    rng = np.random.default_rng(0)
+    for part, count in (("TRAIN", 40), ("TEST", 12)):
+        for name in ("flat", "upright"):
+            folder = tmp_path / "chips" / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                picture = rng.integers(0, 90, (32, 32))
+                where = rng.integers(10, 20)
+                bar = picture[where : where + 4] if name == "flat" else picture[:, where : where + 4]
+                bar += 120
+                Image.fromarray(picture.astype(np.uint8)).save(folder / f"{part}{number}.png")
+    return tmp_path / "chips"
+
+
+def test_cells_share_teacher_answers_and_pruned_weights(chips, tmp_path, monkeypatch):
+    schedules = {0.5: Schedule(teacher_steps=4, steps=4)}
+    monkeypatch.setitem(cells.SOURCES, "bars", Source({"image_size": 32}, {"flip": False}, schedules))
+    setting = ("bars", 0.5, "macs=10%", "uniform")
+    work = tmp_path / "work"
+    tuned = cells.run(Cell(*setting, "finetune", False, 0.002, 0), chips, work)
+    taught = cells.run(Cell(*setting, "kd", True, 0.002, 0), chips, work)
+    answers = sorted((work / "answers" / "bars-0.5-0-teacher").iterdir())
+    again = cells.run(Cell(*setting, "kd", True, 0.002, 0), chips, work)
+    assert again["test"] == taught["test"]
+    assert answers == sorted((work / "answers" / "bars-0.5-0-teacher").iterdir())
+    rounds = cells.run(Cell(*setting, "kd progressive", True, 0.002, 0), chips, work)
+    assert rounds["macs"] == taught["macs"]  # the same budget, met in three rounds
+    rival = cells.run(Cell("bars", 0.5, "", "shufflenet_v2_x0_5", "finetune", False, 0.002, 0), chips, work)
+    assert tuned["macs"] == taught["macs"] < 0.1 * 142e6
+    assert rival["params"] > 300_000
+    assert tuned["labelled"] == 34
+    assert {len(line["data_digest"]) for line in (tuned, taught, rival)} == {64}
+    assert 0 <= tuned["test"]["accuracy_4_looks"] <= 1
+
+    monkeypatch.setattr(costs, "SECONDS", 0.01)
+    lines, file = [tuned, taught, rival], tmp_path / "costs.json"
+    costs.write(lines, work, file)
+    rows = {row["path"]: row for row in json.loads(file.read_text())["networks"]}
+    assert rows.keys() == {"uniform", "teacher", *plan.RIVALS}
+    assert rows["uniform"]["macs"] == tuned["macs"] < rows["teacher"]["macs"]
+    assert all(time > 0 for row in rows.values() for time in row["latency_ms_per_chip"].values())
+    tables.write(lines, tmp_path / "lines.jsonl", file, tmp_path / "page.md")
+    assert "](method-bars-50.svg)" in (tmp_path / "page.md").read_text()
+    assert (tmp_path / "method-bars-50.svg").read_text().startswith("<svg")
+
+
+def test_an_error_in_a_process_of_the_grid_reaches_its_user(tmp_path):
+    results = tmp_path / "lines.jsonl"
+    cell = Cell("MSTAR", 0.1, "macs=1%", "uniform", "finetune", False, 0.002, 0)
+    with pytest.raises(InputError, match="there is nothing at"):
+        workers.run_all([cell], chips=tmp_path / "none", work=tmp_path / "work", results=results, workers=1)
+    assert not results.exists()
+
+
+def test_a_remembered_teacher_answers_as_the_teacher(tmp_path):
+    torch.manual_seed(0)
+    teacher = cells.networks.build("aconvnet", classes=3, channels=1, stem="standard", mean=(50.0,), std=(20.0,)).eval()
+    known = cells.Remembered(teacher, tmp_path)
+    images = torch.rand(4, 1, 32, 32) * 255
+    first, second = cells.taps(known, images), cells.taps(known, images)
+    logits, features = cells.networks.forward_with_taps(teacher, images)
+    assert torch.equal(first[0], second[0])
+    assert len(first[1]) == 4
+    assert torch.allclose(first[0], logits, atol=0.05)
+    assert [each.shape for each in first[1]] == [(4, feature.shape[1], 1, 1) for feature in features]
+    assert torch.allclose(first[1][0].flatten(1), features[0].mean(dim=(2, 3)), rtol=0.05, atol=0.05)

@@ -1,0 +1,118 @@
+"""What KFP prints locally is sorted by task; a person sees progress only."""
+
+import io
+import logging
+import re
+
+import pytest
+
+from sarslim.kubeflow import run_log
+
+
+class Terminal(io.StringIO):
+    """A screen that people look at."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def last_table(self) -> list[str]:
+        """What is left on the screen, without colours."""
+        text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.getvalue())
+        return [line.rstrip() for line in text[text.rindex("   Stage") :].splitlines() if line.strip()]
+
+
+def headline(stage, figures):
+    return f"{stage} {figures['val_macro_f1']:g}"
+
+
+NAMES = {"train-teacher": "teacher", "prune-student": "prune"}
+
+
+def test_lines_are_sorted_by_task_and_progress_is_shown(tmp_path):
+    screen = io.StringIO()
+    with run_log.watch(tmp_path / "logs", NAMES, screen, headline=headline) as log:
+        print("12:00:00.000 - INFO - Executing task \x1b[96m'train-teacher'\x1b[0m")
+        print("    [KFP Executor] Got executor_input: {}")
+        print("    teacher 1/2  loss 1.0  3s left")
+        print("        teacher 2/2  loss 0.5")
+        print("    note: chips are simulated")
+        print('    figures: {"val_macro_f1": 0.9}')
+        print("12:00:09.000 - INFO - Task \x1b[96m'train-teacher'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m")
+        logging.info("Task prune-student cache hit (key=0123456789ab); skipping execution.")
+    assert screen.getvalue().splitlines() == [
+        "[teacher] started",
+        "[teacher] teacher 1/2  loss 1.0  3s left",
+        "[teacher] teacher 2/2  loss 0.5",
+        "[teacher] chips are simulated",
+        "[teacher] done in 0s: teacher 0.9",
+        "[prune] from cache",
+    ]
+    assert log.cached == ["prune"]
+    assert log.seconds["prune"] == 0.0
+    assert log.failed is None
+    kept = (tmp_path / "logs" / "teacher.log").read_text()
+    assert "[KFP Executor] Got executor_input" in kept
+    assert "\x1b" not in kept
+
+
+def test_a_failed_task_is_remembered_with_its_words(tmp_path):
+    screen = io.StringIO()
+    with run_log.watch(tmp_path, NAMES, screen) as log:
+        print("Executing task 'prune-student'")
+        print("    input error: prune.macs: out of reach. Ask for more.")
+        print("Task 'prune-student' finished with status FAILURE")
+    assert log.failed == "prune"
+    assert "input error: prune.macs: out of reach. Ask for more." in log.lines("prune")
+    assert screen.getvalue().splitlines()[-1] == "[prune] FAILED"
+
+
+@pytest.fixture
+def terminal(monkeypatch) -> Terminal:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "78")
+    return Terminal()
+
+
+STAGES = ("prepare", "teacher", "prune", "publish")
+
+
+def test_a_terminal_shows_every_stage_with_its_state_time_and_figure(tmp_path, terminal):
+    names = NAMES | {"prepare-data": "prepare"}
+    with run_log.watch(tmp_path, names, terminal, stages=STAGES, headline=headline) as log:
+        logging.info("Task prepare-data cache hit (key=0123456789ab); skipping execution.")
+        for number in ("", "-2"):
+            print(f"Executing task 'train-teacher{number}'")
+            print("    teacher 1/2  loss 1.0  3s left")
+            print('    figures: {"val_macro_f1": 0.9}')
+            print(f"Task 'train-teacher{number}' finished with status SUCCESS")
+        print("Executing task 'prune-student'")
+        print("    a line of KFP's")
+        print("Task 'prune-student' finished with status FAILURE")
+    assert terminal.last_table() == [
+        "   Stage    State      Time",
+        "✓  prepare  cached       0s",
+        "✓  teacher  done 2×      0s  teacher 0.9",
+        "✗  prune    FAILED       0s",
+        "·  publish  not run",
+    ]
+    assert "a line of KFP's" not in terminal.getvalue()
+    assert log.failed == "prune"
+
+
+def test_progress_is_a_bar_and_a_long_line_does_not_break_the_table(tmp_path, terminal):
+    with run_log.watch(tmp_path, NAMES, terminal, stages=STAGES) as log:
+        print("Executing task 'train-teacher'")
+        print(f"    teacher 1/2  {'x' * 200}")
+    row = terminal.last_table()[2]
+    assert row.startswith("✗  teacher  stopped")
+    assert "━" in row
+    assert "teacher 1/2  xxx" in row
+    assert len(row) == 78
+    assert "x" * 200 in "".join(log.lines("teacher"))
+
+
+def test_a_terminal_that_cannot_redraw_gets_lines(tmp_path, terminal, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    with run_log.watch(tmp_path, NAMES, terminal, stages=STAGES):
+        print("Executing task 'train-teacher'")
+    assert terminal.getvalue() == "[teacher] started\n"

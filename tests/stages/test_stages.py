@@ -1,0 +1,414 @@
+"""Stages at work on small data: interruption and resumption, distillation in rounds, and inputs that do not fit."""
+
+import json
+import os
+import shutil
+
+import example_records
+import pytest
+
+from sarslim import networks
+from sarslim.chips.dataset import Dataset
+from sarslim.config import (
+    DistillConfig,
+    EvaluateConfig,
+    PrepareConfig,
+    PruneConfig,
+    PublishConfig,
+    RunConfig,
+    TeacherConfig,
+    parse,
+)
+from sarslim.config.parameters import to_parameters
+from sarslim.delivery.session import Session
+from sarslim.errors import InputError
+from sarslim.networks import artifact
+from sarslim.progress import Progress
+from sarslim.pruning import Coupling, group_lasso
+from sarslim.records import BundleRecord, PruneRecord, TrainRecord
+from sarslim.stages import learn, search, sparse
+from sarslim.stages.check import check
+from sarslim.stages.compare import compare
+from sarslim.stages.distill import distill_student
+from sarslim.stages.evaluate import evaluate
+from sarslim.stages.prepare import prepare
+from sarslim.stages.prune import prune_student
+from sarslim.stages.publish import publish
+from sarslim.stages.results import read_json
+from sarslim.stages.sparse import learn_sparsely
+from sarslim.stages.teacher import train_teacher
+from sarslim.store.storage import S3Uri, write_sums
+
+EVERY_EPOCH = {"epochs": 4, "checkpoint_seconds": 0}
+TEACHER = EVERY_EPOCH | {"network": "aconvnet", "ema_decay": 0.9, "learning_rate": 0.01}
+PRUNE = {"macs": "20%", "params": "20%", "calibration_chips": 64}
+
+
+class Killed(BaseException):
+    """Stands for a process that is killed: no clean-up of ours sees it."""
+
+
+@pytest.fixture(scope="module")
+def house(store, tmp_path_factory):
+    """Data set, teacher and pruned network, made once."""
+    folder = tmp_path_factory.mktemp("house")
+    data = {"image_size": 32, "simulator": {"chips": 120, "classes": 3}}
+    prepare(parse(PrepareConfig, data), dataset=folder / "dataset", card=folder / "card.html")
+    train_teacher(parse(TeacherConfig, TEACHER), dataset=folder / "dataset", teacher=folder / "teacher")
+    prune_student(
+        parse(PruneConfig, PRUNE),
+        dataset=folder / "dataset",
+        teacher=folder / "teacher",
+        pruned=folder / "pruned",
+        table=folder / "pruning.md",
+    )
+    return folder
+
+
+def weights(folder) -> str:
+    return artifact.read_record(folder).weights_sha256
+
+
+def distil(config, house, out) -> TrainRecord:
+    return distill_student(
+        config, dataset=house / "dataset", teacher=house / "teacher", pruned=house / "pruned", student=out
+    )
+
+
+@pytest.fixture
+def killed_in_epoch_3(monkeypatch):
+    """Training dies when it reports the third epoch."""
+    step = Progress.step
+
+    def die(self, detail="", count=1):
+        step(self, detail, count)
+        if self.done == 3 and self.total == 4:
+            raise Killed
+
+    monkeypatch.setattr(Progress, "step", die)
+    return monkeypatch
+
+
+def test_a_killed_teacher_resumes_to_the_weights_of_one_that_was_not(house, tmp_path, killed_in_epoch_3):
+    config = parse(TeacherConfig, TEACHER | {"rerun": "killed"})
+    with pytest.raises(Killed):
+        train_teacher(config, dataset=house / "dataset", teacher=tmp_path / "teacher")
+    assert not (tmp_path / "teacher").exists()
+    killed_in_epoch_3.undo()
+    record = train_teacher(config, dataset=house / "dataset", teacher=tmp_path / "teacher")
+    assert record.resumed_at_epoch == 3
+    assert len(record.epochs) == 4
+    assert weights(tmp_path / "teacher") == weights(house / "teacher")
+
+
+def test_a_killed_distillation_resumes_to_the_same_student(house, tmp_path, killed_in_epoch_3):
+    config = parse(DistillConfig, EVERY_EPOCH | {"scd_weight": 0.1, "srd_weight": 0.1})
+    with pytest.raises(Killed):
+        distil(config, house, tmp_path / "killed")
+    killed_in_epoch_3.undo()
+    assert distil(config, house, tmp_path / "killed").resumed_at_epoch == 3
+    whole = distil(config, house, tmp_path / "whole")
+    assert whole.resumed_at_epoch == 0
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("stage", ["teacher", "distill"])
+def test_what_a_stage_finished_before_it_was_killed_is_not_trained_again(house, tmp_path, store, monkeypatch, stage):
+    def run(out):
+        if stage == "distill":
+            return distil(parse(DistillConfig, EVERY_EPOCH | {"progressive_steps": 2}), house, tmp_path / out)
+        config = parse(TeacherConfig, TEACHER | {"generations": 2})
+        return train_teacher(config, dataset=house / "dataset", teacher=tmp_path / out)
+
+    step, kept = Progress.step, S3Uri.parse(TeacherConfig().checkpoints)
+
+    def die(self, detail="", count=1):
+        step(self, detail, count)
+        if self.what == f"{stage}-2":
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "step", die)
+        with pytest.raises(Killed):
+            run("killed")
+    assert [name for name, *_ in store.list(kept) if stage in name]
+    again, whole = run("killed"), run("whole")
+    assert again.resumed_at_epoch > len(again.epochs) / 2  # all of the first half, and an epoch of the second
+    assert whole.resumed_at_epoch == 0
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    assert [name for name, *_ in store.list(kept) if stage in name] == []
+
+
+def test_another_configuration_does_not_resume_from_the_checkpoint(house, tmp_path, killed_in_epoch_3):
+    with pytest.raises(Killed):
+        distil(parse(DistillConfig, EVERY_EPOCH | {"temperature": 3}), house, tmp_path / "killed")
+    killed_in_epoch_3.undo()
+    assert distil(parse(DistillConfig, EVERY_EPOCH | {"temperature": 2}), house, tmp_path / "x").resumed_at_epoch == 0
+
+
+def test_distillation_logs_every_term_and_finetuning_labels_only(house, tmp_path):
+    terms = {"scd_weight": 0.1, "srd_weight": 0.1, "crd_weight": 0.1}
+    full = distil(parse(DistillConfig, {"epochs": 1, **terms}), house, tmp_path / "full")
+    assert {"label", "response", "scd", "srd", "crd", "auxiliary_label", "total"} <= set(full.epochs[0].losses)
+    plain = distil(parse(DistillConfig, {"epochs": 1, "method": "finetune", **terms}), house, tmp_path / "plain")
+    assert set(plain.epochs[0].losses) == {"label", "total"}
+
+
+def test_the_student_carries_no_heads_and_the_widths_of_the_pruned_network(house, tmp_path):
+    distil(parse(DistillConfig, {"epochs": 1, "srd_weight": 0.1}), house, tmp_path / "student")
+    student, pruned = artifact.read_record(tmp_path / "student"), artifact.read_record(house / "pruned")
+    assert student.widths == pruned.widths
+    assert student.parents == {
+        "dataset": pruned.parents["dataset"],
+        "teacher": artifact.digest(house / "teacher"),
+        "pruned": artifact.digest(house / "pruned"),
+    }
+
+
+def test_pruning_and_distilling_in_rounds_ends_within_the_budget(house, tmp_path):
+    record = distil(parse(DistillConfig, {"epochs": 6, "progressive_steps": 3}), house, tmp_path / "student")
+    assert [epoch.epoch for epoch in record.epochs] == [1, 2, 3, 4, 5, 6]
+    assert record.kept_epoch >= 3
+    student, pruned = artifact.read_record(tmp_path / "student"), artifact.read_record(house / "pruned")
+    assert student.widths == pruned.widths
+    assert weights(tmp_path / "student") != weights(house / "pruned")
+
+
+SEARCH = PRUNE | {"allocation": "search", "search_growths": [0.5, 1, 2], "search_epochs": 2}
+
+
+def prune(house, out, values, teacher="teacher") -> PruneRecord:
+    folders = {"dataset": house / "dataset", "teacher": house / teacher}
+    return prune_student(parse(PruneConfig, values), **folders, pruned=out, table=out.with_suffix(".md"))
+
+
+@pytest.fixture(scope="module")
+def searched(house):
+    """What a search left, beside the rest of the house."""
+    return prune(house, house / "searched", SEARCH)
+
+
+def test_a_search_takes_the_candidate_with_the_lowest_validation_loss(house, searched, tmp_path):
+    whole = searched.macs_before
+    assert [trial.growth for trial in searched.search] == [0.5, 1, 2]
+    assert all(0.1 * whole < trial.macs <= 0.2 * whole for trial in searched.search)
+    assert len({trial.val_loss for trial in searched.search}) == 3
+    best = min(searched.search, key=lambda trial: trial.val_loss)
+    assert (searched.macs_after, searched.params_after) == (best.macs, best.params)
+
+    config = read_json(PruneConfig, house / "searched" / "config.json")
+    assert (config.allocation, config.stage_growth) == ("uniform", best.growth)
+    assert read_json(PruneRecord, house / "searched" / "pruning.json") == searched
+    again = prune(house, tmp_path / "again", PRUNE | {"stage_growth": best.growth})
+    assert weights(tmp_path / "again") == weights(house / "searched")
+    assert again.val_accuracy_recalibrated == searched.val_accuracy_recalibrated
+
+    table = (house / "searched.md").read_text()
+    (row,) = [line for line in table.splitlines() if line.endswith("| chosen |")]
+    assert row.startswith(f"| {best.growth:g} | ")
+    assert all(f" | {trial.val_loss:.4f} | " in table for trial in searched.search)
+    assert "Candidates" not in (house / "pruning.md").read_text()
+
+
+def test_a_search_repeats_bit_for_bit_and_follows_its_seed(house, searched, tmp_path):
+    repeated = prune(house, tmp_path / "repeated", SEARCH)
+    assert repeated.search == searched.search
+    assert weights(tmp_path / "repeated") == weights(house / "searched")
+    other = prune(house, tmp_path / "other", SEARCH | {"search_growths": [1], "seed": 1})
+    assert other.search[0].val_loss != searched.search[1].val_loss
+
+
+def test_rounds_of_distillation_keep_the_growth_that_won(house, searched, tmp_path):
+    config = parse(DistillConfig, {"epochs": 2, "progressive_steps": 2})
+    folders = {"dataset": house / "dataset", "teacher": house / "teacher", "pruned": house / "searched"}
+    distill_student(config, **folders, student=tmp_path / "student")
+    pruned = artifact.read_record(house / "searched")
+    assert artifact.read_record(tmp_path / "student").widths == pruned.widths
+
+
+def test_a_search_out_of_reach_is_refused_before_any_trial(house, tmp_path, capsys):
+    with pytest.raises(InputError, match=r"prune\.macs: macs=0\.1% is out of reach"):
+        prune(house, tmp_path / "out", SEARCH | {"macs": "0.1%"})
+    assert "trial" not in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_sparse_learning_lowers_the_penalty_and_leaves_the_teacher_alone(house, tmp_path):
+    before = {file: file.read_bytes() for file in (house / "teacher").iterdir()}
+    data = Dataset.open(house / "dataset")
+    whole, _ = artifact.load(house / "teacher")
+    weak, strong = (
+        learn_sparsely(whole, parse(PruneConfig, {"sparse_epochs": 2, "sparse_weight": weight}), data, {})
+        for weight in (1e-9, 1e-2)
+    )
+
+    def penalty(network):
+        return group_lasso(Coupling(network.eval(), (1, 32, 32), networks.output_layers(network)).units).item()
+
+    assert penalty(strong) < 0.97 * penalty(weak)
+    assert penalty(strong) < 0.97 * penalty(whole)
+
+    prune(house, tmp_path / "pruned", PRUNE | {"sparse_epochs": 2})
+    prune(house, tmp_path / "again", PRUNE | {"sparse_epochs": 2})
+    assert {file: file.read_bytes() for file in (house / "teacher").iterdir()} == before
+    assert weights(tmp_path / "pruned") == weights(tmp_path / "again") != weights(house / "pruned")
+    sparse, plain = (artifact.read_record(folder) for folder in (tmp_path / "pruned", house / "pruned"))
+    assert sparse.widths == plain.widths
+    assert sparse.parents == plain.parents
+
+
+def test_a_budget_out_of_reach_is_refused_before_sparse_learning(house, tmp_path, capsys):
+    with pytest.raises(InputError, match=r"prune\.macs: macs=0\.1% is out of reach"):
+        prune(house, tmp_path / "out", PRUNE | {"macs": "0.1%", "sparse_epochs": 2})
+    assert "sparse learning" not in capsys.readouterr().out
+
+
+def test_all_learning_in_the_prune_stage_shows_chips_as_the_teacher_saw_them(house, tmp_path, monkeypatch):
+    views = {"flip": False, "shift": 1, "rotate": 5.0, "speckle_looks": 4.0, "batch_size": 16, "class_balanced": True}
+    recipe = parse(TeacherConfig, TEACHER | {"epochs": 1} | views)
+    train_teacher(recipe, dataset=house / "dataset", teacher=tmp_path / "teacher")
+    seen = []
+
+    def spy(*arguments, **named):
+        seen.append(arguments[2])
+        return learn.train(*arguments, **named)
+
+    for stage in (search, sparse):
+        monkeypatch.setattr(stage, "train", spy)
+    prune(house, tmp_path / "pruned", SEARCH | {"sparse_epochs": 1, "search_growths": [1]}, tmp_path / "teacher")
+    assert [config.epochs for config in seen] == [1, 2]
+    assert all(config.model_dump(include=set(views)) == views for config in seen)
+    assert [config.checkpoints for config in seen] == ["", ""]
+
+
+def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, store):
+    distil(parse(DistillConfig, {"epochs": 1}), house, tmp_path / "student")
+    fields = {"latency_seconds": 0.02, "looks": [1], "min_accuracy": 1.0, "rivals": ["mnasnet0_5"]}
+    config = parse(EvaluateConfig, fields)
+    record = evaluate(
+        config,
+        dataset=house / "dataset",
+        teacher=house / "teacher",
+        pruned=house / "pruned",
+        student=tmp_path / "student",
+        evaluation=tmp_path / "evaluation",
+        bundle=tmp_path / "bundle",
+        page=tmp_path / "report.html",
+    )
+    verdicts = {check.condition: check.passed for check in record.gate}
+    assert verdicts["accuracy at least"] is False
+    assert verdicts["MACs at most"] is True
+    assert verdicts["parameters at most"] is True
+    assert record.passed is False
+    test, wrong = Dataset.open(house / "dataset").part("test"), len(record.mistakes)
+    assert wrong == min(24, round((1 - record.student.accuracy) * len(test.labels))) > 0
+    assert all(record.student.classes[test.labels[m.chip]].name == m.true != m.student for m in record.mistakes)
+    assert (tmp_path / "report.html").read_text().count("<img ") == wrong + 3 * 4
+    assert record.student.macs <= 0.2 * record.teacher.macs
+    receipt = publish(parse(PublishConfig, {"version": "1"}), bundle=tmp_path / "bundle", receipt=tmp_path / "r.json")
+    assert receipt.uri == "s3://sarslim/models/sar-ships/1"
+    assert store.fetch_bundle(S3Uri.parse(receipt.uri), tmp_path / "copy") == receipt.sha256
+    assert set(receipt.sha256) == {
+        "weights.safetensors", "model.json", "labels.json", "MODEL_CARD.md", "report.html",
+        "model.onnx", "model.int8.onnx", "metrics.json",
+    }  # fmt: skip
+    assert [(each.network, each.runtime, each.precision) for each in record.deployments] == [
+        (network, *kind)
+        for network in ("teacher", "student")
+        for kind in (("PyTorch", "FP32"), ("ONNX Runtime", "FP32"), ("ONNX Runtime", "INT8"))
+    ]
+    combinations = len({1, os.cpu_count()}) * 2
+    assert [(rival.network, len(rival.latency)) for rival in record.rivals] == [("mnasnet0_5", combinations)]
+    assert record.rivals[0].params > 900_000
+    assert all(len({(one.threads, one.batch) for one in each.latency}) == combinations for each in record.deployments)
+    for network, scores in (("teacher", record.teacher), ("student", record.student)):
+        torch, onnx, int8 = (each for each in record.deployments if each.network == network)
+        assert (torch.accuracy, torch.macro_f1) == (scores.accuracy, scores.macro_f1)
+        assert (onnx.accuracy, onnx.macro_f1) == pytest.approx((scores.accuracy, scores.macro_f1))
+        assert onnx.logits_difference < 1e-4
+        assert int8.bytes < onnx.bytes
+        assert int8.quantization.calibration_chips > 0
+        assert onnx.latency[1].images_per_second == pytest.approx(64_000 / onnx.latency[1].median_ms)
+    metrics = read_json(BundleRecord, tmp_path / "copy" / "metrics.json")
+    assert metrics.data_digest == Dataset.open(house / "dataset").record.digest
+    assert (metrics.gate_passed, metrics.simulated, metrics.files["model.onnx"].accuracy) == (
+        False, True, record.student.accuracy,
+    )  # fmt: skip
+    session = Session(tmp_path / "copy" / "model.int8.onnx")
+    assert session.preprocessing.scaling == Dataset.open(house / "dataset").record.scaling
+    assert session.preprocessing.dtype == "uint8"
+    card = (tmp_path / "copy" / "MODEL_CARD.md").read_text()
+    assert card.count("| Student | ONNX Runtime | INT8 |") == 1 + combinations
+
+
+def test_a_published_version_is_not_overwritten(house, tmp_path, store):
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "a").write_text("1")
+    write_sums(bundle)
+    config = parse(PublishConfig, {"name": "fixed", "version": "1"})
+    publish(config, bundle=bundle, receipt=tmp_path / "receipt.json")
+    (bundle / "a").write_text("2")
+    write_sums(bundle)
+    with pytest.raises(InputError, match="another bundle has this version"):
+        publish(config, bundle=bundle, receipt=tmp_path / "receipt.json")
+
+
+def test_a_model_of_another_kind_is_refused(house, tmp_path):
+    with pytest.raises(InputError, match="is a pruned model where a teacher model is needed"):
+        prune_student(
+            parse(PruneConfig, PRUNE),
+            dataset=house / "dataset",
+            teacher=house / "pruned",
+            pruned=tmp_path / "out",
+            table=tmp_path / "t.md",
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_data_set_with_other_classes_than_the_model_is_refused(house, tmp_path):
+    other = parse(PrepareConfig, {"image_size": 32, "simulator": {"chips": 80, "classes": 2}})
+    prepare(other, dataset=tmp_path / "dataset", card=tmp_path / "card.html")
+    with pytest.raises(InputError, match="the model's classes are .* those of the data set"):
+        prune_student(
+            parse(PruneConfig, PRUNE),
+            dataset=tmp_path / "dataset",
+            teacher=house / "teacher",
+            pruned=tmp_path / "out",
+            table=tmp_path / "t.md",
+        )
+
+
+def test_a_damaged_artifact_is_refused_by_name(house, tmp_path):
+    shutil.copytree(house / "teacher", tmp_path / "teacher")
+    (tmp_path / "teacher" / "weights.safetensors").write_bytes(b"short")
+    with pytest.raises(InputError, match="weights.safetensors"):
+        artifact.load(tmp_path / "teacher")
+    with pytest.raises(InputError, match="is missing"):
+        read_json(TrainRecord, tmp_path / "nothing.json")
+
+
+def test_the_check_fills_in_the_fingerprint_and_sees_changed_data(tmp_path):
+    folder = tmp_path / "raw" / "Cargo"
+    folder.mkdir(parents=True)
+    (folder / "a.png").write_bytes(b"1")
+    config = parse(RunConfig, {"prepare": {"source": str(tmp_path / "raw")}})
+    before = check(to_parameters(config)).prepare.fingerprint
+    assert check(to_parameters(config)).prepare.fingerprint == before
+    (folder / "a.png").write_bytes(b"2")
+    assert check(to_parameters(config)).prepare.fingerprint != before
+
+
+def test_the_data_card_says_that_chips_are_simulated(house):
+    assert "simulated" in (house / "card.html").read_text().lower()
+    assert json.loads((house / "dataset" / "dataset.json").read_text())["simulated"] is True
+
+
+def test_networks_are_compared_on_one_data_set_only(tmp_path):
+    networks = example_records.comparison(1).networks[:2]
+    out = {"comparison": tmp_path / "comparison.json", "page": tmp_path / "page.html", "table": tmp_path / "table.md"}
+    compare([network.model_dump_json() for network in networks], **out)
+    assert "eac7eac7eac7" in out["page"].read_text()
+    other = networks[1].model_copy(update={"data_digest": "0" * 12})
+    with pytest.raises(InputError, match="different data sets .000000000000, eac7eac7eac7."):
+        compare([networks[0].model_dump_json(), other.model_dump_json()], **out)
