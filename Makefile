@@ -10,6 +10,7 @@ SET ?=
 NAME ?= MSTAR
 DEVICE ?=
 PY := .venv/bin/python
+CLI := .venv/bin/sarslim
 
 BASE ?= python:3.11-slim-bookworm
 TORCH ?= cuda
@@ -20,7 +21,7 @@ STAND_IN ?= ../shared/tools/stand-in-base
 .PHONY: run test lint manifests lock compile method images base push test-docker clean
 
 run: .venv/ready
-	@$(PY) pipeline.py run --config $(CONFIG) $(if $(DATA),--data "$(DATA)") $(foreach set,$(SET),--set $(set))
+	@$(CLI) run --config $(CONFIG) $(if $(DATA),--data "$(DATA)") $(foreach set,$(SET),--set $(set))
 
 test: lint
 	@$(PY) -m pytest -n 2 --dist loadfile --durations=10
@@ -40,7 +41,7 @@ method: .venv/ready
 	@$(PY) -m benchmarks.method table
 
 compile: .venv/ready
-	@$(PY) pipeline.py compile --out build
+	@$(CLI) compile --out build
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sarslim needs Python 3.11 or newer; set PYTHON=")'
