@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sarslim.cli import options
+from sarslim.cli.dags import pipelines
 from sarslim.cli.options import (
     CLUSTER,
     ROOT,
@@ -39,10 +40,9 @@ def compile_pipelines(
     places: Places = None,
 ) -> None:
     """Write every pipeline as YAML, to upload to Kubeflow Pipelines."""
-    from pipeline import DAGS
     from sarslim.kubeflow import launch
 
-    launch.compile_all({name: _built(name, cluster, places) for name in DAGS}, out)
+    launch.compile_all({name: _built(name, cluster, places) for name in pipelines().DAGS}, out)
 
 
 @app.command(
@@ -96,10 +96,9 @@ def upload(
     places: Places = None,
 ) -> None:
     """Upload all pipelines to the KFP UI, or a new version of those that are there."""
-    from pipeline import DAGS
     from sarslim.kubeflow import remote
 
-    dags = {name: _built(name, cluster, places) for name in DAGS}
+    dags = {name: _built(name, cluster, places) for name in pipelines().DAGS}
     remote.upload(server(host, namespace, service_account, ca), dags, version or time.strftime("%Y%m%d-%H%M%S"))
 
 
@@ -126,14 +125,14 @@ def again(
     Raises:
         InputError: no such run or stage, or one whose artifacts are not there.
     """
-    from pipeline import DAGS
     from sarslim.config import settings
     from sarslim.kubeflow import remote
 
     settings.choose("--from", start, options.STAGES)
     made = remote.artifacts_of(at, run, pipeline_root)
     entry = settings.entry_point(start)
-    name = next(name for name, dag in DAGS.items() if dag.function is DAGS["compress"].function and dag.start == entry)
+    dags = pipelines().DAGS
+    name = next(name for name, dag in dags.items() if dag.function is dags["compress"].function and dag.start == entry)
     dag = _built(name, cluster, places)
     config = settings.changed(remote.config_of(made, run), start, sets)
     given = [f"{key}={uri}" for key, uri in remote.uris(made, entry, run).items()]
@@ -155,7 +154,6 @@ def send(at: Any, submission: Any, wait: bool, dry_run: bool) -> None:
 
 
 def _built(name: str, cluster: Path | None, places: list[str] | None) -> Any:
-    from pipeline import build
     from sarslim.config import settings
 
-    return build(name, settings.load_cluster(cluster, places or []))
+    return pipelines().build(name, settings.load_cluster(cluster, places or []))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sarslim.cli import options
+from sarslim.cli.dags import pipelines
 from sarslim.cli.options import (
     HERE,
     ROOT,
@@ -142,11 +143,13 @@ def rerun(
         sent = clusters.again(server, run, start, sets or [], experiment, pipeline_root, run_as, cluster, places)
         clusters.send(server, sent, wait, dry_run)
         return
-    from pipeline import build
     from sarslim.kubeflow import launch
 
     chosen = launch.rerun_config(runs / run, start, sets or [])
-    _passes(launch.run(build("compress"), chosen, runs=runs, s3_endpoint=s3_endpoint, docker=docker), require_gate)
+    _passes(
+        launch.run(pipelines().build("compress"), chosen, runs=runs, s3_endpoint=s3_endpoint, docker=docker),
+        require_gate,
+    )
 
 
 def begin(
@@ -172,10 +175,11 @@ def begin(
         raise InputError("--require-gate", f"{pipeline} has no gate", "Leave it out, or run compress")
     chosen = options.configuration(config, data, sets)
 
-    from pipeline import build
     from sarslim.kubeflow import launch
 
-    folder = launch.run(build(pipeline), chosen, inputs=inputs, runs=runs, s3_endpoint=s3_endpoint, docker=docker)
+    folder = launch.run(
+        pipelines().build(pipeline), chosen, inputs=inputs, runs=runs, s3_endpoint=s3_endpoint, docker=docker
+    )
     _passes(folder, require_gate)
 
 
