@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,19 @@ def unlabelled(paths: Iterable[Path], how: Preprocessing) -> Iterator[Stored]:
         if not found:
             kinds = ", ".join((*images.SUFFIXES, STACK))
             raise InputError(str(path), f"holds no chips ({kinds}, or OpenSARShip products)", "Give another path")
+
+
+def named(name: str, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
+    """One chip (bands, height, width) that is in memory; as many bands as the network takes are its bands in order.
+
+    Raises:
+        InputError: other bands than those of the network, or pixels that are not finite.
+    """
+    wanted = how.channels[0].split("/") if how.polarisation_as == "samples" else how.channels
+    chip = _chip(name, Path(name), pixels)
+    if 1 < len(wanted) == len(pixels):
+        chip = replace(chip, bands=tuple(wanted))
+    yield from _stored(chip, pixels, how)
 
 
 def labelled(source: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iterator[Stored]:
