@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from sarslim.chips import images
+from sarslim.chips.container import Folder
 from sarslim.chips.index import Chip, Index, Pixels
 from sarslim.errors import InputError
 from sarslim.records import Skipped
@@ -26,17 +27,17 @@ class FolderReader:
 
     format = "folder"
 
-    def __init__(self, source: Path) -> None:
-        self._source = source
+    def __init__(self, source: Path | Folder) -> None:
+        self._folder = Folder.at(source)
 
     def index(self) -> Index:
         """Lists the chips from folder names and image headers."""
         chips: list[Chip] = []
-        skipped: list[Skipped] = []
+        skipped = list(self._folder.skipped)
         problems: list[InputError] = []
-        files = [PurePosixPath(path.relative_to(self._source)) for path in self._source.rglob("*") if path.is_file()]
+        files = [PurePosixPath(member) for member in self._folder.members]
         has_splits = any(file.parts[0].lower() in SPLITS for file in files if len(file.parts) > 1)
-        for file in sorted(files):
+        for file in files:
             try:
                 chip = self._chip(file, has_splits)
             except InputError as error:
@@ -51,14 +52,12 @@ class FolderReader:
     def load(self, chips: Iterable[Chip]) -> Iterator[Pixels]:
         """Amplitudes of each chip, in order: (bands, height, width) float32."""
         for chip in chips:
-            yield images.read(self._source / chip.file, chip.file)
+            yield images.read(self._folder.path(chip.file), chip.file)
 
     def _chip(self, file: PurePosixPath, has_splits: bool) -> Chip | str:
         """The chip in ``file``, or why there is none."""
         if file.suffix.lower() not in images.SUFFIXES:
             return "not a PNG, JPEG or TIFF file"
-        if file.name.startswith("."):
-            return "a hidden file"
         folders = list(file.parts[:-1])
         split = ""
         if has_splits and folders and folders[0].lower() in SPLITS:
@@ -69,7 +68,7 @@ class FolderReader:
         unlabelled = label.lower() in UNLABELLED
         if has_splits and not split and not unlabelled:
             return "beside the folders of the given split"
-        bands, height, width = images.shape(self._source / file, str(file))
+        bands, height, width = images.shape(self._folder.path(str(file)), str(file))
         return Chip(
             id=str(file),
             label=None if unlabelled else label,

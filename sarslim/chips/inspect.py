@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sarslim.chips.container import is_data
 from sarslim.chips.digests import fingerprint
 from sarslim.chips.formats import open_reader
 from sarslim.chips.index import Index
@@ -15,7 +16,7 @@ from sarslim.config import PrepareConfig
 from sarslim.errors import InputError
 from sarslim.records import Record, Skipped
 
-__all__ = ["Inspection", "fingerprint", "inspect"]
+__all__ = ["Inspection", "fingerprint", "inspect", "is_data"]
 
 
 class Inspection(Record):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sarslim import networks, pruning
-from sarslim.chips.inspect import fingerprint
+from sarslim.chips.inspect import fingerprint, is_data
 from sarslim.config import RunConfig
 from sarslim.config.parameters import from_parameters, given_artifacts
 from sarslim.stages.given import check_given
@@ -43,7 +43,7 @@ def _fingerprint(source: str) -> str:
     if not source:
         return ""
     if is_s3(source):
-        return Storage.from_environment().fingerprint(S3Uri.parse(source))
+        return Storage.from_environment().fingerprint(S3Uri.parse(source), counts=is_data)
     with local_copy(source) as path:
         return fingerprint(path)
 

@@ -5,7 +5,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -155,13 +155,17 @@ class Storage:
                 progress.step()
         return directory / PurePosixPath(uri.key).name if objects[0][0] == "" else directory
 
-    def fingerprint(self, uri: S3Uri) -> str:
+    def fingerprint(self, uri: S3Uri, *, counts: Callable[[str], bool] = lambda key: True) -> str:
         """SHA-256 over names, sizes and etags of the objects at or below ``uri``.
+
+        Args:
+            counts: whether an object belongs to the data, by its key below ``uri``.
 
         Raises:
             InputError: nothing there.
         """
-        return hashlib.sha256(repr(self._some(uri)).encode()).hexdigest()
+        rows = [row for row in self._some(uri) if counts(row[0])]
+        return hashlib.sha256(repr(rows).encode()).hexdigest()
 
     def _some(self, uri: S3Uri) -> Sequence[tuple[str, int, str]]:
         objects = self.list(uri)
