@@ -47,7 +47,7 @@ class FolderReader:
                 skipped.append(Skipped(name=str(file), reason=chip))
             else:
                 chips.append(chip)
-        return Index(chips, skipped, problems)
+        return Index(chips, skipped, problems, self._folder.warnings)
 
     def load(self, chips: Iterable[Chip]) -> Iterator[Pixels]:
         """Amplitudes of each chip, in order: (bands, height, width) float32."""

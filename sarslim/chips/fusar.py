@@ -70,7 +70,7 @@ class FusarReader:
                 )
             )
         skipped += [Skipped(name=name, reason="in the meta table, but there is no such file") for name in rows]
-        return Index(chips, skipped, problems)
+        return Index(chips, skipped, problems, self._folder.warnings)
 
     def load(self, chips: Iterable[Chip]) -> Iterator[Pixels]:
         """Amplitudes of each chip, in order: (bands, height, width) float32."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sarslim.chips.container import is_data
+from sarslim.chips.container import Walk, is_data
 from sarslim.chips.digests import fingerprint
 from sarslim.chips.formats import open_reader
 from sarslim.chips.index import Index
@@ -16,7 +16,7 @@ from sarslim.config import PrepareConfig
 from sarslim.errors import InputError
 from sarslim.records import Record, Skipped
 
-__all__ = ["Inspection", "fingerprint", "inspect", "is_data"]
+__all__ = ["Inspection", "fingerprint", "inspect", "is_data", "linked_folders"]
 
 
 class Inspection(Record):
@@ -76,6 +76,21 @@ def inspect(source: Path, config: PrepareConfig) -> Inspection:
         problems=tuple(problems),
         warnings=(*index.warnings, *_tiny(classes)),
     )
+
+
+def linked_folders(source: Path) -> list[Path]:
+    """The folders out of ``source`` that links in it lead to, or whose files do: who sees the source needs them, too.
+
+    Raises:
+        InputError: a folder that cannot be read.
+    """
+    if not source.is_dir():
+        return []
+    walk = Walk(source)
+    for _ in walk:
+        pass
+    targets = (Path(target) for _, target in walk.outside)
+    return sorted({target if target.is_dir() else target.parent for target in targets})
 
 
 def _try(index: Index, config: PrepareConfig) -> tuple[Counter[str], str]:

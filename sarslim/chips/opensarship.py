@@ -92,6 +92,7 @@ class OpenSarShipReader:
         seen: set[str] = set()
         for container in self._containers(problems):
             skipped += container.skipped
+            warnings += container.warnings
             products = _products(container, skipped)
             for product in products:
                 if product.name in seen:

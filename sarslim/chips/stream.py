@@ -124,6 +124,8 @@ def _raw(path: Path, how: Preprocessing, skipped: Counter[str]) -> Iterator[tupl
             else:
                 skipped[NO_CHIP] += 1
     skipped.update(row.reason for row in walk.skipped)
+    for warning in walk.ways_out:
+        note(warning)
 
 
 def _file(path: Path, how: Preprocessing, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
@@ -148,6 +150,8 @@ def _product(source: Path | Folder, how: Preprocessing, skipped: Counter[str]) -
     index = reader.index()
     index.check()
     skipped.update(row.reason for row in index.skipped)
+    for warning in index.warnings:
+        note(warning)
     yield from zip(index.chips, reader.load(index.chips), strict=True)
 
 
