@@ -1,5 +1,6 @@
 """Which reader a source needs: as configured, or found out by looking."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sarslim.chips.container import Folder, told
@@ -28,7 +29,7 @@ def open_reader(config: PrepareConfig, source: Path | None) -> Reader:
     if not source.exists():
         raise InputError(str(source), "does not exist", "Correct prepare.source")
     folder = _walked(source) if source.is_dir() else None
-    name = config.format if config.format != "auto" else _look(folder or source)
+    name = find_format(folder.members if folder else [source.name], config)
     if name == "opensarship":
         return OpenSarShipReader(folder or source, labels=config.labels, values=config.values)
     if folder is None:
@@ -52,9 +53,10 @@ def _walked(source: Path) -> Folder:
     raise InputError(str(source), f"is empty{but}", "Put chips there, or correct prepare.source")
 
 
-def _look(source: Path | Folder) -> str:
-    if OpenSarShipReader.recognises(source):
-        return "opensarship"
-    if isinstance(source, Folder) and FusarReader.recognises(source):
-        return "fusar"
-    return "folder"
+def find_format(names: Sequence[str], config: PrepareConfig) -> str:
+    """How a source is laid out: as configured, or told from the names of its files relative to it."""
+    if config.format != "auto":
+        return config.format
+    if OpenSarShipReader.recognises(names):
+        return OpenSarShipReader.format
+    return FusarReader.format if FusarReader.recognises(names) else FolderReader.format

@@ -7,7 +7,7 @@ The category is the class, the MMSI the ship.
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from sarslim.chips import images
@@ -29,10 +29,9 @@ class FusarReader:
         self._folder = Folder.at(source)
 
     @staticmethod
-    def recognises(source: Folder) -> bool:
-        """Whether the folder has the table, or chips named as in FUSAR-Ship."""
-        names = (member.rpartition("/")[2] for member in source.members)
-        return _table(source) is not None or any(CHIP_NAME.fullmatch(name) for name in names)
+    def recognises(names: Sequence[str]) -> bool:
+        """Whether there is the table, or a chip named as in FUSAR-Ship."""
+        return _table(names) is not None or any(CHIP_NAME.fullmatch(name.rpartition("/")[2]) for name in names)
 
     def index(self) -> Index:
         """Lists the chips that both the table and the folders have.
@@ -78,7 +77,7 @@ class FusarReader:
             yield images.read(self._folder.path(chip.file), chip.file)
 
     def _rows(self) -> dict[str, dict[str, str]]:
-        table = _table(self._folder)
+        table = _table(self._folder.members)
         if table is None:
             raise InputError(
                 self._folder.name, "has FUSAR-Ship chips but no meta.csv", "Save the meta table as meta.csv at the top"
@@ -99,5 +98,5 @@ class FusarReader:
             return {row["id"].strip().removesuffix(".tiff"): row for row in reader}
 
 
-def _table(source: Folder) -> str | None:
-    return next((member for member in source.members if member.lower() == "meta.csv"), None)
+def _table(names: Sequence[str]) -> str | None:
+    return next((member for member in names if member.lower() == "meta.csv"), None)

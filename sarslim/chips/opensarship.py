@@ -9,7 +9,7 @@ of a chip is its product, the ship its MMSI.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -76,11 +76,9 @@ class OpenSarShipReader:
         self._places: dict[str, _Place] = {}
 
     @staticmethod
-    def recognises(source: Path | Folder) -> bool:
+    def recognises(names: Sequence[str]) -> bool:
         """Whether there is a zip, or a folder that only these products have."""
-        if isinstance(source, Path):
-            return source.suffix.lower() == ".zip"
-        paths = map(PurePosixPath, source.members)
+        paths = map(PurePosixPath, names)
         return any(path.suffix.lower() == ".zip" or path.parent.name in FOLDERS.values() for path in paths)
 
     def index(self) -> Index:

@@ -12,6 +12,7 @@ from sarslim.chips import images, preprocess
 from sarslim.chips.container import Folder, Walk, told
 from sarslim.chips.dataset import RECORD, Dataset
 from sarslim.chips.formats import open_reader
+from sarslim.chips.given import nearest
 from sarslim.chips.index import Chip, Pixels, Reader
 from sarslim.chips.opensarship import FOLDERS, OpenSarShipReader
 from sarslim.chips.select import Sample, bands
@@ -61,7 +62,8 @@ def labelled(source: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iter
     Of raw chips with a given split only its test part is taken; those of other classes are passed over with a note.
 
     Raises:
-        InputError: a data set that was prepared otherwise, or no chip of the network's classes.
+        InputError: a data set that was prepared otherwise, no chip of the network's classes, or one of them in another
+            way of writing.
     """
     if (source / RECORD).is_file():
         yield from _test_part(Dataset.open(source), source, how, classes)
@@ -69,9 +71,15 @@ def labelled(source: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iter
     reader = open_reader(PrepareConfig(source=str(source), labels=how.labels, values=how.values), source)
     index = reader.index()
     index.check()
+    for warning in index.warnings:
+        note(warning)
     given = any(chip.split for chip in index.chips)
     names = {chip.id: how.merge.get(chip.label, chip.label) for chip in index.chips if chip.label is not None}
     chips = [chip for chip in index.chips if names.get(chip.id) in classes and (not given or chip.split == "test")]
+    twins = {name: twin for name in sorted(set(names.values()) - set(classes)) if (twin := nearest(name, classes))}
+    if twins:
+        meant = ", ".join(f"{twin!r} for {name!r}" for name, twin in twins.items())
+        raise InputError(str(source), f"names classes as the network does not: did you mean {meant}?", "Rename them")
     if not chips:
         found = ", ".join(sorted(set(names.values()))) or "none"
         raise InputError(
