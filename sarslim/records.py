@@ -515,20 +515,3 @@ class JournalEntry(Record):
     message: str = ""
     inputs: dict[str, str]
     outputs: dict[str, str]
-
-
-class Rerun(Record):
-    """The pipeline that goes on from where a run failed, and the artifacts to paste into it."""
-
-    pipeline: str
-    parameters: dict[str, str]
-
-
-class OutcomeRecord(Record):
-    """How a run ended: where it failed and why, what is there, and what to run next."""
-
-    state: str
-    failed_stage: str | None
-    message: str
-    artifacts: dict[str, str]
-    rerun: Rerun | None

@@ -13,10 +13,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from sarslim import report
+from sarslim.cli.dags import pipelines
+from sarslim.cli.options import CONFIGS
+from sarslim.cli.output import INSTALL
 from sarslim.config import RunConfig, parameters, parse, settings
 from sarslim.delivery.runtime import Bundle
 from sarslim.errors import InputError, SarslimError, ServiceError
-from sarslim.kubeflow import shell
 from sarslim.records import Comparison
 from sarslim.store.storage import SUMS, S3Uri
 
@@ -30,6 +32,7 @@ def run(
     runs: str | os.PathLike[str] = "runs",
     pipeline: str = "compress",
     s3_endpoint: str = "",
+    mlflow: str = "",
     **sets: Any,
 ) -> "FinishedRun":
     """Runs a whole pipeline on this machine, as the command ``run`` does, and waits for its end.
@@ -43,6 +46,7 @@ def run(
         runs: folder of runs, cache and embedded object store.
         pipeline: ``compress``, ``sweep``, ``baselines``, ``from-dataset`` ...
         s3_endpoint: use this object store (credentials from the usual variables) in place of the embedded one.
+        mlflow: log the run to this MLflow server. Empty: as ``MLFLOW_TRACKING_URI`` says.
         sets: fields over those of ``config``: a mapping per stage, or ``**{"distill.epochs": 30}``; and the parameters
             of a pipeline that no stage has, such as ``budgets="20%, 5%"`` or ``teacher_uri="s3://..."``.
 
@@ -51,17 +55,20 @@ def run(
         ServiceError: something outside failed, such as the object store.
         RunFailed: a stage broke; its last words and where its log is.
     """
-    dags, launch = _tools()
+    dags, launch, tracking = _tools()
     settings.choose("pipeline", pipeline, dags.DAGS)
     dag = dags.build(pipeline)
     own = {name for name in dag.component_spec.inputs if name not in parameters.names()}
     inputs = [f"{name}={_text(value)}" for name, value in sets.items() if name in own]
     fields = {name: value for name, value in sets.items() if name not in own}
-    chosen = configured(config, data, fields, Path(str(dags.__file__)).with_name("configs"))
+    chosen = configured(config, data, fields)
+    server = tracking.wanted(mlflow or None)
     try:
         folder = launch.run(dag, chosen, inputs=inputs, runs=Path(runs), s3_endpoint=s3_endpoint, last=False)
     except launch.RunFailed as error:
         raise as_told(error) from None
+    if server:
+        tracking.log_ended(folder, server)
     return FinishedRun(folder)
 
 
@@ -140,9 +147,8 @@ def configured(
     config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None,
     data: str | os.PathLike[str],
     fields: Mapping[str, Any],
-    ready: Path,
 ) -> RunConfig:
-    """A configuration, with the address of the data and then ``fields`` over it; ``ready`` holds those known by name.
+    """A configuration, with the address of the data and then ``fields`` over it.
 
     Raises:
         InputError: no such file or name, an unknown field, a wrong value.
@@ -154,18 +160,18 @@ def configured(
     elif config is None:
         values = {}
     else:
-        values = settings.load_config(_file(os.fspath(config), ready), "", []).model_dump(mode="json")
+        values = settings.load_config(_file(os.fspath(config)), "", []).model_dump(mode="json")
     if source := os.fspath(data):
         where = settings.load_config(None, source, []).prepare.source  # the whole path
         values = _over(RunConfig, values, {"prepare": {"source": where}})
     return parse(RunConfig, _over(RunConfig, values, fields))
 
 
-def _file(name: str, ready: Path) -> Path:
+def _file(name: str) -> Path:
     if Path(name).suffix or Path(name).exists():
         return Path(name)
-    settings.choose("config", name, sorted(path.stem for path in ready.glob("*.yaml")))
-    return ready / f"{name}.yaml"
+    settings.choose("config", name, sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+    return CONFIGS / f"{name}.yaml"
 
 
 def _over(model: type[BaseModel], values: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,21 +195,19 @@ def _text(value: Any) -> str:
 
 def as_told(failed: SarslimError) -> SarslimError:
     """The error of a stage from the line that it printed, as if it had been raised here; another failure as it is."""
-    for kind, start in ((InputError, shell.INPUT_ERROR), (ServiceError, shell.SERVICE_ERROR)):
-        if str(failed).startswith(start):
-            where, _, rest = str(failed).removeprefix(start).partition(": ")
+    for kind in (InputError, ServiceError):
+        if failed.line.startswith(f"{kind.kind}: "):
+            where, _, rest = failed.line.removeprefix(f"{kind.kind}: ").partition(": ")
             problem, _, remedy = rest.removesuffix(".").rpartition(". ")
             return kind(where, problem, remedy)
     return failed
 
 
-def _tools() -> tuple[ModuleType, ModuleType]:
-    """The pipelines and what runs them; the small install of bundles at work has neither."""
+def _tools() -> tuple[ModuleType, ModuleType, ModuleType]:
+    """The pipelines, what runs them and what logs them; the small install of bundles at work has none of these."""
     try:
-        import pipeline
-        from sarslim.kubeflow import launch
+        from sarslim.kubeflow import launch, tracking
+
+        return pipelines(), launch, tracking
     except ModuleNotFoundError as error:
-        raise InputError(
-            "sarslim.run", f"{error.name} is not installed", "Install what pipelines need: pip install '.[local]'"
-        ) from None
-    return pipeline, launch
+        raise InputError("sarslim.run", f"{error.name} is not installed", INSTALL) from None

@@ -10,43 +10,45 @@ import pytest
 
 import sarslim
 from sarslim import report
+from sarslim.cli import options
 from sarslim.cli.notebook import FinishedRun, as_told, configured
+from sarslim.cli.output import INSTALL
 from sarslim.config import RunConfig, TeacherConfig
 from sarslim.errors import InputError, ServiceError
 from sarslim.kubeflow.launch import RunFailed
 from sarslim.stages import results
 
 ROOT = Path(__file__).parents[2]
-READY = ROOT / "configs"
+READY = options.CONFIGS
 
 
 def test_a_configuration_is_a_file_a_name_a_mapping_or_itself(tmp_path, monkeypatch):
-    quick = configured(READY / "quick.yaml", "", {}, READY)
+    quick = configured(READY / "quick.yaml", "", {})
     assert quick.teacher.epochs == 8
-    assert configured("quick", "", {}, READY) == configured(str(READY / "quick.yaml"), "", {}, READY) == quick
-    assert configured(quick, "", {}, READY) == quick
-    assert configured(None, "", {}, READY) == RunConfig()
+    assert configured("quick", "", {}) == configured(str(READY / "quick.yaml"), "", {}) == quick
+    assert configured(quick, "", {}) == quick
+    assert configured(None, "", {}) == RunConfig()
     given = {"prepare": {"image_size": 48, "simulator": {"chips": 2400}}, "teacher.epochs": 8, "teacher.mixup": 0}
     given |= {"distill": {"epochs": 12}, "evaluate": {"latency_seconds": 0.5}}
-    assert configured(given, "", {}, READY) == quick
+    assert configured(given, "", {}) == quick
     assert set(given) == {"prepare", "teacher.epochs", "teacher.mixup", "distill", "evaluate"}  # left alone
     monkeypatch.chdir(tmp_path)
     (tmp_path / "quick").write_text("teacher: {epochs: 3}")  # a file that is there comes before a name
-    assert configured("quick", "", {}, READY).teacher.epochs == 3
+    assert configured("quick", "", {}).teacher.epochs == 3
 
 
 def test_data_and_fields_go_over_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fields = {"prepare": {"simulator": {"classes": 3}}, "distill.epochs": 5, "prune": {"macs": "2%"}}
     fields["prepare.merge"] = {"sloop": "yacht"}
-    found = configured("quick", Path("chips"), fields, READY)
+    found = configured("quick", Path("chips"), fields)
     assert found.prepare.source == str(tmp_path / "chips")
     assert (found.prepare.image_size, found.prepare.simulator.chips, found.prepare.simulator.classes) == (48, 2400, 3)
     assert found.prepare.merge == {"sloop": "yacht"}
     assert (found.distill.epochs, found.prune.macs, found.teacher.epochs) == (5, "2%", 8)
-    assert configured(found, "", {"prepare.merge": {}}, READY).prepare.merge == {}  # replaced, not merged
-    assert configured("quick", "s3://raw/chips", {}, READY).prepare.source == "s3://raw/chips"
-    assert configured("quick", "", {"teacher": TeacherConfig(epochs=2)}, READY).teacher.epochs == 2
+    assert configured(found, "", {"prepare.merge": {}}).prepare.merge == {}  # replaced, not merged
+    assert configured("quick", "s3://raw/chips", {}).prepare.source == "s3://raw/chips"
+    assert configured("quick", "", {"teacher": TeacherConfig(epochs=2)}).teacher.epochs == 2
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,7 @@ def test_what_a_stage_refuses_is_the_same_exception_in_one_line(tmp_path, capsys
     assert "input error" not in str(error)
     assert error.__suppress_context__
     assert "[check] FAILED" in capsys.readouterr().out
+    assert not list((tmp_path / "runs").glob("2*"))
 
 
 def test_lines_of_stages_become_errors_again():
@@ -95,7 +98,7 @@ def test_without_kfp_it_says_what_to_install(tmp_path):
     code = "import sys\nsys.modules['kfp'] = None\nimport sarslim\ntry:\n    sarslim.run('quick')\n"
     code += "except sarslim.InputError as error:\n    print(error)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "sarslim.run: kfp is not installed. Install what pipelines need: pip install '.[local]'.\n"
+    assert done.stdout == f"sarslim.run: kfp is not installed. {INSTALL}.\n"
 
 
 def test_a_run_that_failed_its_gate_says_so(tmp_path, monkeypatch):

@@ -65,7 +65,6 @@ def test_it_writes_chips_runs_and_shows_the_report(said, folder):
     assert "simulated test chips" in run.verdict
     assert run.summary["student"]["macs"] <= 0.1 * run.summary["teacher"]["macs"]
     assert run.summary["student"]["accuracy"] > 0.7  # a third by chance
-    assert "FINISHED" not in text(said[")"])
 
 
 def test_its_predictions_are_those_of_the_published_bundle(said, folder):
