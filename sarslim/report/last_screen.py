@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-import sarslim.report.words as words
+import sarslim.report.words.comparison as comparison_words
+import sarslim.report.words.run as words
 from sarslim.config import RunConfig
 from sarslim.progress import duration
 from sarslim.records import Comparison, DatasetRecord, EvaluateRecord
@@ -47,7 +48,7 @@ def show_run(
 
 def show_comparison(record: Comparison, folder: Path, seconds: float) -> None:
     """Prints the end of a sweep or a comparison in ``folder``."""
-    _show(words.lead(record), words.measured_rows(record))
+    _show(comparison_words.lead(record), comparison_words.measured_rows(record))
     _show_facts({"report": [_readable(folder / "report.html")], "took": [duration(seconds)]})
 
 

@@ -10,7 +10,8 @@ from page import Page
 
 from sarslim import report
 from sarslim.records import Comparison
-from sarslim.report import drawing, pareto, words
+from sarslim.report import drawing, pareto
+from sarslim.report.words import comparison as words
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,8 @@ from PIL import Image
 from sarslim import report
 from sarslim.config import RunConfig
 from sarslim.records import PublishRecord
-from sarslim.report import figures, units, words
+from sarslim.report import figures, units
+from sarslim.report.words import run as words
 
 
 @pytest.fixture(scope="module")

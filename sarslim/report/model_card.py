@@ -1,77 +1,11 @@
-"""Markdown pages: the pruning table and the model card."""
-
-from collections.abc import Callable, Sequence
+"""MODEL_CARD.md."""
 
 import sarslim.report.units as units
-import sarslim.report.words as words
+import sarslim.report.words.data as data_words
+import sarslim.report.words.run as words
 from sarslim.config import RunConfig
-from sarslim.records import (
-    Comparison,
-    DatasetRecord,
-    EvaluateRecord,
-    ModelRecord,
-    PruneRecord,
-    TrainRecord,
-    Trial,
-)
-
-
-def comparison_table(record: Comparison) -> str:
-    """Networks side by side, as Markdown."""
-    header, *rows = words.measured_rows(record)
-    return f"# Comparison of networks\n\n{_table(header, rows)}\n\n{_list(words.measured_notes(record))}\n"
-
-
-def pruning_table(record: PruneRecord) -> str:
-    """What was cut from each layer, and what the network cost and could do before and after."""
-    costs = [
-        _cost("Parameters", record.params_before, record.params_after, units.count),
-        _cost("MACs per chip", record.macs_before, record.macs_after, units.count),
-    ]
-    if record.latency_ms_before is not None and record.latency_ms_after is not None:
-        costs.append(_cost("Latency", record.latency_ms_before, record.latency_ms_after, units.milliseconds))
-    layers = [
-        (
-            f"`{_plain(layer.layer)}`",
-            str(layer.before),
-            str(layer.after),
-            units.percent(layer.after / layer.before) if layer.before else "",
-        )
-        for layer in record.layers
-    ]
-    return "\n\n".join(
-        [
-            "# Pruning",
-            _table(("Cost", "Before", "After", "Kept"), costs),
-            f"Validation accuracy right after pruning, before any recovery: "
-            f"{units.percent(record.val_accuracy_raw)} as cut, {units.percent(record.val_accuracy_recalibrated)} with "
-            f"BatchNorm statistics measured again on training chips. Steps: {record.steps}.",
-            *_search(record.search),
-            "## Output channels per layer",
-            _table(("Layer", "Before", "After", "Kept"), layers),
-            "",
-        ]
-    )
-
-
-def _search(trials: Sequence[Trial]) -> list[str]:
-    """What the candidates could do after a short recovery, and which of them was cut."""
-    if not trials:
-        return []
-    best = min(trials, key=lambda trial: trial.val_loss)
-    rows = [
-        (
-            f"{trial.growth:g}",
-            units.count(trial.macs),
-            units.count(trial.params),
-            f"{trial.val_loss:.4f}",
-            units.percent(trial.val_accuracy),
-            "chosen" if trial is best else "",
-        )
-        for trial in trials
-    ]
-    header = ("Growth per stage", "MACs per chip", "Parameters", "Validation loss", "Validation accuracy", "")
-    return ["## Candidates after a short recovery", _table(header, rows)]
+from sarslim.records import DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord
+from sarslim.report.markdown import listing, plain, table
 
 
 def model_card(
@@ -92,24 +26,24 @@ def model_card(
     An empty ``version`` is left out: it is derived from the bundle, which the card is a part of.
     """
     header, *rows = words.summary_table(evaluation)
-    count_header, count_rows = words.counts(dataset)
+    count_header, count_rows = data_words.counts(dataset)
     method = "distillation from its teacher" if config.distill.method == "distill" else "fine-tuning on labels"
     chips = "simulated SAR chips" if dataset.simulated else "SAR chips"
     blocks = [
-        f"# {_plain(name)} {_plain(version)}".rstrip(),
-        f"A {_plain(student_model.network)} that names {len(dataset.classes)} classes of targets in {chips} of "
+        f"# {plain(name)} {plain(version)}".rstrip(),
+        f"A {plain(student_model.network)} that names {len(dataset.classes)} classes of targets in {chips} of "
         f"{dataset.image_size} × {dataset.image_size} pixels. It was pruned from a trained teacher and recovered by "
-        f"{method} (sarslim {_plain(student_model.sarslim_version)}).",
-        f"**{_plain(words.verdict(dataset, evaluation))}**",
+        f"{method} (sarslim {plain(student_model.sarslim_version)}).",
+        f"**{plain(words.verdict(dataset, evaluation))}**",
         "## Figures",
-        _table(header, rows),
-        _list(words.caveats(config, dataset, evaluation)),
+        table(header, rows),
+        listing(words.caveats(config, dataset, evaluation)),
         "### Per class (student, test part)",
-        _table(
+        table(
             ("Class", "Chips", "Precision", "Recall", "95 % interval of recall", "F1"),
             [
                 (
-                    _plain(c.name),
+                    plain(c.name),
                     f"{c.chips:,}",
                     units.percent(c.precision),
                     units.percent(c.recall),
@@ -120,13 +54,10 @@ def model_card(
             ],
         ),
         "### Under extra speckle",
-        _table(
+        table(
             (
                 "Network",
-                *(
-                    f"{_plain(looks)} look{'' if looks == '1' else 's'}"
-                    for looks in evaluation.student.speckle_accuracy
-                ),
+                *(f"{plain(looks)} look{'' if looks == '1' else 's'}" for looks in evaluation.student.speckle_accuracy),
             ),
             [
                 (words.NETWORKS[key], *(units.percent(accuracy) for accuracy in scores.speckle_accuracy.values()))
@@ -135,11 +66,11 @@ def model_card(
         ),
         *_deployments(evaluation),
         "### Quality gate",
-        _table(
+        table(
             ("Condition", "Found", "Bound", "Result"),
             [
                 (
-                    _plain(check.condition),
+                    plain(check.condition),
                     units.gate_value(check.condition, check.found),
                     units.gate_value(check.condition, check.bound),
                     "pass" if check.passed else "fail",
@@ -148,22 +79,22 @@ def model_card(
             ],
         ),
         "## Data",
-        _plain(words.origin(dataset)),
-        _table([_plain(cell) for cell in count_header], [[_plain(cell) for cell in row] for row in count_rows]),
-        _list(
+        plain(data_words.origin(dataset)),
+        table([plain(cell) for cell in count_header], [[plain(cell) for cell in row] for row in count_rows]),
+        listing(
             [
                 f"Split rule: {dataset.split_rule}",
                 f"Chips read: {dataset.chips_read:,}; left out with a reason: {len(dataset.skipped):,}",
                 f"Channels: {', '.join(dataset.channels)}",
                 *(
-                    f"Pixel values of {channel} from amplitude a: {words.scaling(rule)}, clipped to 0 … 255"
+                    f"Pixel values of {channel} from amplitude a: {data_words.scaling(rule)}, clipped to 0 … 255"
                     for channel, rule in zip(dataset.channels, dataset.scaling, strict=False)
                 ),
             ]
         ),
-        *(["Warnings:", _list(dataset.warnings)] if dataset.warnings else []),
+        *(["Warnings:", listing(dataset.warnings)] if dataset.warnings else []),
         "## Training",
-        _list(
+        listing(
             [
                 f"Teacher ({teacher.network}): {words.curve(teacher, config.teacher.generations, 'generations')}",
                 f"Pruning: {units.percent(prune.params_after / prune.params_before)} of the parameters and "
@@ -173,7 +104,7 @@ def model_card(
             ]
         ),
         "## Limits",
-        _list(
+        listing(
             [
                 *(
                     ["Trained on simulated chips: not fit for use on real images without training on such images"]
@@ -192,13 +123,13 @@ def model_card(
         "The code is under Apache-2.0. The data belong to their owners and keep the licence they were given under; "
         "check whether it covers weights trained on them.",
         "## Origin",
-        _table(
+        table(
             ("Artifact", "SHA-256"),
             [
-                ("data set", f"`{_plain(dataset.digest)}`"),
-                ("teacher weights", f"`{_plain(teacher_model.weights_sha256)}`"),
-                ("student weights", f"`{_plain(student_model.weights_sha256)}`"),
-                *((f"parent: {_plain(key)}", f"`{_plain(value)}`") for key, value in student_model.parents.items()),
+                ("data set", f"`{plain(dataset.digest)}`"),
+                ("teacher weights", f"`{plain(teacher_model.weights_sha256)}`"),
+                ("student weights", f"`{plain(student_model.weights_sha256)}`"),
+                *((f"parent: {plain(key)}", f"`{plain(value)}`") for key, value in student_model.parents.items()),
             ],
         ),
         "",
@@ -215,14 +146,14 @@ def _deployments(evaluation: EvaluateRecord) -> list[str]:
     timed += [((each.network, "ONNX Runtime", "FP32"), each.latency) for each in evaluation.rivals]
     return [
         "### In PyTorch and ONNX Runtime",
-        _table(
+        table(
             ("Network", "Runtime", "Precision", "Accuracy", "Macro-F1", "File"),
             [
                 (*name, units.percent(each.accuracy), units.percent(each.macro_f1), units.size(each.bytes))
                 for name, each in named
             ],
         ),
-        _table(
+        table(
             ("Network", "Runtime", "Precision", "Threads", "Batch", "Median", "95th percentile", "Chips per second"),
             [
                 (
@@ -237,25 +168,5 @@ def _deployments(evaluation: EvaluateRecord) -> list[str]:
                 for latency in latencies
             ],
         ),
-        _list(words.export_notes(evaluation)),
+        listing(words.export_notes(evaluation)),
     ]
-
-
-def _cost(name: str, before: float, after: float, show: Callable[[float], str]) -> tuple[str, str, str, str]:
-    return name, show(before), show(after), units.percent(after / before)
-
-
-def _plain(text: str) -> str:
-    """Text from outside, such that Markdown shows it instead of obeying it."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return "".join(f"\\{mark}" if mark in "\\|`*[]" else mark for mark in text)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table with the first column to the left and the others, which are numbers, to the right."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
-
-
-def _list(items: Sequence[str]) -> str:
-    return "\n".join(f"- {words.sentence(_plain(item))}" for item in items)
