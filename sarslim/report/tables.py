@@ -11,7 +11,10 @@ from sarslim.report.markdown import listing, plain, table
 def comparison_table(record: Comparison) -> str:
     """Networks side by side, as Markdown."""
     header, *rows = words.measured_rows(record)
-    return f"# Comparison of networks\n\n{table(header, rows)}\n\n{listing(words.measured_notes(record))}\n"
+    choice = plain(words.tradeoff(record))
+    best = [f"**{choice}.**"] if choice else []
+    blocks = ["# Comparison of networks", *best, table(header, rows), listing(words.measured_notes(record))]
+    return "\n\n".join(blocks) + "\n"
 
 
 def pruning_table(record: PruneRecord) -> str:

@@ -27,6 +27,7 @@ def data_card(record: DatasetRecord, examples: Mapping[str, np.ndarray]) -> str:
     return render(
         "data_card.html",
         title="Data card",
+        sections={},
         origin=words.origin(record),
         data=facts(record, examples, SHOWN_PIXELS),
     )
@@ -37,6 +38,7 @@ def facts(record: DatasetRecord, examples: Mapping[str, np.ndarray], size: int) 
     header, rows = words.counts(record)
     return {
         "record": record,
+        "split_rule": words.split_rule(record),
         "count_header": header,
         "count_rows": rows,
         "examples": {name: pictures(examples.get(name, ())[:MOST_EXAMPLES]) for name in record.classes if examples},

@@ -1,7 +1,9 @@
-"""Records into templates, chips into pictures."""
+"""Records into templates, chips into pictures, and into a page what became known after it was written."""
 
 import base64
+import html
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +14,7 @@ from sarslim.report.words.text import sentence
 
 
 def render(template: str, **values: Any) -> str:
+    """The page of a template."""
     # The stages that write tables only have no jinja2.
     import jinja2
 
@@ -25,6 +28,18 @@ def render(template: str, **values: Any) -> str:
     environment.filters["nb"] = units.no_break
     environment.filters["sentence"] = sentence
     return environment.get_template(template).render(**values)
+
+
+def filled(page: str, **texts: str) -> str:
+    """A page with what was not known when it was written: the text of every element with ``data-fill="NAME"``.
+
+    ``run`` is the id of the run, ``bundle`` the address of its bundle, ``rerun`` the command that runs it again.
+    """
+    for name, text in texts.items():
+        # A template, in which a backslash would be an order.
+        shown = html.escape(text).replace("\\", r"\\")
+        page = re.sub(rf'(<span data-fill="{re.escape(name)}">)[^<]*(</span>)', rf"\g<1>{shown}\g<2>", page)
+    return page
 
 
 def pictures(chips: Sequence[np.ndarray] | np.ndarray) -> list[str]:

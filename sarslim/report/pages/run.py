@@ -5,15 +5,30 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import sarslim.report.units as units
+import sarslim.report.words.data as data_words
 import sarslim.report.words.run as words
 from sarslim.config import RunConfig
-from sarslim.records import DatasetRecord, EvaluateRecord, ModelRecord, PruneRecord, TrainRecord
+from sarslim.records import DatasetRecord, EvaluateRecord, ModelRecord, Origin, PruneRecord, TrainRecord
 from sarslim.report.pages.data import SHOWN_PIXELS, facts
 from sarslim.report.pages.rendering import pictures, render
+from sarslim.report.words.text import moment
 
 SMALL_PIXELS = 64
 # Larger chips have fewer places on the sheet of mistakes: a page has to stay small.
 MOST_SHEET_PIXELS, FEWEST_MISTAKES = 400_000, 4
+SECTIONS = {
+    "before-and-after": "Before and after",
+    "gate": "Quality gate",
+    "reading": "How to read this",
+    "recognises": "What it recognises",
+    "wrong": "What it got wrong",
+    "costs": "What it costs",
+    "delivered": "As it is delivered",
+    "use": "Use it",
+    "training": "How it was trained",
+    "data": "Data",
+    "reproduce": "How to reproduce",
+}
 
 
 def run_report(
@@ -29,14 +44,18 @@ def run_report(
     mistaken: Sequence[np.ndarray],
     examples: Mapping[str, np.ndarray],
     versions: Mapping[str, str],
+    origin: Origin,
 ) -> str:
     """What a run achieved, what it lost on the way, and how to repeat it.
+
+    Run and bundle can be told later by :func:`sarslim.report.filled`.
 
     Args:
         mistaken: the chips of ``evaluation.mistakes``, 0..255 of shape (C, H, W), scaled as the networks see them;
             none: no sheet of mistakes.
         examples: class -> chips to show, 0..255 of shape (n, C, H, W); none: no section of examples.
         versions: of the packages that the evaluation ran with.
+        origin: of which run this is, and where its bundle is.
     """
     # The prepare image, which writes the data card, has no matplotlib.
     import sarslim.report.figures as figures
@@ -48,6 +67,9 @@ def run_report(
     return render(
         "report.html",
         title=f"{student_model.network}: compression report",
+        sections={key: text for key, text in SECTIONS.items() if evaluation.deployments or key != "delivered"},
+        about=_about(config, dataset, evaluation, origin),
+        bundle=origin.address or "BUNDLE",
         config=config,
         dataset=dataset,
         teacher=teacher,
@@ -87,11 +109,24 @@ def run_report(
         mistaken=words.mistaken(evaluation, len(shown)),
         shown=(scale * dataset.image_size, scale * dataset.image_size * len(dataset.channels)),
         data=facts(dataset, examples, SMALL_PIXELS),
-        config_text=words.yaml(config),
+        config_text=words.configuration(config),
         digests=_digests(dataset, teacher_model, student_model),
         versions=versions,
         made_by=sorted({dataset.sarslim_version, teacher_model.sarslim_version, student_model.sarslim_version}),
     )
+
+
+def _about(
+    config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecord, origin: Origin
+) -> list[tuple[str, str, str]]:
+    """Name and text of each fact about the page, and what it may be filled with later."""
+    unknown = "its address is in the receipt of the stage publish" if evaluation.passed else "not published"
+    return [
+        ("Run", origin.run or "not told", "run"),
+        ("Measured", moment(origin.time) if origin.time else "not told", ""),
+        ("Data", data_words.name(dataset.format, dataset.source, config.evaluate.data_name), ""),
+        ("Bundle", origin.address or unknown, "bundle"),
+    ]
 
 
 def _tiles(evaluation: EvaluateRecord) -> list[tuple[str, str, str]]:

@@ -1,7 +1,9 @@
 """What pages say of networks side by side."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -70,11 +72,97 @@ def measured_notes(record: Comparison) -> list[str]:
     gain = f"Gain over {TWIN}: points of accuracy above fine-tuning at the same budget, paired by seed"
     if seeds >= FEWEST:
         gain += ", with its 95 % bootstrap interval over seeds, which is too narrow for few of them"
+    rule = tradeoff_rule(record)
     return [
         over_seeds,
         gain,
+        *([rule] if rule else []),
         f"All networks saw the same {chips:,} test chips, whose choice alone leaves the {first.name} between "
         f"{units.percent(low)} and {units.percent(high)} (95 % Wilson interval)",
+    ]
+
+
+def best_tradeoff(record: Comparison) -> list[Measured]:
+    """The network with the fewest MACs that is not clearly below the most accurate one, with all its seeds.
+
+    The first network, which the others are held against, stands aside: it is what is to be made smaller. Empty where
+    there is no choice. Clearly below: see :func:`tradeoff_rule`.
+    """
+    candidates = grouped(record)[1:]
+    if len(candidates) < 2:
+        return []
+    best = max(candidates, key=lambda runs: mean(runs, "accuracy"))
+    near = [runs for runs in candidates if not _clearly_below(runs, best)]
+    return min(near, key=lambda runs: (mean(runs, "macs"), -mean(runs, "accuracy")))
+
+
+def _clearly_below(runs: Sequence[Measured], best: Sequence[Measured]) -> bool:
+    over_seeds = bootstrap_interval(paired(*({run.seed: run.accuracy for run in each} for each in (runs, best))))
+    if over_seeds is not None:
+        return over_seeds[1] < 0
+    chips = runs[0].test_chips
+    return units.wilson(mean(runs, "accuracy") * chips, chips)[1] < mean(best, "accuracy")
+
+
+def tradeoff(record: Comparison) -> str:
+    """Which network is the best trade-off, in one sentence; empty where there is no choice."""
+    runs = best_tradeoff(record)
+    if not runs:
+        return ""
+    first = record.networks[0]
+    fewer = units.times(mean(runs, "macs"), first.macs, "fewer", "more")
+    return (
+        f"Best trade-off: {group_name(runs)}, {units.percent(mean(runs, 'accuracy'))} with "
+        f"{units.count(mean(runs, 'macs'))} MACs, {fewer} than the {first.name}"
+    )
+
+
+def tradeoff_rule(record: Comparison) -> str:
+    """How the best trade-off was found; empty where there is no choice."""
+    candidates = grouped(record)[1:]
+    if len(candidates) < 2:
+        return ""
+    best = group_name(max(candidates, key=lambda runs: mean(runs, "accuracy")))
+    clearly = (
+        "the 95 % bootstrap interval of the difference in accuracy, paired by seed, lies below zero"
+        if min(map(len, candidates)) >= FEWEST
+        else f"the accuracy of {best} lies above the network's 95 % Wilson interval, because {FEWEST} seeds are missing"
+    )
+    return (
+        f"Best trade-off: the fewest MACs among the networks that are not clearly below the most accurate of them, "
+        f"{best}; the {record.networks[0].name} stands aside. Clearly below: {clearly}. The choice was made on the "
+        f"test chips, which flatters it a little"
+    )
+
+
+def achieved(record: Comparison) -> dict[str, Any]:
+    """What lists of runs tell of a comparison: the best trade-off among how many, or the only network beside the first.
+
+    The names are those of :class:`sarslim.records.RunSummary`.
+    """
+    first, groups = record.networks[0], grouped(record)
+    runs = best_tradeoff(record) or groups[-1]
+    return {
+        "simulated": first.simulated,
+        "networks": len(groups),
+        "student": group_name(runs),
+        "teacher_accuracy": first.accuracy,
+        "student_accuracy": mean(runs, "accuracy"),
+        "macs_share": mean(runs, "macs") / first.macs,
+        "params": round(mean(runs, "params")),
+        "bytes": round(mean(runs, "bytes")),
+    }
+
+
+def makings(record: Comparison) -> list[tuple[str, str]]:
+    """Name of each network that was recovered after pruning, and what makes a bundle of its first seed."""
+    return [
+        (
+            group_name(runs),
+            shlex.join(["--from", "prune", *(part for text in runs[0].sets for part in ("--set", text))]),
+        )
+        for runs in grouped(record)
+        if runs[0].budget
     ]
 
 

@@ -1,5 +1,8 @@
 """What pages say of a data set."""
 
+import re
+from pathlib import PurePosixPath
+
 from sarslim.records import DatasetRecord, Scaling
 
 FORMATS = {
@@ -12,6 +15,8 @@ SIMULATED = (
     "These chips are simulated: a program made them, no radar measured them. What is found on them shows that the "
     "method works, not how well it recognises real targets."
 )
+# Sources that have one name only; of the others the user knows what is in them.
+NAMES = {"simulator": "simulated SAR ship chips", "opensarship": "OpenSARShip", "fusar": "FUSAR-Ship"}
 PARTS = {"train": "Training", "val": "Validation", "test": "Test", "unlabelled": "Unlabelled"}
 
 
@@ -21,6 +26,22 @@ def origin(dataset: DatasetRecord) -> str:
         return SIMULATED
     kind = FORMATS.get(dataset.format, dataset.format)
     return f"These chips are not simulated: they were read from {dataset.source} ({kind})."
+
+
+def name(form: str, source: str, given: str) -> str:
+    """What a data set is called: as it was ``given``, by its format, or by the last part of its source."""
+    return given or NAMES.get(form) or PurePosixPath(source.rstrip("/")).name or "unnamed"
+
+
+def targets(dataset: DatasetRecord) -> str:
+    """What the chips show: ships where the format knows no others, else the neutral word."""
+    return "ships" if dataset.format in NAMES else "targets"
+
+
+def split_rule(dataset: DatasetRecord) -> str:
+    """How the parts were drawn; the splits of all formats speak of ships, but not all targets are."""
+    rule = dataset.split_rule
+    return rule if targets(dataset) == "ships" else re.sub(r"\bship(s?)\b", r"target\1", rule)
 
 
 def scaling(rule: Scaling) -> str:

@@ -1,15 +1,13 @@
 """What pages say of a run: the verdict, the tables and the honest small print, as plain text."""
 
-import json
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import BaseModel
 
 import sarslim.report.units as units
 from sarslim.config import RunConfig
 from sarslim.records import DatasetRecord, EvaluateRecord, Latency, NetworkScores, TrainRecord
-from sarslim.report.words.data import origin
+from sarslim.report.words.data import origin, split_rule
 from sarslim.report.words.text import listed
 
 NETWORKS = {"teacher": "Teacher", "pruned": "Pruned, before recovery", "student": "Student"}
@@ -206,8 +204,8 @@ def mistaken(evaluation: EvaluateRecord, shown: int) -> str:
     surest = "is the one" if shown == 1 else f"are the {shown}"
     which = "Here they are" if shown == wrong else f"Here {surest} of which it was surest"
     return (
-        f"{found} {which}, the surest first: the true class and the chip's row in the test part, below them the "
-        f"answers of student and teacher with their confidence. The teacher was right on {right} of {shown}."
+        f"{found} {which}, the surest first: the true class, the file of the chip and its row in the test part, below "
+        f"them the answers of student and teacher with their confidence. The teacher was right on {right} of {shown}."
     )
 
 
@@ -220,7 +218,7 @@ def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecor
     items = [
         origin(dataset),
         f"{len(dataset.classes)} classes of targets: {listed(dataset.classes)}. The test part of {chips:,} chips was "
-        f"kept out of training and of every choice{leaks}. Split rule: {dataset.split_rule}",
+        f"kept out of training and of every choice{leaks}. Split rule: {split_rule(dataset)}",
         f"{chips:,} test chips put the student's accuracy between {units.percent(low)} and {units.percent(high)} "
         f"(95 % Wilson interval). This is one run with one seed ({config.distill.seed}); other "
         f"seeds give other networks, so small differences prove nothing",
@@ -248,14 +246,11 @@ def curve(record: TrainRecord, times: int = 1, of: str = "") -> str:
     )
 
 
-def yaml(config: BaseModel) -> str:
-    """The configuration as YAML: one field a line, values as JSON, which YAML reads."""
-    lines = []
-    for stage, section in config.model_dump(mode="json").items():
-        lines.append(f"{stage}:")
-        lines += [f"  {name}: {_flow(value)}" for name, value in section.items()]
-    return "\n".join(lines) + "\n"
+def configuration(config: BaseModel) -> str:
+    """A configuration as YAML, which ``--config`` reads."""
+    # The images of the stages that write no report may do without it.
+    import yaml
 
-
-def _flow(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return str(
+        yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, default_flow_style=None)
+    )
