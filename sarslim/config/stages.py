@@ -164,6 +164,15 @@ NETWORKS = (
 )  # fmt: skip
 
 
+# Of those that Hugging Face knows, what data are published under.
+LICENSES = (
+    "apache-2.0", "c-uda", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0",
+    "cc-by-sa-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0",
+    "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cdla-permissive-1.0",
+    "cdla-permissive-2.0", "cdla-sharing-1.0", "etalab-2.0", "mit", "odbl", "odc-by", "pddl", "unlicense",
+)  # fmt: skip
+
+
 def _known_network(name: str) -> str:
     if name not in NETWORKS:
         raise ValueError(f"is not a network known here{_nearest(name, NETWORKS)}; choose from {', '.join(NETWORKS)}")
@@ -309,9 +318,28 @@ class EvaluateConfig(Section):
     pictures: bool = Field(
         True, description="Show chips in the report. It is published: turn off where their licence forbids that."
     )
+    data_name: str = Field(
+        "", description="Name of the data set in report and model card, such as MSTAR. Empty: by its format and source."
+    )
+    data_license: str = Field(
+        "",
+        description="Licence of the chips, for the model card: an identifier of Hugging Face such as cc-by-4.0, or the "
+        "https:// address of its text. Empty: unknown; of simulated chips apache-2.0.",
+    )
     min_accuracy: float = Field(0.0, ge=0, le=1, description="Gate: least test accuracy of the student.")
     max_drop: float = Field(0.05, ge=0, le=1, description="Gate: largest drop of accuracy from teacher to student.")
     seed: int = Field(0, ge=0, description="Seed of the speckle.")
+
+    @field_validator("data_license")
+    @classmethod
+    def _license(cls, value: str) -> str:
+        if value and value not in LICENSES and not value.startswith("https://"):
+            known = ", ".join(LICENSES)
+            raise ValueError(
+                f"is not a licence known here{_nearest(value, LICENSES)}; give the https:// address of its text, or "
+                f"choose from {known}"
+            )
+        return value
 
 
 class PublishConfig(Section):
