@@ -417,6 +417,15 @@ class PairedScores(Record):
     only_first: int
     only_second: int
 
+    def __repr__(self) -> str:
+        first, second = (f"{100 * accuracy:.1f} %" for accuracy in self.accuracy)
+        difference = f"difference {100 * self.difference:+.1f} points"
+        if self.interval:
+            difference += " (95 % interval {:+.1f} to {:+.1f})".format(*(100 * bound for bound in self.interval))
+        return f"PairedScores({self.chips} chips, accuracy {first} and {second}, {difference})"
+
+    __str__ = __repr__
+
 
 class AliasMove(Record):
     """One move of an alias: to which version, when (UTC), and why."""

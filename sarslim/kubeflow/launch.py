@@ -91,12 +91,14 @@ def run(
     inputs: list[str] | None = None,
     s3_endpoint: str = "",
     docker: bool = False,
+    last: bool = True,
 ) -> Path:
     """Runs ``dag`` with KFP's local runner; results land in ``runs/<id>`` and ``runs/latest``.
 
     Args:
         inputs: ``name=value`` for parameters of the pipeline that no stage has.
         docker: run every task in the image of its stage.
+        last: print the last screen; without it the caller tells what came out.
 
     Returns:
         The folder of the run.
@@ -140,7 +142,7 @@ def run(
         artifacts = {name: Path(artifact.path) for name, artifact in outputs.items()}
         shutil.copyfile(artifacts["report"], folder / "report.html")
         if "comparison" in artifacts:
-            return _end_comparison(artifacts["comparison"], folder, time.monotonic() - started)
+            return _end_comparison(artifacts["comparison"], folder, time.monotonic() - started, last)
         evaluation = results.read_evaluation(artifacts["evaluation"])
         uri = _published(config, artifacts["bundle"]) if evaluation.passed else None
     found = results.summary(
@@ -151,10 +153,11 @@ def run(
         seconds=log.seconds,
         cached=log.cached,
     )
-    results.write_json(folder / "summary.json", found)
-    _point_latest(folder)
     dataset = results.read_json(DatasetRecord, artifacts["dataset"] / RECORD)
-    last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started)
+    results.write_json(folder / "summary.json", {"verdict": report.verdict(dataset, evaluation), **found})
+    _point_latest(folder)
+    if last:
+        last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started)
     return folder
 
 
@@ -206,8 +209,9 @@ def _published(config: RunConfig, bundle: Path) -> str:
     return str(uri)
 
 
-def _end_comparison(comparison: Path, folder: Path, seconds: float) -> Path:
+def _end_comparison(comparison: Path, folder: Path, seconds: float, last: bool) -> Path:
     shutil.copyfile(comparison, folder / "comparison.json")
     _point_latest(folder)
-    last_screen.show_comparison(results.read_json(Comparison, comparison), folder, seconds)
+    if last:
+        last_screen.show_comparison(results.read_json(Comparison, comparison), folder, seconds)
     return folder
