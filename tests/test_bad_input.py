@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / "pipeline.py"), *arguments],
+        [sys.executable, "-m", "sarslim.cli", *arguments],
         capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
 

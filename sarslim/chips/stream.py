@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -46,10 +46,10 @@ def unlabelled(paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig |
     Raises:
         InputError: nothing there, no chip among it, or a chip that cannot be read or lacks a polarisation.
     """
-    reading = _reading(how, limits)
+    choices = reading(how, limits)
     for path in paths:
         found, skipped = False, Counter[str]()
-        for chip, pixels in _raw(path, reading, skipped):
+        for chip, pixels in _raw(path, choices, skipped):
             found = True
             yield from _stored(chip, pixels, how)
         if skipped:
@@ -57,6 +57,19 @@ def unlabelled(paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig |
         if not found:
             kinds = ", ".join((*images.SUFFIXES, images.STACK))
             raise InputError(str(path), f"holds no chips ({kinds}, or OpenSARShip products)", "Give another path")
+
+
+def named(name: str, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
+    """One chip (bands, height, width) that is in memory; as many bands as the network takes are its bands in order.
+
+    Raises:
+        InputError: other bands than those of the network, or pixels that are not finite.
+    """
+    wanted = how.channels[0].split("/") if how.polarisation_as == "samples" else how.channels
+    chip = _chip(name, Path(name), pixels)
+    if 1 < len(wanted) == len(pixels):
+        chip = replace(chip, bands=tuple(wanted))
+    yield from _stored(chip, pixels, how)
 
 
 def labelled(
@@ -73,7 +86,7 @@ def labelled(
     if (source / RECORD).is_file():
         yield from _test_part(Dataset.open(source), source, how, classes)
         return
-    reader = open_reader(_reading(how, limits), source)
+    reader = open_reader(reading(how, limits), source)
     index = reader.index()
     index.check()
     for warning in index.warnings:
@@ -100,7 +113,7 @@ def labelled(
             yield Stored(stored.name, stored.image, names[chip.id])
 
 
-def _reading(how: Preprocessing, limits: ImagesConfig | None) -> PrepareConfig:
+def reading(how: Preprocessing, limits: ImagesConfig | None = None) -> PrepareConfig:
     """What readers have to know: the choices that the network's chips were prepared with, and limits of today."""
     images = (limits or ImagesConfig()).model_copy(update={"no_data": how.no_data})
     return PrepareConfig(labels=how.labels, values=how.values, images=images)
@@ -125,21 +138,21 @@ def _test_part(data: Dataset, path: Path, how: Preprocessing, classes: tuple[str
         yield Stored(f"test {number}", np.array(image), classes[label])
 
 
-def _raw(path: Path, reading: PrepareConfig, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
+def _raw(path: Path, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
     """The chips of one file, or of all files below a folder; ``skipped`` counts the others by reason."""
     if not path.is_dir():
-        yield from _file(path, reading, skipped)
+        yield from _file(path, choices, skipped)
         return
     walk = Walk(path)
     for directory in walk:
         here = path / directory.name
         if set(directory.folders) & set(FOLDERS.values()):
             directory.folders.clear()
-            yield from _product(Folder(here, here.name), reading, skipped)
+            yield from _product(Folder(here, here.name), choices, skipped)
             continue
         for name in directory.files:
             if PurePath(name).suffix.lower() in KINDS:
-                yield from _file(here / name, reading, skipped)
+                yield from _file(here / name, choices, skipped)
             else:
                 skipped[NO_CHIP] += 1
     skipped.update(row.reason for row in walk.skipped)
@@ -147,14 +160,14 @@ def _raw(path: Path, reading: PrepareConfig, skipped: Counter[str]) -> Iterator[
         note(warning)
 
 
-def _file(path: Path, reading: PrepareConfig, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
+def _file(path: Path, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
     if path.suffix.lower() == ".zip":
-        yield from _product(path, reading, skipped)
+        yield from _product(path, choices, skipped)
     elif path.suffix.lower() == images.STACK:
-        for number, pixels in enumerate(images.read_stack(path, reading.images)):
+        for number, pixels in enumerate(images.read_stack(path, choices.images)):
             yield _chip(f"{path} {number}", path, pixels), pixels
     else:
-        pixels = images.read(path, str(path), reading.images)
+        pixels = images.read(path, str(path), choices.images)
         yield _chip(str(path), path, pixels), pixels
 
 
@@ -164,8 +177,8 @@ def _chip(name: str, path: Path, pixels: Pixels) -> Chip:
     return Chip(name, None, str(path), height, width, tuple(names))
 
 
-def _product(source: Path | Folder, reading: PrepareConfig, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
-    reader: Reader = OpenSarShipReader(source, labels=reading.labels, values=reading.values, images=reading.images)
+def _product(source: Path | Folder, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
+    reader: Reader = OpenSarShipReader(source, labels=choices.labels, values=choices.values, images=choices.images)
     index = reader.index()
     index.check()
     skipped.update(row.reason for row in index.skipped)

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,6 +52,29 @@ def serve(root: Path) -> Iterator[dict[str, str]]:
     finally:
         server.terminate()
         server.wait(timeout=10)
+
+
+@contextmanager
+def at_hand(root: Path) -> Iterator[None]:
+    """As :func:`serve`, with the variables in the environment of this process and of those that it starts.
+
+    Raises:
+        ServiceError: the server does not come up.
+    """
+    with serve(root) as served, in_environment(served):
+        yield
+
+
+@contextmanager
+def in_environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Sets variables for a while; credentials never travel as parameters."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _rclone() -> str:

@@ -10,7 +10,7 @@ from sarslim.config import STAGES, Budget, PruneConfig, RunConfig, parse
 from sarslim.config.parameters import KNOBS, field, from_parameters, to_parameters
 from sarslim.errors import InputError
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)

@@ -55,6 +55,26 @@ def read(data: bytes | Path, name: str, config: ImagesConfig) -> Pixels:
         return amplitudes(content, keep_missing=config.no_data == "keep")
 
 
+def from_pillow(image: Image.Image, name: str, config: ImagesConfig) -> Pixels:
+    """Pixels (1, height, width) of an image of Pillow, as :func:`read` takes them from a PNG or JPEG file of it.
+
+    Raises:
+        InputError: as :func:`read`, or its file is closed.
+    """
+    try:
+        picture = Picture(image)
+        _check_size(name, picture.header, config)
+        if picture.deep_colour:
+            raise ValueError("Pillow cuts 16-bit colour down to 8 bit")
+        return amplitudes(picture.content(), keep_missing=config.no_data == "keep")
+    except InputError:
+        raise
+    except AssertionError as error:  # so Pillow tells that a file was closed before its pixels were read
+        raise InputError(name, "is closed", "Use it while it is open, or load() it before") from error
+    except Exception as error:
+        raise _not_an_image(name, error) from error
+
+
 def read_stack(file: Path, config: ImagesConfig) -> Iterator[Pixels]:
     """The chips of an ``.npy`` file of shape (N, height, width) or (N, bands, height, width), one at a time.
 
