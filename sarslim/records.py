@@ -249,8 +249,8 @@ class Preprocessing(Record):
     """How the chips of a source become what a network takes; part of every ONNX file.
 
     A chip (C, H, W) of amplitudes is cropped around its centre, padded with pixels drawn from its border, and scaled
-    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels`` and ``merge`` are those of the prepare
-    stage: they tell how products are read.
+    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels``, ``merge`` and ``no_data`` are those of
+    the prepare stage: they tell how products and images are read.
     """
 
     channels: tuple[str, ...]
@@ -261,6 +261,7 @@ class Preprocessing(Record):
     polarisation_as: Literal["samples", "channels"]
     labels: Literal["visual", "ais", "marinetraffic"]
     merge: dict[str, str]
+    no_data: Literal["refuse", "keep"] = "refuse"
 
 
 class QuantizationTrial(Record):

@@ -16,13 +16,12 @@ from sarslim.chips.given import nearest
 from sarslim.chips.index import Chip, Pixels, Reader
 from sarslim.chips.opensarship import FOLDERS, OpenSarShipReader
 from sarslim.chips.select import Sample, bands
-from sarslim.config import PrepareConfig
+from sarslim.config import ImagesConfig, PrepareConfig
 from sarslim.errors import InputError
 from sarslim.progress import note
 from sarslim.records import Preprocessing
 
-STACK = ".npy"
-KINDS = (*images.SUFFIXES, STACK, ".zip")
+KINDS = (*images.SUFFIXES, images.STACK, ".zip")
 NO_CHIP = "no image, .npy file or zip"
 
 
@@ -35,24 +34,28 @@ class Stored:
     label: str | None = None
 
 
-def unlabelled(paths: Iterable[Path], how: Preprocessing) -> Iterator[Stored]:
+def unlabelled(paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig | None = None) -> Iterator[Stored]:
     """Every chip of files, folders and product zips, at any depth and in the order of names.
 
     Images are taken as they are met, of an ``.npy`` file one chip after another; of a product, its index is in memory.
     Other files in folders, and what tools left there, are passed over with a note.
 
+    Args:
+        limits: of images; the choice about pixels of no value is that of the network's chips.
+
     Raises:
         InputError: nothing there, no chip among it, or a chip that cannot be read or lacks a polarisation.
     """
+    choices = reading(how, limits)
     for path in paths:
         found, skipped = False, Counter[str]()
-        for chip, pixels in _raw(path, how, skipped):
+        for chip, pixels in _raw(path, choices, skipped):
             found = True
             yield from _stored(chip, pixels, how)
         if skipped:
             note(f"{skipped.total()} files and folders were passed over: {told(skipped.elements())}")
         if not found:
-            kinds = ", ".join((*images.SUFFIXES, STACK))
+            kinds = ", ".join((*images.SUFFIXES, images.STACK))
             raise InputError(str(path), f"holds no chips ({kinds}, or OpenSARShip products)", "Give another path")
 
 
@@ -69,7 +72,9 @@ def named(name: str, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
     yield from _stored(chip, pixels, how)
 
 
-def labelled(source: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iterator[Stored]:
+def labelled(
+    source: Path, how: Preprocessing, classes: tuple[str, ...], limits: ImagesConfig | None = None
+) -> Iterator[Stored]:
     """Chips of known classes: the test part of a dataset artifact, or raw chips.
 
     Of raw chips with a given split only its test part is taken; those of other classes are passed over with a note.
@@ -81,7 +86,7 @@ def labelled(source: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iter
     if (source / RECORD).is_file():
         yield from _test_part(Dataset.open(source), source, how, classes)
         return
-    reader = open_reader(PrepareConfig(source=str(source), labels=how.labels, values=how.values), source)
+    reader = open_reader(reading(how, limits), source)
     index = reader.index()
     index.check()
     for warning in index.warnings:
@@ -108,6 +113,12 @@ def labelled(source: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iter
             yield Stored(stored.name, stored.image, names[chip.id])
 
 
+def reading(how: Preprocessing, limits: ImagesConfig | None = None) -> PrepareConfig:
+    """What readers have to know: the choices that the network's chips were prepared with, and limits of today."""
+    images = (limits or ImagesConfig()).model_copy(update={"no_data": how.no_data})
+    return PrepareConfig(labels=how.labels, values=how.values, images=images)
+
+
 def _test_part(data: Dataset, path: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iterator[Stored]:
     record = data.record
     for name in ("channels", "image_size", "dtype", "scaling"):
@@ -127,21 +138,21 @@ def _test_part(data: Dataset, path: Path, how: Preprocessing, classes: tuple[str
         yield Stored(f"test {number}", np.array(image), classes[label])
 
 
-def _raw(path: Path, how: Preprocessing, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
+def _raw(path: Path, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
     """The chips of one file, or of all files below a folder; ``skipped`` counts the others by reason."""
     if not path.is_dir():
-        yield from _file(path, how, skipped)
+        yield from _file(path, choices, skipped)
         return
     walk = Walk(path)
     for directory in walk:
         here = path / directory.name
         if set(directory.folders) & set(FOLDERS.values()):
             directory.folders.clear()
-            yield from _product(Folder(here, here.name), how, skipped)
+            yield from _product(Folder(here, here.name), choices, skipped)
             continue
         for name in directory.files:
             if PurePath(name).suffix.lower() in KINDS:
-                yield from _file(here / name, how, skipped)
+                yield from _file(here / name, choices, skipped)
             else:
                 skipped[NO_CHIP] += 1
     skipped.update(row.reason for row in walk.skipped)
@@ -149,14 +160,14 @@ def _raw(path: Path, how: Preprocessing, skipped: Counter[str]) -> Iterator[tupl
         note(warning)
 
 
-def _file(path: Path, how: Preprocessing, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
+def _file(path: Path, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
     if path.suffix.lower() == ".zip":
-        yield from _product(path, how, skipped)
-    elif path.suffix.lower() == STACK:
-        for number, pixels in enumerate(images.read_stack(path)):
+        yield from _product(path, choices, skipped)
+    elif path.suffix.lower() == images.STACK:
+        for number, pixels in enumerate(images.read_stack(path, choices.images)):
             yield _chip(f"{path} {number}", path, pixels), pixels
     else:
-        pixels = images.read(path, str(path))
+        pixels = images.read(path, str(path), choices.images)
         yield _chip(str(path), path, pixels), pixels
 
 
@@ -166,8 +177,8 @@ def _chip(name: str, path: Path, pixels: Pixels) -> Chip:
     return Chip(name, None, str(path), height, width, tuple(names))
 
 
-def _product(source: Path | Folder, how: Preprocessing, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
-    reader: Reader = OpenSarShipReader(source, labels=how.labels, values=how.values)
+def _product(source: Path | Folder, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
+    reader: Reader = OpenSarShipReader(source, labels=choices.labels, values=choices.values, images=choices.images)
     index = reader.index()
     index.check()
     skipped.update(row.reason for row in index.skipped)

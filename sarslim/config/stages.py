@@ -69,6 +69,22 @@ class SimulatorConfig(BaseModel):
     looks: Count = Field(2, description="Equivalent number of looks of the speckle.")
 
 
+class ImagesConfig(BaseModel):
+    """How image files are read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    no_data: Literal["refuse", "keep"] = Field(
+        "refuse",
+        description="Pixels that a file says are of no value (GDAL_NODATA, transparent, masked): refuse the chip by "
+        "name, or keep the numbers there.",
+    )
+    max_megapixels: int = Field(
+        16, ge=1, le=10_000, description="Most samples of one image (pixels times bands), in millions."
+    )
+    max_megabytes: int = Field(256, ge=1, le=100_000, description="Largest image file, or member of a zip, in MB.")
+
+
 class PrepareConfig(Section):
     """Where the chips come from and how they become arrays."""
 
@@ -115,6 +131,7 @@ class PrepareConfig(Section):
         "auto", description="What must not be torn apart by a split. auto: ship and scene where known."
     )
     seed: int = Field(0, ge=0, description="Seed of the splits and of the simulator.")
+    images: ImagesConfig = Field(ImagesConfig(), description="How image files are read, and how large they may be.")
     simulator: SimulatorConfig = SimulatorConfig()
 
     @field_validator("percentiles")

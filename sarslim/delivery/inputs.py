@@ -64,7 +64,7 @@ def _read(items: Iterable[Any], how: Preprocessing) -> Generator[Stored]:
         elif isinstance(item, Image.Image):
             # Opened from a file, it knows where that is.
             name = str(getattr(item, "filename", "") or f"image {place}")
-            yield from stream.named(name, images.from_pillow(item, name), how)
+            yield from stream.named(name, images.from_pillow(item, name, stream.reading(how).images), how)
         else:
             yield from _of_array(item, place, how)
 

@@ -114,6 +114,7 @@ def preprocessing(data: Dataset, prepared: PrepareConfig) -> Preprocessing:
         image_size=data.record.image_size,
         dtype=data.record.dtype,
         scaling=data.record.scaling,
+        no_data=prepared.images.no_data,
         **prepared.model_dump(include={"values", "polarisation_as", "labels", "merge"}),
     )
 
