@@ -1,9 +1,10 @@
 """What a user may set: a frozen model per stage, the knobs of KFP, what a cluster gives, files and ``--set`` texts."""
 
+from sarslim.config.budget import Budget
+from sarslim.config.parsing import parse
 from sarslim.config.stages import (
     NETWORKS,
     STAGES,
-    Budget,
     DistillConfig,
     EvaluateConfig,
     GridConfig,
@@ -14,7 +15,6 @@ from sarslim.config.stages import (
     SimulatorConfig,
     TeacherConfig,
     TrainingConfig,
-    parse,
 )
 
 __all__ = [
