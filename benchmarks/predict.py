@@ -25,7 +25,7 @@ from sarslim.delivery.session import Session
 
 ROUNDS = 5
 THREADS = 1
-PREDICT = "from sarslim.cli import app; app()"
+PREDICT = "from sarslim.cli.app import app; app()"
 BARE = """
 import sys
 import numpy

@@ -1,12 +1,10 @@
-"""Where tasks run: names for people everywhere; resources, secrets, retries and an exit handler on a cluster."""
+"""Where tasks run: names for people everywhere; resources, secrets and retries on a cluster."""
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from kfp import dsl, kubernetes
 
-from components.report_outcome import report_outcome
 from sarslim.config.cluster import ClusterConfig
 
 TITLES = {
@@ -17,11 +15,9 @@ TITLES = {
     "distill": "Distil with self-reflection",
     "evaluate": "Evaluate",
     "publish": "Publish",
-    "outcome": "Outcome",
 }
 KINDS = {"dataset": dsl.Dataset, "teacher": dsl.Model, "pruned": dsl.Model, "student": dsl.Model}
 TRAINING = ("teacher", "distill")
-ALWAYS = ("check", "outcome")
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 ADDRESS = ("AWS_ENDPOINT_URL", "AWS_REGION")
 CA_FOLDER = "/etc/sarslim/ca"
@@ -36,22 +32,16 @@ class Placement:
     def __call__(self, stage: str, task: Any, title: str = "") -> Any:
         """Gives a task its name, its caching and, on a cluster, all that it needs to run there."""
         task.set_display_name(title or TITLES[stage])
-        # The check notices that the data behind an address have changed; a cached outcome would be another run's.
-        task.set_caching_options(stage not in ALWAYS)
+        # The check notices that the data behind an address have changed.
+        task.set_caching_options(stage != "check")
         if self.cluster is not None:
             _place(task, stage, self.cluster)
         return task
 
-    def watched(self) -> AbstractContextManager[Any]:
-        """Around all tasks of a run: on a cluster, its outcome is written down however it ends."""
-        if self.cluster is None:
-            return nullcontext()
-        return dsl.ExitHandler(self("outcome", report_outcome()), name="run")
-
     def given(self, name: str, uri: Any) -> Any:
         """An artifact of an earlier run."""
-        importer = dsl.importer(artifact_uri=uri, artifact_class=KINDS[name], reimport=False)
-        return importer.set_display_name(f"Given {name}").output
+        # No display name: KFP 2.17 stores an importer under that, and looks for it under its own name.
+        return dsl.importer(artifact_uri=uri, artifact_class=KINDS[name], reimport=False).output
 
     @property
     def parallel(self) -> int:

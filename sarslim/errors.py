@@ -1,10 +1,15 @@
-"""The two ways in which sarslim stops: a user's mistake, or a failure of something outside."""
+"""The ways in which sarslim stops: a user's mistake, or a failure of something outside; and how a program ends then."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class SarslimError(Exception):
     """Stops a run with one clear message: where, what was found, what to do about it."""
 
     exit_code = 1
+    kind = "error"
 
     def __init__(self, where: str, problem: str, remedy: str) -> None:
         """
@@ -19,14 +24,32 @@ class SarslimError(Exception):
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
         return type(self), (self.where, self.problem, self.remedy)  # so that it can come from another process
 
+    @property
+    def line(self) -> str:
+        """The one line that a person sees."""
+        return f"{self.kind}: {self}"
+
 
 class InputError(SarslimError):
     """A user's mistake: a wrong field, a broken file, data that cannot be used."""
 
     exit_code = 2
+    kind = "input error"
 
 
 class ServiceError(SarslimError):
     """Something outside failed: an unreachable endpoint, a full disk."""
 
     exit_code = 1
+    kind = "service error"
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Ends a program with one clear line, and the exit code of the error, where the user or a service is at fault."""
+    try:
+        yield
+    except SarslimError as error:
+        sys.stdout.flush()
+        print(error.line, file=sys.stderr)
+        sys.exit(error.exit_code)

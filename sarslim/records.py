@@ -395,6 +395,12 @@ class BundleScores(Record):
     classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]
 
+    def __repr__(self) -> str:
+        shares = f"accuracy {100 * self.accuracy:.1f} %, macro-F1 {100 * self.macro_f1:.1f} %"
+        return f"BundleScores({self.chips} chips of {len(self.classes)} classes, {shares})"
+
+    __str__ = __repr__
+
 
 class PairedScores(Record):
     """Two published networks on the same chips.
@@ -500,20 +506,3 @@ class JournalEntry(Record):
     message: str = ""
     inputs: dict[str, str]
     outputs: dict[str, str]
-
-
-class Rerun(Record):
-    """The pipeline that goes on from where a run failed, and the artifacts to paste into it."""
-
-    pipeline: str
-    parameters: dict[str, str]
-
-
-class OutcomeRecord(Record):
-    """How a run ended: where it failed and why, what is there, and what to run next."""
-
-    state: str
-    failed_stage: str | None
-    message: str
-    artifacts: dict[str, str]
-    rerun: Rerun | None

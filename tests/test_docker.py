@@ -165,7 +165,7 @@ def test_a_killed_container_resumes_from_its_checkpoint(tmp_path, engine):
     runs, config = tmp_path / "runs", tmp_path / "config.yaml"
     long = {"epochs": 60, "batch_size": 16, "checkpoint_seconds": 0}
     config.write_text(yaml.safe_dump(CONFIG | {"distill": long}))
-    command = [sys.executable, "pipeline.py", "run", "--docker", "--config", str(config), "--runs", str(runs)]
+    command = [sys.executable, "-m", "sarslim.cli", "run", "--docker", "--config", str(config), "--runs", str(runs)]
     first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert any(line.startswith("[distill] distill 5/60") for line in first.stdout)
     victims = [one for one in engine.containers.list() if one.attrs["Config"]["Image"] == images.image("distill")]
@@ -188,7 +188,7 @@ def test_a_killed_container_resumes_from_its_checkpoint(tmp_path, engine):
 
 def test_an_interrupted_run_leaves_no_container(tmp_path, engine):
     first = images.image("check")
-    command = [sys.executable, "pipeline.py", "run", "--docker", "--runs", str(tmp_path)]
+    command = [sys.executable, "-m", "sarslim.cli", "run", "--docker", "--runs", str(tmp_path)]
     # A shell's job in the background ignores Ctrl-C, and so would all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -29,20 +29,20 @@ BUILT = {
     "prune-student": {"check-inputs", "prepare-data", "train-teacher"},
     "distill-student": {"check-inputs", "prepare-data", "train-teacher", "prune-student"},
     "evaluate-student": {"check-inputs", "prepare-data", "train-teacher", "prune-student", "distill-student"},
-    "condition-2": {"check-inputs", "evaluate-student"},
+    "condition-1": {"check-inputs", "evaluate-student"},
 }
 TASKS = {
     "compress": set(BUILT),
     "from-dataset": set(BUILT) - {"prepare-data"} | {"importer"},
     "from-teacher": set(BUILT) - {"prepare-data", "train-teacher"} | {"importer", "importer-2"},
     "from-pruned": {"check-inputs", "importer", "importer-2", "importer-3", "distill-student", "evaluate-student",
-                    "condition-2"},
+                    "condition-1"},
     "from-distilled": {"check-inputs", "importer", "importer-2", "importer-3", "importer-4", "evaluate-student",
-                       "condition-2"},
-    "sweep": {"check-inputs", "plan-sweep", "prepare-data", "train-teacher", "measure-network", "for-loop-2",
+                       "condition-1"},
+    "sweep": {"check-inputs", "plan-sweep", "prepare-data", "train-teacher", "measure-network", "for-loop-1",
               "compare-networks"},
     "baselines": {"check-inputs", "plan-methods", "plan-rivals", "prepare-data", "train-teacher", "measure-network",
-                  "for-loop-2", "for-loop-3", "compare-networks"},
+                  "for-loop-1", "for-loop-2", "compare-networks"},
 }  # fmt: skip
 
 
@@ -63,8 +63,8 @@ def specs(tmp_path_factory):
 
 
 def run_of(spec: dict) -> dict:
-    """The tasks inside the exit handler."""
-    return spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    """The tasks that the UI shows first."""
+    return spec["root"]["dag"]["tasks"]
 
 
 def executors(spec: dict) -> dict[str, dict]:
@@ -105,38 +105,42 @@ def test_compiling_twice_gives_the_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("name", pipeline.DAGS)
-def test_every_pipeline_has_its_tasks_inside_an_exit_handler(name, specs):
+def test_the_root_of_every_pipeline_shows_its_stages(name, specs):
     spec, _ = specs[name]
     assert set(run_of(spec)) == TASKS[name]
-    root = spec["root"]["dag"]["tasks"]
-    assert set(root) == {"exit-handler-1", "report-outcome"}
-    assert root["report-outcome"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
     assert spec["pipelineInfo"]["description"].endswith(".")
+
+
+@pytest.mark.parametrize("name", pipeline.DAGS)
+def test_an_importer_has_no_display_name(name, specs):
+    """KFP 2.17 stores an importer under its display name, and the tasks after it look for its own name."""
+    importers = {key: task for key, task in run_of(specs[name][0]).items() if key.startswith("importer")}
+    assert all(task["taskInfo"]["name"] == key for key, task in importers.items())
+    assert len(importers) == len(pipeline.given_artifacts(pipeline.DAGS[name].start))
 
 
 def test_tasks_are_wired_by_what_they_need(specs):
     spec, _ = specs["compress"]
     tasks = run_of(spec)
     assert {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()} == BUILT
-    assert set(spec["components"]["comp-condition-2"]["dag"]["tasks"]) == {"publish-bundle"}
-    assert tasks["condition-2"]["triggerPolicy"]["condition"].endswith("== true")
+    assert set(spec["components"]["comp-condition-1"]["dag"]["tasks"]) == {"publish-bundle"}
+    assert tasks["condition-1"]["triggerPolicy"]["condition"].endswith("== true")
 
 
-def test_on_this_machine_the_same_tasks_run_without_an_exit_handler():
-    spec = pipeline.build("compress").pipeline_spec
-    assert set(spec.root.dag.tasks) == set(BUILT) - {"condition-2"} | {"condition-1"}
+@pytest.mark.parametrize("cluster", [None, ClusterConfig()])
+def test_on_this_machine_and_on_a_cluster_the_same_tasks_leave_the_same_behind(cluster):
+    spec = pipeline.build("compress", cluster).pipeline_spec
+    assert set(spec.root.dag.tasks) == set(BUILT)
     assert set(spec.root.output_definitions.artifacts) == set(pipeline.Outputs._fields)
 
 
 @pytest.mark.parametrize("name", pipeline.DAGS)
-def test_all_tasks_but_check_plan_and_outcome_are_cached(name, specs):
+def test_all_tasks_but_check_and_plan_are_cached(name, specs):
     spec, _ = specs[name]
     dags = [spec["root"]["dag"], *(part["dag"] for part in spec["components"].values() if "dag" in part)]
     tasks = {key: task for dag in dags for key, task in dag["tasks"].items() if not re.match("exit|for|cond|imp", key)}
     cached = {key for key, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
-    assert set(tasks) - cached == {
-        key for key in tasks if key.startswith("plan") or key in ("check-inputs", "report-outcome")
-    }
+    assert set(tasks) - cached == {key for key in tasks if key.startswith(("check", "plan"))}
 
 
 def test_parameters_have_the_defaults_of_their_models_and_a_description(specs):
@@ -237,11 +241,11 @@ def test_every_task_has_resources_of_its_stage(specs):
     gibi = 1.073741824
     assert cores == {
         "check-inputs": (0.5, 2), "prepare-data": (0.5, 2), "train-teacher": (2, 8), "prune-student": (0.5, 4),
-        "distill-student": (2, 8), "evaluate-student": (0.5, 4), "publish-bundle": (0.5, 2), "report-outcome": (0.5, 2),
+        "distill-student": (2, 8), "evaluate-student": (0.5, 4), "publish-bundle": (0.5, 2),
     }  # fmt: skip
     assert {name: (low / gibi, high / gibi) for name, (low, high) in memory.items()} == {
         "check-inputs": (1, 2), "prepare-data": (1, 4), "train-teacher": (4, 16), "prune-student": (1, 8),
-        "distill-student": (4, 16), "evaluate-student": (1, 8), "publish-bundle": (1, 2), "report-outcome": (1, 2),
+        "distill-student": (4, 16), "evaluate-student": (1, 8), "publish-bundle": (1, 2),
     }  # fmt: skip
     assert not any("accelerator" in resources for resources in found.values())
 
@@ -250,8 +254,7 @@ def test_failures_of_the_machine_are_retried_with_back_off(specs):
     tasks = run_of(specs["compress"][0])
     policies = {name: task.get("retryPolicy") for name, task in tasks.items()}
     expected = {"maxRetryCount": 2, "backoffDuration": "30s", "backoffFactor": 2.0, "backoffMaxDuration": "600s"}
-    assert all(policies[name] == expected for name in BUILT if name != "condition-2")
-    assert "retryPolicy" not in specs["compress"][0]["root"]["dag"]["tasks"]["report-outcome"]
+    assert all(policies[name] == expected for name in BUILT if name != "condition-1")
 
 
 def test_credentials_come_from_the_secret_and_never_from_a_parameter(tmp_path):
@@ -369,18 +372,18 @@ def test_the_sources_of_a_stage_are_what_it_imports():
         return {path.relative_to(sources.PACKAGE).as_posix() for path in sources.closure(images.MODULES[stage])}
 
     assert {"stages/prepare.py", "chips/simulator.py", "report/templates/data_card.html"} <= names("prepare")
-    assert not {"training/loop.py", "networks.py", "distillation.py"} & names("prepare")
-    assert "distillation.py" in names("distill")
-    assert "distillation.py" not in names("teacher")
-    assert {"stages/publish.py", "storage.py"} <= names("publish")
-    assert "networks.py" not in names("publish")
+    assert not {"training/loop.py", "networks/recogniser.py", "training/distillation.py"} & names("prepare")
+    assert "training/distillation.py" in names("distill")
+    assert "training/distillation.py" not in names("teacher")
+    assert {"stages/publish.py", "store/storage.py"} <= names("publish")
+    assert "networks/recogniser.py" not in names("publish")
 
 
 def test_an_edit_changes_the_digest_of_the_stages_it_reaches(tmp_path, monkeypatch):
     shutil.copytree(sources.PACKAGE, tmp_path / "sarslim")
     monkeypatch.setattr(sources, "PACKAGE", tmp_path / "sarslim")
     before = {stage: sources.digest(images.MODULES[stage]) for stage in STAGES}
-    with (tmp_path / "sarslim" / "distillation.py").open("a") as file:
+    with (tmp_path / "sarslim" / "training" / "distillation.py").open("a") as file:
         file.write("# edited\n")
     after = {stage: sources.digest(images.MODULES[stage]) for stage in STAGES}
     # The search of the prune stage distils, too.

@@ -9,7 +9,7 @@ from typing import Any
 
 import benchmarks.method as method
 from benchmarks.method import cells, costs, plan, tables, workers
-from sarslim.kubeflow import launch
+from sarslim.errors import told
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results" / "method.jsonl"
@@ -37,7 +37,7 @@ def main() -> None:
     elif given.data is None or not given.data.exists():
         parser.error(f"--data {given.data} does not exist; name the folder of the chips")
     else:
-        with launch.shown_errors():
+        with told():
             run(given)
 
 

@@ -75,7 +75,6 @@ class ClusterConfig(Settings):
     distill: Resources = Field(default_factory=_training)
     evaluate: Resources = Resources(cpu_limit="4", memory_limit="8Gi", timeout_minutes=240)
     publish: Resources = Resources()
-    outcome: Resources = Resources(retries=0)
     accelerator: Accelerator = Accelerator()
 
     def resources(self, stage: str) -> Resources:

@@ -1,16 +1,12 @@
 """Runs a DAG on this machine, compiles it, and tells what came out. The DAG itself comes in as an argument."""
 
-import os
 import re
 import shutil
-import subprocess
 import sys
-import threading
 import time
 import warnings
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +15,16 @@ from kfp import compiler, local
 
 from sarslim import report
 from sarslim.chips.dataset import RECORD
-from sarslim.chips.inspect import inspect as inspect_chips
 from sarslim.config import RunConfig
 from sarslim.config.settings import arguments, changed, load_config
-from sarslim.errors import InputError, SarslimError
-from sarslim.kubeflow import run_log, runners, shell
+from sarslim.errors import InputError, SarslimError, ServiceError
+from sarslim.kubeflow import run_log, runners
 from sarslim.records import Comparison, DatasetRecord
 from sarslim.report import last_screen
 from sarslim.stages import results
 from sarslim.stages.publish import bundle_uri
 from sarslim.store import local_store
-from sarslim.store.storage import SUMS, Storage, local_copy
+from sarslim.store.storage import SUMS, Storage
 
 TASKS = {
     "check-inputs": "check",
@@ -45,6 +40,14 @@ TASKS = {
     "measure-network": "measure",
     "compare-networks": "compare",
 }
+# The stages that run once for each cell of a plan, and how often they run beside that.
+LOOPS = {
+    "plan-sweep": {"prune": 0, "distill": 0, "measure": 1},
+    "plan-methods": {"prune": 0, "distill": 0, "measure": 1},
+    "plan-rivals": {"teacher": 1, "measure": 0},
+}
+REFUSING = ("check", "plan")
+INTERRUPTED = "interrupted; the same command goes on: stages that ended are cached, training resumes"
 
 
 class RunFailed(SarslimError):
@@ -54,24 +57,10 @@ class RunFailed(SarslimError):
         Exception.__init__(self, line)
         self.exit_code = exit_code
 
-
-@contextmanager
-def shown_errors() -> Iterator[None]:
-    """As those of ``shell``, and for what a run may end with."""
-    with shell.shown_errors():
-        try:
-            yield
-        except RunFailed as error:
-            sys.stdout.flush()
-            print(error, file=sys.stderr)
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            sys.stdout.flush()
-            print(
-                "interrupted; the same command goes on: stages that ended are cached, training resumes",
-                file=sys.stderr,
-            )
-            sys.exit(130)
+    @property
+    def line(self) -> str:
+        """What a person sees."""
+        return str(self)
 
 
 def compile_all(pipelines: Mapping[str, Any], out: Path) -> None:
@@ -128,7 +117,9 @@ def run(
         print("No data given: these are SIMULATED SAR ship chips, not real ones.", flush=True)
     warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
     with _store(runs, s3_endpoint):
-        with run_log.watch(folder / "logs", TASKS, sys.stdout, stages=_stages(dag), headline=report.headline) as log:
+        with run_log.watch(
+            folder / "logs", TASKS, sys.stdout, stages=_stages(dag), loops=LOOPS, headline=report.headline
+        ) as log:
             local.init(
                 runners.containers(pipeline_root, config.prepare.source)
                 if docker
@@ -140,7 +131,12 @@ def run(
             try:
                 outputs = dag(**parameters).outputs
             except RuntimeError as error:
-                raise _what_failed(log, error) from error
+                failed = _what_failed(log, error)
+                if failed.exit_code == InputError.exit_code and log.failed in REFUSING:
+                    shutil.rmtree(folder)  # nothing ran
+                raise failed from error
+            except KeyboardInterrupt:
+                raise RunFailed(INTERRUPTED, 130) from None
         artifacts = {name: Path(artifact.path) for name, artifact in outputs.items()}
         shutil.copyfile(artifacts["report"], folder / "report.html")
         if "comparison" in artifacts:
@@ -158,68 +154,8 @@ def run(
     results.write_json(folder / "summary.json", found)
     _point_latest(folder)
     dataset = results.read_json(DatasetRecord, artifacts["dataset"] / RECORD)
-    last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started, embedded=not s3_endpoint)
+    last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started)
     return folder
-
-
-def with_store(command: Sequence[str], runs: Path) -> int:
-    """Runs a command with the embedded object store of ``runs`` at hand, and returns how it ended.
-
-    With no command the store stays up until it is interrupted, and the variables that lead to it are printed.
-
-    Raises:
-        InputError: no store there, or no such command.
-    """
-    if not (runs / "store").is_dir():
-        raise InputError("--runs", f"there is no object store in {runs}", "Run a pipeline first, or name its --runs")
-    # The commands that were installed with this Python come first.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    if command and shutil.which(command[0], path=path) is None:
-        raise InputError("COMMAND", f"there is no program {command[0]!r}", "Give a command such as sarslim")
-    with local_store.serve(runs.resolve() / "store") as served:
-        if not command:
-            print("\n".join(f"export {name}={value}" for name, value in served.items()), flush=True)
-            print("The store answers until Ctrl-C.", file=sys.stderr)
-            with suppress(KeyboardInterrupt):
-                threading.Event().wait()
-            return 0
-        return subprocess.run(command, env={**os.environ, **served, "PATH": path}, check=False).returncode
-
-
-def inspect(config: RunConfig) -> None:
-    """Prints what the source of a configuration holds.
-
-    Raises:
-        InputError: what would stop its preparation.
-    """
-    if not config.prepare.source:
-        raise InputError("source", "no source is named", "Give a local path or an s3:// address")
-    with local_copy(config.prepare.source) as source:
-        found = inspect_chips(source, config.prepare)
-    least, median, most = found.sizes_px
-    facts = {
-        "format": found.format,
-        "chips": f"{found.chips}, {found.unlabelled} of them without a label",
-        "polarisations": _counts(found.polarisations) or "not named",
-        "size": f"{least} to {most} px, median {median:g}",
-        "identities": f"{found.ships or 'no'} ships or vehicles named, {found.scenes or 'no'} scenes",
-        "given splits": _counts(found.given_splits) or "none",
-        "classes": _counts(found.classes),
-        "would become": _counts(found.parts) or "nothing, see the problems",
-        "split rule": found.split_rule,
-    }
-    for name, fact in facts.items():
-        print(f"{name:<14} {fact}")
-    for reason, count in Counter(row.reason for row in found.skipped).most_common():
-        print(f"{'skipped':<14} {count}: {reason}")
-    for text in found.warnings:
-        print(f"{'warning':<14} {text}")
-    if found.problems:
-        raise InputError(config.prepare.source, "cannot be prepared as it is", " ".join(found.problems))
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _stages(dag: Any) -> list[str]:
@@ -246,27 +182,18 @@ def _point_latest(folder: Path) -> None:
     link.replace(folder.with_name("latest"))
 
 
-@contextmanager
-def _store(runs: Path, endpoint: str) -> Iterator[None]:
-    served = nullcontext({"AWS_ENDPOINT_URL": endpoint}) if endpoint else local_store.serve(runs / "store")
-    with served as environment:
-        before = {name: os.environ.get(name) for name in environment}
-        # Tasks inherit the environment; credentials never travel as parameters.
-        os.environ.update(environment)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
+def _store(runs: Path, endpoint: str) -> AbstractContextManager[None]:
+    if endpoint:
+        return local_store.in_environment({"AWS_ENDPOINT_URL": endpoint})
+    return local_store.at_hand(runs / "store")
 
 
 def _what_failed(log: run_log.RunLog, error: RuntimeError) -> RunFailed:
     task = log.failed or "kfp"
     for line in reversed(log.lines(task)):
-        if line.startswith(shell.INPUT_ERROR):
-            return RunFailed(line, InputError.exit_code)
-        if line.startswith(shell.SERVICE_ERROR):
-            return RunFailed(line, SarslimError.exit_code)
+        for kind in (InputError, ServiceError):
+            if line.startswith(f"{kind.kind}: "):
+                return RunFailed(line, kind.exit_code)
     said = [line for line in log.lines(task) if line.strip() and not run_log.FINISHED.search(line)]
     last = said[-1] if said else str(error)
     return RunFailed(f"stage {task} failed: {last}\nThe whole log: {log.folder / task}.log", 1)

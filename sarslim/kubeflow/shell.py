@@ -13,9 +13,6 @@ from sarslim.progress import note
 from sarslim.records import JournalEntry
 from sarslim.store import journal
 
-INPUT_ERROR = "input error: "
-SERVICE_ERROR = "service error: "
-
 
 @contextmanager
 def stage(name: str, *, inputs: Mapping[str, Any] | None = None, outputs: Mapping[str, Any]) -> Iterator[None]:
@@ -36,9 +33,9 @@ def stage(name: str, *, inputs: Mapping[str, Any] | None = None, outputs: Mappin
     try:
         yield
     except SarslimError as error:
-        print(error_line(error), flush=True)
+        print(error.line, flush=True)
         state = "refused" if isinstance(error, InputError) else "failed"
-        _write(entry.model_copy(update={"state": state, "message": error_line(error)}))
+        _write(entry.model_copy(update={"state": state, "message": error.line}))
         sys.exit(error.exit_code)
     except BaseException as error:
         _write(entry.model_copy(update={"state": "failed", "message": f"{type(error).__name__}: {error}"}))
@@ -63,22 +60,6 @@ def _refuse_again(entry: JournalEntry) -> None:
             sys.exit(InputError.exit_code)
 
 
-def error_line(error: SarslimError) -> str:
-    """The one line that a person sees."""
-    return f"{INPUT_ERROR if isinstance(error, InputError) else SERVICE_ERROR}{error}"
-
-
-@contextmanager
-def shown_errors() -> Iterator[None]:
-    """Ends a program with one clear line where the user or a service is at fault."""
-    try:
-        yield
-    except SarslimError as error:
-        sys.stdout.flush()
-        print(error_line(error), file=sys.stderr)
-        sys.exit(error.exit_code)
-
-
 def log(metrics: Any, figures: Mapping[str, float]) -> None:
     """Logs figures to a KFP ``Metrics`` artifact, prints them for the launcher, and writes them at the artifact's path.
 
@@ -89,6 +70,11 @@ def log(metrics: Any, figures: Mapping[str, float]) -> None:
     path = Path(metrics.path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(dict(figures), indent=2), encoding="utf-8")
+    tell(figures)
+
+
+def tell(figures: Mapping[str, float]) -> None:
+    """Prints figures for the launcher."""
     print(f"figures: {json.dumps(dict(figures))}", flush=True)
 
 

@@ -9,6 +9,7 @@ from sarslim.networks.recogniser import (
     forget,
     forward_with_taps,
     output_layers,
+    resize,
     stages,
 )
 
@@ -24,5 +25,6 @@ __all__ = [
     "forward_with_taps",
     "inference",
     "output_layers",
+    "resize",
     "stages",
 ]

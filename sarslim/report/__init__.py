@@ -24,6 +24,7 @@ __all__ = [
     "pruning_table",
     "run_report",
     "summary_table",
+    "terminal",
     "units",
     "verdict",
 ]

@@ -1,18 +1,16 @@
 """What ends a run in the terminal: what was achieved, where it is, and what to do next."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 import sarslim.report.words as words
 from sarslim.config import RunConfig
 from sarslim.progress import duration
 from sarslim.records import Comparison, DatasetRecord, EvaluateRecord
+from sarslim.report.terminal import command, readable, say, show_facts, show_steps, show_table
 
-LINE = 110  # of a table that goes into a file or a pipe
+LEAST_NEEDED = ("Macro-F1", "File", "Latency", "MACs")
 
 
 def show_run(
@@ -22,77 +20,59 @@ def show_run(
     folder: Path,
     uri: str | None,
     seconds: float,
-    *,
-    embedded: bool,
 ) -> None:
     """Prints the end of a run in ``folder``.
 
     Args:
         uri: the address of the bundle, if it was published.
-        embedded: in the store that is up during runs only.
     """
     _show(words.verdict(dataset, evaluation), words.summary_table(evaluation))
-    _show_facts(
+    show_facts(
         {
             "gate": words.gate_failures(evaluation) or ["passed"],
             "warning": dataset.warnings,
             "in use": words.delivered(evaluation),
-            "report": [_readable(folder / "report.html")],
-            "bundle": [uri or "not published, because the gate did not pass"],
-            "took": [duration(seconds)],
-            "next": _next_steps(config, folder.parent, uri, embedded=embedded, simulated=dataset.simulated),
+            "report": readable(folder / "report.html"),
+            "bundle": uri or "not published, because the gate did not pass",
+            "took": duration(seconds),
         }
     )
+    print()
+    show_steps(_next_steps(config, folder.parent, uri, simulated=dataset.simulated))
 
 
 def show_comparison(record: Comparison, folder: Path, seconds: float) -> None:
     """Prints the end of a sweep or a comparison in ``folder``."""
     _show(words.lead(record), words.measured_rows(record))
-    _show_facts({"report": [_readable(folder / "report.html")], "took": [duration(seconds)]})
+    show_facts({"report": readable(folder / "report.html"), "took": duration(seconds)})
 
 
 def _show(sentence: str, rows: Sequence[Sequence[str]]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=LINE)
-    table = Table()
-    for number, name in enumerate(rows[0]):
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
-    for row in rows[1:]:
-        table.add_row(*row)
-    console.print()
-    console.print(Text(sentence, style="bold"))
-    console.print()
-    console.print(table)
+    print()
+    say(sentence)
+    print()
+    show_table(rows[0], rows[1:], optional=LEAST_NEEDED)
+    print()
 
 
-def _show_facts(facts: Mapping[str, Sequence[str]]) -> None:
-    """The lines of each fact below each other. A terminal may wrap them but nobody cuts them: they are copied."""
-    for name, lines in facts.items():
-        for number, line in enumerate(lines):
-            print(f"{'' if number else name:<8}{line}")
-
-
-def _readable(path: Path) -> str:
-    """A path as one would type it here."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-
-
-def _next_steps(config: RunConfig, runs: Path, uri: str | None, *, embedded: bool, simulated: bool) -> list[str]:
-    """Commands that go on from here, each with what it is good for."""
-    option = "" if runs == Path("runs").resolve() else f" --runs {_readable(runs)}"
-    again = f"python pipeline.py rerun latest{option} --from"
+def _next_steps(config: RunConfig, runs: Path, uri: str | None, *, simulated: bool) -> dict[str, str]:
+    """Commands that go on from here, by what each is good for."""
+    sarslim = command()
+    option = "" if runs == Path("runs").resolve() else f" --runs {shlex.quote(readable(runs))}"
+    steps = {}
     if uri:
-        settings = _readable(runs / "latest" / "config.yaml")
-        store = f"python pipeline.py store{option} " if embedded else ""
-        steps = [f"{store}sarslim predict {uri} CHIPS  # the student at work"]
-        steps += [f"python pipeline.py run{option} -p sweep -c {settings} -i budgets=10%,5%,2%  # several budgets"]
+        settings = shlex.quote(readable(runs / "latest" / "config.yaml"))
+        chips = "ships" if simulated else shlex.quote(config.prepare.source)
+        simulate = f"{sarslim} data simulate ships && " if simulated else ""
+        steps["the student at work"] = f"{simulate}{sarslim} predict {uri} {chips}{option} --out found.csv"
+        steps["other budgets"] = f"{sarslim} sweep -c {settings}{option} --budgets 10%,5%,2%"
     else:
-        steps = [f"{again} distill --set distill.epochs={2 * config.distill.epochs}  # more recovery"]
+        again = f"{sarslim} rerun latest{option} --from"
+        steps["more recovery"] = f"{again} distill --set distill.epochs={2 * config.distill.epochs}"
         shares = {name: budget.value for name, budget in config.prune.budgets.items() if budget.relative}
         if shares:
             larger = " ".join(f"--set prune.{name}={min(200 * share, 100):g}%" for name, share in shares.items())
-            steps.append(f"{again} prune {larger}  # a larger budget")
+            steps["a larger budget"] = f"{again} prune {larger}"
     if simulated:
-        steps.append("make run CONFIG=configs/opensarship.yaml DATA=PATH_OR_S3_URI  # real ships")
+        steps["your own chips"] = f"{sarslim} data inspect --help"
     return steps

@@ -8,7 +8,6 @@ __all__ = [
     "evaluate",
     "learn",
     "measure",
-    "outcome",
     "plan",
     "prepare",
     "prune",

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import getproxies_environment
@@ -64,6 +64,29 @@ def _past_proxies() -> dict[str, str]:
         return {}
     hosts = ",".join(host for host in (proxies.get("no"), "127.0.0.1") if host)
     return {"NO_PROXY": hosts, "no_proxy": hosts}
+
+
+@contextmanager
+def at_hand(root: Path) -> Iterator[None]:
+    """As :func:`serve`, with the variables in the environment of this process and of those that it starts.
+
+    Raises:
+        ServiceError: the server does not come up.
+    """
+    with serve(root) as served, in_environment(served):
+        yield
+
+
+@contextmanager
+def in_environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Sets variables for a while; credentials never travel as parameters."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _rclone() -> str:

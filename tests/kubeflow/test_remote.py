@@ -8,6 +8,7 @@ from kfp_server import serve
 from typer.testing import CliRunner
 
 import pipeline
+from sarslim.cli.app import app
 from sarslim.config import RunConfig
 from sarslim.config.parameters import to_parameters
 from sarslim.kubeflow import remote
@@ -25,7 +26,7 @@ def kfp(monkeypatch):
 
 
 def call(*arguments: str):
-    return CliRunner().invoke(pipeline.app, list(arguments))
+    return CliRunner().invoke(app, list(arguments))
 
 
 def test_a_submitted_run_carries_arguments_root_and_the_pipeline(kfp):

@@ -324,7 +324,7 @@ def test_report_of_a_single_epoch_and_many_classes():
 def test_each_page_needs_only_what_its_image_holds(missing, call):
     code = f"import sys\nfor name in {missing!r}: sys.modules[name] = None\n"
     code += f"import example_records as r\nfrom sarslim import report\n{call}"
-    path = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    path = [str(Path(__file__).parents[up]) for up in (1, 2)]
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}\n{code}"],
         capture_output=True,

@@ -15,7 +15,7 @@ from sarslim.records import TrainRecord
 from sarslim.stages.results import TRAINING, read_json
 from sarslim.stages.teacher import train_teacher
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TEACHER = {"network": "aconvnet", "epochs": 40, "batch_size": 16, "checkpoint_seconds": 0}
 CONFIG = {
     "prepare": {"image_size": 64, "simulator": {"chips": 200, "classes": 2}},
@@ -27,7 +27,7 @@ CONFIG = {
 
 
 def start(runs: Path, config: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "pipeline.py", "run", "--config", str(config), "--runs", str(runs)]
+    command = [sys.executable, "-m", "sarslim.cli", "run", "--config", str(config), "--runs", str(runs)]
     # A session of its own, so that the stages and the object store die with it, as when the power goes.
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
 

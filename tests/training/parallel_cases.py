@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from test_distillation import Staged, with_taps
-from test_training import Kept, Normalised, chips
+from test_loop import Kept, Normalised, chips
 from torch import nn
 
 from sarslim.config import DistillConfig, TeacherConfig, TrainingConfig

@@ -27,6 +27,7 @@ from sarslim.stages.teacher import train_teacher
 from sarslim.training import parallel
 
 TESTS = Path(__file__).parent
+ROOT = TESTS.parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def ranks(tmp_path_factory):
     """What each of two processes found."""
     out = tmp_path_factory.mktemp("ranks")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", f"--log-dir={out}"]
-    subprocess.run([*launcher, str(TESTS / "parallel_cases.py"), str(out)], check=True, timeout=120, cwd=TESTS.parent)
+    subprocess.run([*launcher, str(TESTS / "parallel_cases.py"), str(out)], check=True, timeout=120, cwd=ROOT)
     return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
@@ -131,7 +132,7 @@ def test_a_terminated_stage_ends_all_its_processes_and_resumes(house, tmp_path, 
     paths = {name: str(path) for name, path in (inputs | outputs).items()}
     task = subprocess.Popen(
         [sys.executable, "-c", COMPONENT, json.dumps(config), json.dumps(paths)],
-        cwd=TESTS.parent, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert task.stdout is not None
     assert any(line.startswith("distill-2 2/8") for line in task.stdout)

@@ -1,0 +1,159 @@
+"""Runs on a cluster, through the API of Kubeflow Pipelines."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sarslim.cli import options
+from sarslim.cli.dags import pipelines
+from sarslim.cli.options import (
+    CLUSTER,
+    ROOT,
+    CaFile,
+    Cluster,
+    Config,
+    Data,
+    DryRun,
+    Experiment,
+    Host,
+    Inputs,
+    Namespace,
+    Pipeline,
+    Places,
+    Root,
+    RunAs,
+    ServiceAccount,
+    Sets,
+    Wait,
+)
+from sarslim.cli.output import examples
+
+app = typer.Typer()
+
+
+@app.command("compile", rich_help_panel=CLUSTER, epilog=examples("sarslim compile --out build"))
+def compile_pipelines(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the YAML files.")] = Path("build"),
+    cluster: Cluster = None,
+    places: Places = None,
+) -> None:
+    """Write every pipeline as YAML, to upload to Kubeflow Pipelines."""
+    from sarslim.kubeflow import launch
+
+    launch.compile_all({name: _built(name, cluster, places) for name in pipelines().DAGS}, out)
+
+
+@app.command(
+    rich_help_panel=CLUSTER,
+    epilog=examples(
+        "sarslim submit --host http://localhost:8080 -c mstar -d s3://raw/chips --wait",
+        "sarslim submit --host http://localhost:8080 -p sweep -i budgets=20%,5% --dry-run",
+    ),
+)
+def submit(
+    host: Host,
+    pipeline: Pipeline = "compress",
+    config: Config = "",
+    data: Data = "",
+    sets: Sets = None,
+    inputs: Inputs = None,
+    namespace: Namespace = None,
+    service_account: ServiceAccount = False,
+    ca: CaFile = None,
+    experiment: Experiment = "sarslim",
+    run_as: RunAs = "",
+    run_name: Annotated[str, typer.Option(help="Name of the run. Empty: the pipeline and the time.")] = "",
+    pipeline_root: Root = ROOT,
+    cluster: Cluster = None,
+    places: Places = None,
+    wait: Wait = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Start a run on a cluster."""
+    from sarslim.config import settings
+    from sarslim.kubeflow import remote
+
+    settings.choose("--pipeline", pipeline, options.PIPELINES)
+    chosen = options.configuration(config, data, sets)
+    settings.require_remote_source(chosen)
+    dag = _built(pipeline, cluster, places)
+    values = settings.arguments(dag, chosen, inputs or [])
+    named = run_name or f"{pipeline} {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    sent = remote.Submission(dag, values, named, experiment, pipeline_root, run_as)
+    send(server(host, namespace, service_account, ca), sent, wait, dry_run)
+
+
+@app.command(rich_help_panel=CLUSTER, epilog=examples("sarslim upload --host http://localhost:8080"))
+def upload(
+    host: Host,
+    version: Annotated[str, typer.Option(help="Name of the version. Empty: the time.")] = "",
+    namespace: Namespace = None,
+    service_account: ServiceAccount = False,
+    ca: CaFile = None,
+    cluster: Cluster = None,
+    places: Places = None,
+) -> None:
+    """Upload all pipelines to the KFP UI, or a new version of those that are there."""
+    from sarslim.kubeflow import remote
+
+    dags = {name: _built(name, cluster, places) for name in pipelines().DAGS}
+    remote.upload(server(host, namespace, service_account, ca), dags, version or time.strftime("%Y%m%d-%H%M%S"))
+
+
+def server(host: str, namespace: str | None, service_account: bool, ca: str | None) -> Any:
+    """Where Kubeflow Pipelines answers, and as whom we ask."""
+    from sarslim.kubeflow.remote import Server
+
+    return Server(host, namespace, service_account, ca)
+
+
+def again(
+    at: Any,
+    run: str,
+    start: str,
+    sets: list[str],
+    experiment: str,
+    pipeline_root: str,
+    run_as: str,
+    cluster: Path | None,
+    places: list[str] | None,
+) -> Any:
+    """The submission that runs a run of the cluster again from the stage ``start`` on.
+
+    Raises:
+        InputError: no such run or stage, or one whose artifacts are not there.
+    """
+    from sarslim.config import settings
+    from sarslim.kubeflow import remote
+
+    settings.choose("--from", start, options.STAGES)
+    made = remote.artifacts_of(at, run, pipeline_root)
+    entry = settings.entry_point(start)
+    dags = pipelines().DAGS
+    name = next(name for name, dag in dags.items() if dag.function is dags["compress"].function and dag.start == entry)
+    dag = _built(name, cluster, places)
+    config = settings.changed(remote.config_of(made, run), start, sets)
+    given = [f"{key}={uri}" for key, uri in remote.uris(made, entry, run).items()]
+    values = settings.arguments(dag, config, given)
+    return remote.Submission(dag, values, f"{name} of {run}", experiment, pipeline_root, run_as)
+
+
+def send(at: Any, submission: Any, wait: bool, dry_run: bool) -> None:
+    """Shows or starts a run; with ``wait`` a run that fails ends the program with 1."""
+    from sarslim.kubeflow import remote
+
+    if dry_run:
+        print(submission.shown(at.namespace))
+        return
+    run = remote.submit(at, submission)
+    print(f"run     {run}")
+    if wait and not remote.wait(at, run):
+        raise typer.Exit(1)
+
+
+def _built(name: str, cluster: Path | None, places: list[str] | None) -> Any:
+    from sarslim.config import settings
+
+    return pipelines().build(name, settings.load_cluster(cluster, places or []))

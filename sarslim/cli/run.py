@@ -1,0 +1,192 @@
+"""Runs on this machine: the whole pipeline, a sweep, a comparison, and one stage again."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sarslim.cli import options
+from sarslim.cli.dags import pipelines
+from sarslim.cli.options import (
+    HERE,
+    ROOT,
+    CaFile,
+    Cluster,
+    Config,
+    Data,
+    Docker,
+    DryRun,
+    Endpoint,
+    Experiment,
+    From,
+    Inputs,
+    MaybeHost,
+    Namespace,
+    Pipeline,
+    Places,
+    RequireGate,
+    Root,
+    RunAs,
+    Runs,
+    ServiceAccount,
+    Sets,
+    Wait,
+)
+from sarslim.cli.output import NO_GATE, examples
+from sarslim.errors import InputError
+
+Budgets = Annotated[str, typer.Option(help="Shares of the teacher's MACs and parameters, such as 20%,5%.")]
+Methods = Annotated[str, typer.Option(help="Recovery methods, such as finetune,kd,distill.")]
+Seeds = Annotated[str, typer.Option(help="Seeds, such as 0,1,2.")]
+Networks = Annotated[str, typer.Option(help="Lightweight networks, such as mobilenet_v3_small,squeezenet1_1.")]
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=HERE,
+    epilog=examples(
+        "sarslim run -c quick",
+        "sarslim run -c mstar -d ~/chips -s prune.macs=2% --require-gate",
+        "sarslim run -p from-teacher -i dataset_uri=... -i teacher_uri=...",
+    ),
+)
+def run(
+    pipeline: Pipeline = "compress",
+    config: Config = "",
+    data: Data = "",
+    sets: Sets = None,
+    inputs: Inputs = None,
+    runs: Runs = Path("runs"),
+    s3_endpoint: Endpoint = "",
+    docker: Docker = False,
+    require_gate: RequireGate = False,
+) -> None:
+    """Run a whole pipeline on this machine."""
+    begin(pipeline, config, data, sets, inputs or [], runs, s3_endpoint, docker, require_gate)
+
+
+@app.command(
+    rich_help_panel=HERE,
+    epilog=examples("sarslim sweep -c quick --budgets 20%,5% --methods finetune,kd --seeds 0,1"),
+)
+def sweep(
+    budgets: Budgets = "",
+    methods: Methods = "",
+    seeds: Seeds = "",
+    config: Config = "",
+    data: Data = "",
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
+    s3_endpoint: Endpoint = "",
+    docker: Docker = False,
+) -> None:
+    """Compress to several budgets with several methods and seeds, from one teacher."""
+    inputs = _given(budgets=budgets, methods=methods, seeds=seeds)
+    begin("sweep", config, data, sets, inputs, runs, s3_endpoint, docker)
+
+
+@app.command(
+    rich_help_panel=HERE,
+    epilog=examples("sarslim baselines -c quick --networks mobilenet_v3_small --seeds 0,1"),
+)
+def baselines(
+    methods: Methods = "",
+    networks: Networks = "",
+    seeds: Seeds = "",
+    config: Config = "",
+    data: Data = "",
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
+    s3_endpoint: Endpoint = "",
+    docker: Docker = False,
+) -> None:
+    """Hold the student against its fine-tuned twin and lightweight networks."""
+    inputs = _given(methods=methods, networks=networks, seeds=seeds)
+    begin("baselines", config, data, sets, inputs, runs, s3_endpoint, docker)
+
+
+@app.command(
+    rich_help_panel=HERE,
+    epilog=examples(
+        "sarslim rerun latest --from distill --set distill.temperature=3",
+        "sarslim rerun latest --from teacher",
+        "sarslim rerun RUN --from prune --set prune.macs=2% --host http://localhost:8080",
+    ),
+)
+def rerun(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of an earlier run, or 'latest'.")],
+    start: From,
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
+    s3_endpoint: Endpoint = "",
+    docker: Docker = False,
+    require_gate: RequireGate = False,
+    host: MaybeHost = "",
+    namespace: Namespace = None,
+    service_account: ServiceAccount = False,
+    ca: CaFile = None,
+    experiment: Experiment = "sarslim",
+    run_as: RunAs = "",
+    pipeline_root: Root = ROOT,
+    cluster: Cluster = None,
+    places: Places = None,
+    wait: Wait = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Run an earlier run again from one stage on."""
+    if host:
+        from sarslim.cli import cluster as clusters
+
+        server = clusters.server(host, namespace, service_account, ca)
+        sent = clusters.again(server, run, start, sets or [], experiment, pipeline_root, run_as, cluster, places)
+        clusters.send(server, sent, wait, dry_run)
+        return
+    from sarslim.kubeflow import launch
+
+    chosen = launch.rerun_config(runs / run, start, sets or [])
+    _passes(
+        launch.run(pipelines().build("compress"), chosen, runs=runs, s3_endpoint=s3_endpoint, docker=docker),
+        require_gate,
+    )
+
+
+def begin(
+    pipeline: str,
+    config: str,
+    data: str,
+    sets: list[str] | None,
+    inputs: list[str],
+    runs: Path,
+    s3_endpoint: str,
+    docker: bool,
+    require_gate: bool = False,
+) -> None:
+    """Runs a pipeline; with ``require_gate`` a student that does not pass ends the program with its exit code.
+
+    Raises:
+        InputError: no such pipeline or configuration, or one without a gate where it is required.
+    """
+    from sarslim.config import settings
+
+    settings.choose("--pipeline", pipeline, options.PIPELINES)
+    if require_gate and pipeline in ("sweep", "baselines"):
+        raise InputError("--require-gate", f"{pipeline} has no gate", "Leave it out, or run compress")
+    chosen = options.configuration(config, data, sets)
+
+    from sarslim.kubeflow import launch
+
+    folder = launch.run(
+        pipelines().build(pipeline), chosen, inputs=inputs, runs=runs, s3_endpoint=s3_endpoint, docker=docker
+    )
+    _passes(folder, require_gate)
+
+
+def _passes(run: Path, required: bool) -> None:
+    if required and not json.loads((run / "summary.json").read_text(encoding="utf-8"))["gate_passed"]:
+        raise typer.Exit(NO_GATE)
+
+
+def _given(**values: str) -> list[str]:
+    return [f"{name}={value}" for name, value in values.items() if value]
