@@ -32,6 +32,7 @@ __all__ = [
     "TeacherConfig",
     "TrainingConfig",
     "cluster",
+    "machine",
     "parameters",
     "parse",
     "recoveries",

@@ -41,6 +41,18 @@ class Budget(BaseModel):
         """The bound in the unit of ``teacher_cost``."""
         return self.value * teacher_cost if self.relative else self.value
 
+    @classmethod
+    def meant_as_share(cls, text: str) -> str:
+        """``5%`` for the number 5 or 0.05, of which no network could be made; nothing for what can be meant as it is.
+
+        Raises:
+            ValueError: as ``parse``.
+        """
+        budget = cls.parse(text)
+        if budget.relative or budget.value > FEWEST or text.rstrip()[-1] not in "0123456789.":
+            return ""
+        return f"{100 * budget.value if budget.value < 1 else budget.value:g}%"
+
 
 def count_budget(text: str) -> Budget:
     """A budget of MACs or parameters.
@@ -52,14 +64,6 @@ def count_budget(text: str) -> Budget:
     if text.rstrip().endswith("ms"):
         raise ValueError("is a time; write a share such as 5% or a number such as 250k or 20M")
     return budget
-
-
-def meant_as_share(text: str) -> str:
-    """``5%`` for the number 5 or 0.05, of which no network could be made; nothing for what may be meant as it is."""
-    budget = Budget.parse(text)
-    if budget.relative or budget.value > FEWEST or text.rstrip()[-1] not in "0123456789.":
-        return ""
-    return f"{100 * budget.value if budget.value < 1 else budget.value:g}%"
 
 
 def time_budget(text: str) -> Budget:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from sarslim.errors import InputError
+from sarslim.errors import InputError, together
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -66,16 +66,6 @@ def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
     if twice:
         raise ValueError(f"{twice[0]!r} stands twice")
     return dict(items)
-
-
-def together(errors: list[InputError]) -> InputError:
-    """One error out of several, each problem with its own remedy behind it."""
-    first, *others = errors
-    if not others:
-        return first
-    told = [f"{error.problem} ({error.remedy[:1].lower()}{error.remedy[1:]})" for error in errors]
-    rest = [f"{error.where}: {text}" for error, text in zip(others, told[1:], strict=True)]
-    return InputError(first.where, "; ".join([told[0], *rest]), f"Mend these {len(errors)}, then run again")
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
@@ -175,7 +165,7 @@ def _unknown(model: type[BaseModel], path: list[str]) -> tuple[str, str]:
     fields = _fields_at(model, above)
     prefix = "".join(f"{section}." for section in above)
     own = sections(model)
-    kind = "field" if above or not own else "section"
+    kind = "section" if not above and len(own) == len(fields) else "field"
     elsewhere = [f"{section}.{name}" for section, names in own.items() if name in names]
     meant = elsewhere or [f"{prefix}{near}" for near in difflib.get_close_matches(name, fields, n=1, cutoff=0.5)]
     if meant:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sarslim.config.cluster import ClusterConfig
 from sarslim.config.parameters import ARTIFACTS, KNOBS, to_parameters
 from sarslim.config.parsing import field_at, parse, sections
-from sarslim.config.stages import STAGES, RunConfig
+from sarslim.config.stages import STAGES, PrepareConfig, RunConfig
 from sarslim.config.texts import from_command_line, from_yaml
 from sarslim.errors import InputError
 from sarslim.store.storage import is_s3
@@ -98,6 +98,26 @@ def entry_point(stage: str) -> str:
     """The artifact to start from so that ``stage`` is the first to run; empty: from the source."""
     before = [name for name, maker in ARTIFACTS.items() if STAGES.index(maker) < STAGES.index(stage)]
     return before[-1] if before else ""
+
+
+LAYOUTS = {
+    "folder": "a folder per class",
+    "opensarship": "OpenSARShip products",
+    "fusar": "FUSAR-Ship chips",
+}
+
+
+def require_data(config: PrepareConfig) -> None:
+    """
+    Raises:
+        InputError: the configuration reads data, and none are given; simulated ships would not be what is meant.
+    """
+    if not config.source and not config.simulated:
+        raise InputError(
+            "prepare.source",
+            f"prepare.format={config.format} reads {LAYOUTS[config.format]}, and no data are given",
+            "Give them: --data PATH_OR_S3_URI, or with make run DATA=PATH_OR_S3_URI",
+        )
 
 
 def require_remote_source(config: RunConfig) -> None:

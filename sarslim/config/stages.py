@@ -125,6 +125,11 @@ class PrepareConfig(Section):
     seed: Seed = Field(0, description="Seed of the splits and of the simulator.")
     simulator: SimulatorConfig = SimulatorConfig()
 
+    @property
+    def simulated(self) -> bool:
+        """Whether the built-in simulator makes the chips."""
+        return not self.source and self.format in ("auto", "simulator")
+
     @field_validator("percentiles")
     @classmethod
     def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from sarslim.config.parsing import field_at, pairs, together
-from sarslim.errors import InputError
+from sarslim.config.parsing import field_at, pairs
+from sarslim.errors import InputError, together
 
 # What has a meaning of its own in YAML, and none here.
 STRANGE = (yaml.AnchorToken, yaml.AliasToken, yaml.TagToken, yaml.DirectiveToken, yaml.DocumentStartToken)

@@ -77,6 +77,17 @@ def connect(*, retries: int, timeout_seconds: float, connections: int) -> tuple[
     return client, endpoint, region
 
 
+def configured() -> bool:
+    """Whether anything here leads to an object store with credentials.
+
+    Raises:
+        InputError: a file of profiles that cannot be read, or a profile that is not there.
+    """
+    if any(os.environ.get(name) for name in (ACCESS, SECRET, "AWS_PROFILE", "AWS_ENDPOINT_URL", *ROLES)):
+        return True
+    return any(name in _profile().values for name in (*KEYS, *BY_OTHER_MEANS))
+
+
 def variables() -> dict[str, str]:
     """What leads a process to the same store that cannot see the files of this one, such as one in a container.
 

@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from sarslim.config import STAGES, Budget, PruneConfig, RunConfig, parse
-from sarslim.config.budget import meant_as_share
 from sarslim.config.cluster import ClusterConfig
 from sarslim.config.parameters import KNOBS, field, from_parameters, to_parameters
 from sarslim.config.settings import load_config
@@ -158,7 +157,7 @@ def test_every_problem_carries_its_own_remedy():
     ("text", "share"), [("5", "5%"), ("0.05", "5%"), ("100", "100%"), ("5%", ""), ("5k", ""), ("101", "")]
 )
 def test_a_bare_number_that_can_only_be_a_share(text, share):
-    assert meant_as_share(text) == share
+    assert Budget.meant_as_share(text) == share
 
 
 def test_quantities_of_a_cluster_are_told_with_an_example():
