@@ -45,8 +45,10 @@ class Setting:
         network, stem = (model.network, model.stem) if model else (teacher.network, teacher.stem)
         return cls(stages, network, stem, len(data.classes), len(data.channels), data.image_size)
 
-    def build(self, name: str, stem: str) -> Recogniser:
+    def build(self, name: str, stem: str, device: str = "cpu") -> Recogniser:
         """A network whose weights are not even drawn: shapes decide all that is asked here.
+
+        On the device ``meta``, nothing is computed: slower for small chips, and as fast for large ones.
 
         Raises:
             InputError: a stem that this network has not.
@@ -60,7 +62,7 @@ class Setting:
                 mean=(0.0,) * self.shape[0],
                 std=(1.0,) * self.shape[0],
             )
-        return network.to_empty(device="cpu").eval()
+        return network.to_empty(device=device).eval()
 
 
 def try_networks(setting: Setting, config: RunConfig, room: Path | None, findings: Findings) -> None:
@@ -72,9 +74,9 @@ def try_networks(setting: Setting, config: RunConfig, room: Path | None, finding
         for place, name in enumerate(config.evaluate.rivals):
             with findings.kept():
                 built[name] = _built(setting, name, "standard", f"evaluate.rivals.{place}")
-    if teacher is not None and {"prune"} & set(setting.stages):
+    if teacher is not None and "prune" in setting.stages:
         with findings.kept():
-            _check_budget(config.prune, teacher, setting.shape)
+            _check_budget(config.prune, setting)
     if "teacher" in setting.stages and config.teacher.pretrained:
         with findings.kept():
             _try_pretrained(config.teacher.pretrained, teacher)
@@ -129,8 +131,8 @@ def check_budgets(config: RunConfig) -> None:
         InputError: the teacher does not take chips of this size, or a budget is out of reach.
     """
     setting = Setting.of(config, STAGES, None)
-    teacher = _built(setting, setting.network, setting.stem, "teacher.network")
-    _check_budget(config.prune, teacher, setting.shape)
+    _built(setting, setting.network, setting.stem, "teacher.network")
+    _check_budget(config.prune, setting)
 
 
 def check_rivals(config: RunConfig, names: list[str]) -> None:
@@ -144,11 +146,13 @@ def check_rivals(config: RunConfig, names: list[str]) -> None:
         _built(setting, name, config.teacher.stem, "networks")
 
 
-def _check_budget(config: PruneConfig, teacher: Recogniser, shape: tuple[int, int, int]) -> None:
+def _check_budget(config: PruneConfig, setting: Setting) -> None:
     # A measured latency means nothing before the prune stage, which may run on another machine.
     untimed = config.model_copy(update={"latency": ""})
     if not untimed.budgets:
         return
+    device = "meta" if setting.shape[1] > 2 * bounds.SMALL else "cpu"
+    teacher = setting.build(setting.network, setting.stem, device)
     if config.criterion == "bn_scale" and not any(isinstance(layer, nn.BatchNorm2d) for layer in teacher.modules()):
         problem = f"bn_scale says nothing about {teacher.name}, which has no BatchNorm"
         raise InputError("prune.criterion", problem, "Choose another criterion, such as l2")
@@ -156,7 +160,7 @@ def _check_budget(config: PruneConfig, teacher: Recogniser, shape: tuple[int, in
         pruning.check(
             teacher,
             untimed,
-            input_shape=shape,
+            input_shape=setting.shape,
             output_layers=networks.output_layers(teacher),
             stages=networks.stages(teacher),
         )
