@@ -10,9 +10,10 @@ def publish_bundle(
     config: str,
     bundle: dsl.Input[dsl.Model],
     receipt: dsl.Output[dsl.Artifact],
+    report: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
 ):
-    """Uploads the bundle under its name and version, whole or not at all."""
+    """Uploads the bundle under its name and version, whole or not at all; the report then tells its address."""
     from pathlib import Path
 
     from sarslim.config import PublishConfig, parse
@@ -20,5 +21,10 @@ def publish_bundle(
     from sarslim.stages.publish import publish
 
     with shell.stage("publish", inputs={"bundle": bundle}, outputs={"receipt": receipt}):
-        record = publish(parse(PublishConfig, config), bundle=Path(bundle.path), receipt=Path(receipt.path))
+        record = publish(
+            parse(PublishConfig, config),
+            bundle=Path(bundle.path),
+            receipt=Path(receipt.path),
+            page=Path(report.path),
+        )
         shell.log(metrics, record.figures())

@@ -12,8 +12,8 @@ import typer
 from docs import markdown
 
 INTRODUCTION = """\
-Everything is one command, `sarslim`. `sarslim COMMAND --help` says the same as this page. After `make` has set up
-`.venv`, put it on the path once per terminal: `source .venv/bin/activate`.
+Everything is one command, `sarslim`. `sarslim COMMAND --help` says the same as this page. After `make .venv/ready`, or
+any other target, put it on the path once per terminal: `source .venv/bin/activate`.
 """
 EXAMPLES = "<!-- not run: examples of the help; the parser reads them -->"
 DIGITS = re.compile(r"\s*(\d+)\s+(.+)")
@@ -24,10 +24,8 @@ def page(app: typer.Typer, name: str = "sarslim") -> str:
     """The page as Markdown."""
     root = typer.main.get_command(app)
     blocks = [markdown.GENERATED, "# Commands", INTRODUCTION, *_overview(root, name)]
-    blocks += ["## Exit codes and examples", *_epilog(root.epilog)] if root.epilog else []
     context = root.make_context(name, [], resilient_parsing=True)
-    options = _options(root, context)
-    blocks += [f"## {name} {{ #root }}", *options] if options else []
+    blocks += [f"## {name}", *_options(root, context), *_epilog(root.epilog)]
     for path, command, inner in _walk(root, context, (name,)):
         blocks += [f"{'##' if len(path) == 2 else '###'} {' '.join(path)}", *_command(path, command, inner)]
     return "\n\n".join(block.strip("\n") for block in blocks) + "\n"
@@ -133,7 +131,8 @@ def _epilog(text: str | None) -> Iterator[str]:
         lines = [line for line in rest.splitlines() if line.strip()]
         codes = [DIGITS.fullmatch(line) for line in lines]
         if lines and all(codes):
-            yield markdown.table((title.rstrip(":"), "Meaning"), [(f"`{c[1]}`", markdown.cell(c[2])) for c in codes if c])
+            yield f"### {title.rstrip(':')}"
+            yield markdown.table(("Code", "Meaning"), [(f"`{c[1]}`", markdown.cell(c[2])) for c in codes if c])
         elif lines:
             commands = "\n".join(line.strip().removeprefix("$ ") for line in lines)
             yield f"{title}\n\n{EXAMPLES}\n```bash\n{commands}\n```"

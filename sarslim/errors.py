@@ -21,6 +21,10 @@ class SarslimError(Exception):
         self.where, self.problem, self.remedy = where, problem, remedy
         super().__init__(f"{where}: {problem.rstrip('.')}. {remedy.rstrip('.')}.")
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the one line that a terminal gets, too."""
+        return [f"{type(self).__name__}: {self}"]
+
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
         return type(self), (self.where, self.problem, self.remedy)  # so that it can come from another process
 

@@ -19,8 +19,6 @@ SAYS = (
     "These are simulated SAR ship chips: sarslim made them, no radar measured them.\n"
     "Reports on them say so as long as this file lies here.\n"
 )
-# The sea has an amplitude of about 1, and a pixel in a thousand one above 12.75.
-GREY_PER_AMPLITUDE = 20
 
 
 def write(
@@ -72,4 +70,4 @@ def is_simulated(source: Path) -> bool:
 
 
 def _grey(pixels: Pixels) -> np.ndarray:
-    return np.rint(np.clip(pixels[0] * GREY_PER_AMPLITUDE, 0, 255)).astype(np.uint8)
+    return np.rint(np.clip(pixels[0], 0, 255)).astype(np.uint8)

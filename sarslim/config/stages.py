@@ -1,61 +1,26 @@
 """One frozen model per stage: the only home of defaults, and of what a user may set."""
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sarslim.config.budget import Budget, count_budget, time_budget
+from sarslim.config.fields import (
+    LICENSES,
+    MOST,
+    NETWORKS,
+    Address,
+    Count,
+    Few,
+    Fraction,
+    ModelName,
+    Network,
+    Part,
+    Rate,
+    Seed,
+    Weight,
+)
 from sarslim.config.parsing import nearest
-from sarslim.errors import InputError
-from sarslim.store.address import S3Uri
-
-NETWORKS = (
-    "resnet18", "resnet34", "resnet50", "vgg16_bn", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",
-    "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "mnasnet0_5", "ghostnet", "efficientnet_b0", "squeezenet1_1",
-    "aconvnet",
-)  # fmt: skip
-
-MOST = 1_000_000  # of whatever is counted: beyond, somebody has written something else than he meant
-PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
-
-
-def _address(text: str) -> str:
-    try:
-        return text and str(S3Uri.parse(text))
-    except InputError as error:
-        raise ValueError(f"{error.problem.removeprefix(repr(text)).strip()}; {error.remedy}") from None
-
-
-def _part(text: str) -> str:
-    if text and not PART.fullmatch(text):
-        raise ValueError(
-            "is no name here; write letters, digits, dots, hyphens and underscores, a letter or digit first"
-        )
-    return text
-
-
-def _name(text: str) -> str:
-    if text != text.lower():
-        raise ValueError(f"has capital letters; write {text.lower()}")
-    return _part(text)
-
-
-def _known_network(name: str) -> str:
-    if name not in NETWORKS:
-        raise ValueError(f"is not a network known here{nearest(name, NETWORKS)}; choose from {', '.join(NETWORKS)}")
-    return name
-
-
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Weight = Annotated[float, Field(ge=0, le=1000)]
-Count = Annotated[int, Field(ge=1, le=MOST)]
-Few = Annotated[int, Field(ge=0, le=MOST)]
-# Whatever draws at random takes 32 bits, and KFP hands whole numbers on as floating-point ones.
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Rate = Annotated[float, Field(gt=0, le=10)]
-Network = Annotated[str, AfterValidator(_known_network)]
-Address = Annotated[str, AfterValidator(_address)]
 
 
 class Section(BaseModel):
@@ -315,20 +280,37 @@ class EvaluateConfig(Section):
     pictures: bool = Field(
         True, description="Show chips in the report. It is published: turn off where their licence forbids that."
     )
+    data_name: str = Field(
+        "", description="Name of the data set in report and model card, such as MSTAR. Empty: by its format and source."
+    )
+    data_license: str = Field(
+        "",
+        description="Licence of the chips, for the model card: an identifier of Hugging Face such as cc-by-4.0, or the "
+        "https:// address of its text. Empty: unknown; of simulated chips apache-2.0.",
+    )
     min_accuracy: float = Field(0.0, ge=0, le=1, description="Gate: least test accuracy of the student.")
     max_drop: float = Field(0.05, ge=0, le=1, description="Gate: largest drop of accuracy from teacher to student.")
     seed: Seed = Field(0, description="Seed of the speckle.")
+
+    @field_validator("data_license")
+    @classmethod
+    def _license(cls, value: str) -> str:
+        if value and value not in LICENSES and not value.startswith("https://"):
+            known = ", ".join(LICENSES)
+            raise ValueError(
+                f"is not a licence known here{nearest(value, LICENSES)}; give the https:// address of its text, or "
+                f"choose from {known}"
+            )
+        return value
 
 
 class PublishConfig(Section):
     """Where the bundle goes."""
 
     destination: Address = Field("s3://sarslim/models", description="Where bundles are kept.")
-    name: Annotated[str, AfterValidator(_name)] = Field("sar-ships", min_length=1, description="Name of the model.")
-    version: Annotated[str, AfterValidator(_part)] = Field(
-        "", description="Version. Empty: taken from the digest of the bundle."
-    )
-    alias: Annotated[str, AfterValidator(_part)] = Field(
+    name: ModelName = Field("sar-ships", min_length=1, description="Name of the model.")
+    version: Part = Field("", description="Version. Empty: taken from the digest of the bundle.")
+    alias: Part = Field(
         "latest",
         description="Moved to this version, if it passed the gate and is not worse on the same data. Empty: none.",
     )

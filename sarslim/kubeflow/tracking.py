@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sarslim.errors import InputError, SarslimError, ServiceError
-from sarslim.kubeflow import shell
 from sarslim.kubeflow.run_folder import Entry, read_run
 from sarslim.progress import note
 
@@ -60,7 +59,7 @@ def log_ended(folder: Path, uri: str) -> bool:
         print(f"{'mlflow':<8}{log_run(folder, uri)}", flush=True)
     except SarslimError as error:
         sys.stdout.flush()
-        print(shell.error_line(error), file=sys.stderr)
+        print(error.line, file=sys.stderr)
         return False
     return True
 

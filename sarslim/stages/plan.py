@@ -7,6 +7,9 @@ to every parameter in a loop that is the output of a task outside (kfp 2.17.0). 
 
 import json
 import re
+from typing import Any
+
+from pydantic import BaseModel
 
 from sarslim.config import DistillConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig, parse
 from sarslim.config.recoveries import recovery
@@ -39,7 +42,7 @@ def plan_sweep(
     for budget in _items("budgets", budgets):
         cut = parse(PruneConfig, base.prune.model_dump() | {"macs": budget, "params": budget}, where="budgets")
         check_budgets(base.model_copy(update={"prune": cut}))
-        cells += plan_methods(cut.model_dump_json(), distill, evaluate, methods=methods, seeds=seeds)
+        cells += _recoveries(base.prune, cut, distill, evaluate, methods=methods, seeds=seeds)
     return cells
 
 
@@ -51,19 +54,32 @@ def plan_methods(prune: str, distill: str, evaluate: str, *, methods: str, seeds
     Raises:
         InputError: an unknown method or a malformed seed.
     """
-    cut, recipe = parse(PruneConfig, prune), parse(DistillConfig, distill)
+    given = parse(PruneConfig, prune)
+    return _recoveries(given, given, distill, evaluate, methods=methods, seeds=seeds)
+
+
+def _recoveries(
+    given: PruneConfig, cut: PruneConfig, distill: str, evaluate: str, *, methods: str, seeds: str
+) -> list[Cell]:
+    """Every recovery method and seed after pruning as ``cut`` says, in a run whose configuration is ``given``."""
+    recipe = parse(DistillConfig, distill)
     budget = " and ".join(dict.fromkeys(text for text in (cut.macs, cut.params, cut.latency) if text))
     recoveries = {method: recovery(method, recipe) for method in _items("methods", methods)}
-    return [
-        {
-            "label": _label(f"{budget} {method}", suffix, budget=budget, method=method, seed=seed),
-            "prune": cut.model_copy(update={"seed": seed}).model_dump_json(),
-            "distill": config.model_copy(update={"seed": seed}).model_dump_json(),
-            "evaluate": evaluate,
-        }
-        for seed, suffix in _seeds(seeds).items()
-        for method, config in recoveries.items()
-    ]
+    cells = []
+    for seed, suffix in _seeds(seeds).items():
+        for method, config in recoveries.items():
+            pruning, recovering = (each.model_copy(update={"seed": seed}) for each in (cut, config))
+            sets = _sets("prune", given, pruning) + _sets("distill", recipe, recovering)
+            origin = {"budget": budget, "method": method, "seed": seed, "sets": sets}
+            cells.append(
+                {
+                    "label": _label(f"{budget} {method}", suffix, **origin),
+                    "prune": pruning.model_dump_json(),
+                    "distill": recovering.model_dump_json(),
+                    "evaluate": evaluate,
+                }
+            )
+    return cells
 
 
 def plan_rivals(teacher: str, evaluate: str, prepare: str = "", *, networks: str, seeds: str) -> list[Cell]:
@@ -94,7 +110,15 @@ def plan_rivals(teacher: str, evaluate: str, prepare: str = "", *, networks: str
     ]
 
 
-def _label(name: str, suffix: str, **origin: str | int) -> str:
+def _sets(stage: str, given: BaseModel, wanted: BaseModel) -> list[str]:
+    """The ``--set`` texts that make ``wanted`` of ``given``, which differ in numbers, switches and plain words."""
+    before, after = given.model_dump(mode="json"), wanted.model_dump(mode="json")
+    changed = {name: value for name, value in after.items() if value != before[name]}
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in changed.items()}
+    return [f"{stage}.{name}={text}" for name, text in texts.items()]
+
+
+def _label(name: str, suffix: str, **origin: Any) -> str:
     return json.dumps({"name": f"{name}{suffix}", **origin})
 
 

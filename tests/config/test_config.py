@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sarslim.config import STAGES, Budget, PruneConfig, RunConfig, parse
+from sarslim.config import STAGES, Budget, EvaluateConfig, PruneConfig, RunConfig, parse
 from sarslim.config.cluster import ClusterConfig
 from sarslim.config.parameters import KNOBS, field, from_parameters, to_parameters
 from sarslim.config.settings import load_config
@@ -64,6 +64,16 @@ def test_all_problems_are_reported_together():
         parse(RunConfig, {"teacher": {"epochs": 0, "network": "resnet81"}, "publish": {"name": "A B"}})
     for name in ("teacher.epochs", "teacher.network", "publish.name", "did you mean resnet18?"):
         assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "cc-by-nc-4.0", "https://example.org/terms.txt"])
+def test_a_licence_of_the_data_is_an_identifier_or_an_address(text):
+    assert parse(EvaluateConfig, {"data_license": text}).data_license == text
+
+
+def test_another_licence_of_the_data_is_refused_with_the_nearest_one():
+    with pytest.raises(InputError, match=r"data_license: 'CC-BY-4.0' is not a licence known here \(did you mean cc-"):
+        parse(EvaluateConfig, {"data_license": "CC-BY-4.0"})
 
 
 def test_every_field_is_described():
