@@ -1,7 +1,7 @@
 """The ways in which sarslim stops: a user's mistake, or a failure of something outside; and how a program ends then."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -46,6 +46,16 @@ class ServiceError(SarslimError):
 
     exit_code = 1
     kind = "service error"
+
+
+def together(errors: Sequence[InputError]) -> InputError:
+    """One error out of several, each problem with its own remedy behind it."""
+    first, *others = errors
+    if not others:
+        return first
+    told = [f"{error.problem} ({error.remedy[:1].lower()}{error.remedy[1:]})" for error in errors]
+    rest = [f"{error.where}: {text}" for error, text in zip(others, told[1:], strict=True)]
+    return InputError(first.where, "; ".join([told[0], *rest]), f"Mend these {len(errors)}, then run again")
 
 
 @contextmanager

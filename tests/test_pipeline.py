@@ -163,7 +163,7 @@ def test_an_entry_point_takes_uris_and_the_parameters_of_the_stages_that_it_runs
 def test_the_check_takes_every_parameter_of_the_pipeline():
     takes = list(inspect.signature(check_inputs.python_func).parameters)
     assert set(takes) - set(to_parameters(RunConfig())) == {
-        "start", "dataset_uri", "teacher_uri", "pruned_uri", "student_uri", "run_config",
+        "start", "dataset_uri", "teacher_uri", "pruned_uri", "student_uri", "run_config", "publishes",
     }  # fmt: skip
     assert set(to_parameters(RunConfig())) < set(takes)
 
@@ -319,9 +319,9 @@ def test_accelerators_go_to_training_alone(tmp_path):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("teachr.memory_limit=1Gi", "teachr is not a field (did you mean teacher?)"),
-        ("teacher.memory_limit=lots", "teacher.memory_limit 'lots': "),
-        ("accelerator.count=-1", "accelerator.count -1: "),
+        ("teachr.memory_limit=1Gi", "teachr: is not a field (did you mean teacher?)"),
+        ("teacher.memory_limit=lots", "teacher.memory_limit: 'lots' is no quantity of Kubernetes"),
+        ("accelerator.count=-1", "accelerator.count: '-1' is below 0"),
         ("accelerator", "'accelerator' sets nothing"),
     ],
 )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sarslim.chips import stream
 from sarslim.config import parse
+from sarslim.config.machine import require_threads
 from sarslim.delivery import inputs, registry
 from sarslim.delivery.registry import INT8, METRICS, ONNX
 from sarslim.delivery.session import Session
@@ -78,8 +79,10 @@ class Bundle:
             threads: CPU threads. 0: one per core.
 
         Raises:
-            InputError: no bundle there, a file that differs from its checksum, or no such network in it.
+            InputError: no bundle there, a file that differs from its checksum, no such network in it, or more threads
+                than processors.
         """
+        require_threads("threads", threads)
         network = INT8 if int8 else ONNX
         if not is_s3(str(address)):
             folder = Path(address)

@@ -24,7 +24,9 @@ from sarslim.records import (
     PruneRecord,
     TrainRecord,
 )
+from sarslim.stages import bounds
 from sarslim.stages.deploy import deploy, time_rivals
+from sarslim.stages.learn import input_shape
 from sarslim.stages.measure import score
 from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, versions, write_json
 from sarslim.store.storage import write_sums
@@ -61,6 +63,8 @@ def evaluate(
     assert test.labels is not None
     assert train.labels is not None
     folders = {"teacher": teacher, "pruned": pruned, "student": student}
+    bounds.bound_threads(config)
+    bounds.bound_evaluation(config, {"teacher": artifact.load(teacher)[0]}, input_shape(data))
     scores = {kind: score(folder, data, config, name=kind, kind=kind) for kind, folder in folders.items()}
     bundle.mkdir(parents=True, exist_ok=True)
     mistakes = measures.surest_mistakes(

@@ -14,11 +14,11 @@ from pydantic import BaseModel
 from sarslim.config import DistillConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig, parse
 from sarslim.config.recoveries import recovery
 from sarslim.errors import InputError
-from sarslim.stages.check import check_budgets
+from sarslim.stages.tryout import check_budgets, check_rivals
 
 Cell = dict[str, str]
 
-SEED = re.compile("0|[1-9][0-9]*")
+SEED, MOST_SEED = re.compile("0|[1-9][0-9]{,9}", re.ASCII), 2**32
 
 
 def plan_sweep(
@@ -82,17 +82,23 @@ def _recoveries(
     return cells
 
 
-def plan_rivals(teacher: str, evaluate: str, *, networks: str, seeds: str) -> list[Cell]:
+def plan_rivals(teacher: str, evaluate: str, prepare: str = "", *, networks: str, seeds: str) -> list[Cell]:
     """Every rival network and seed from scratch, with the recipe and the epochs of the teacher.
 
+    Args:
+        teacher, evaluate, prepare: configurations as JSON. Without ``prepare`` nobody looks whether a network takes
+            chips of this size.
+
     Raises:
-        InputError: an unknown network or a malformed seed.
+        InputError: an unknown network, one that does not take chips of this size, or a malformed seed.
     """
-    recipe = parse(TeacherConfig, teacher).model_dump() | {"pretrained": "", "generations": 1}
+    recipe = parse(TeacherConfig, teacher)
+    own = recipe.model_dump() | {"pretrained": "", "generations": 1}
     rivals = {
-        name: parse(TeacherConfig, recipe | {"network": name}, where="networks")
-        for name in _items("networks", networks)
+        name: parse(TeacherConfig, own | {"network": name}, where="networks") for name in _items("networks", networks)
     }
+    if prepare:
+        check_rivals(RunConfig(prepare=parse(PrepareConfig, prepare), teacher=recipe), list(rivals))
     return [
         {
             "label": _label(name, suffix, method=name, seed=seed),
@@ -119,9 +125,13 @@ def _label(name: str, suffix: str, **origin: Any) -> str:
 def _seeds(text: str) -> dict[int, str]:
     """The seeds, each with what it adds to a name: nothing where it is the only one."""
     items = _items("seeds", text)
-    wrong = ", ".join(repr(item) for item in items if not SEED.fullmatch(item))
+    wrong = ", ".join(repr(item) for item in items if not SEED.fullmatch(item) or int(item) >= MOST_SEED)
     if wrong:
-        raise InputError("seeds", f"{wrong}: not a seed", "Write whole numbers from 0 on, such as 0, 1, 2")
+        raise InputError(
+            "seeds",
+            f"{wrong}: not a seed",
+            f"Write whole numbers from 0 on, such as 0, 1, 2; none above {MOST_SEED - 1}",
+        )
     return {int(item): f" seed {item}" if len(items) > 1 else "" for item in items}
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import getproxies_environment
 
 from sarslim.errors import ServiceError
 
@@ -47,11 +48,22 @@ def serve(root: Path) -> Iterator[dict[str, str]]:
             "AWS_ENDPOINT_URL": _address(server),
             "AWS_ACCESS_KEY_ID": access,
             "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_SESSION_TOKEN": "",  # the user's own belongs to other keys
             "AWS_REGION": "us-east-1",
+            **_past_proxies(),
         }
     finally:
         server.terminate()
         server.wait(timeout=10)
+
+
+def _past_proxies() -> dict[str, str]:
+    """No proxy leads to this machine."""
+    proxies = getproxies_environment()
+    if not proxies.keys() - {"no"}:
+        return {}
+    hosts = ",".join(host for host in (proxies.get("no"), "127.0.0.1") if host)
+    return {"NO_PROXY": hosts, "no_proxy": hosts}
 
 
 @contextmanager

@@ -307,6 +307,11 @@ def test_without_imagecodecs_a_compressed_tiff_is_refused_by_name(bundle, tmp_pa
     assert "small.tif: is a compressed TIFF. Install the package imagecodecs" in done.stderr
 
 
+def test_more_threads_than_processors_are_refused(bundle, chips):
+    for command in ("predict", "evaluate"):
+        assert "threads: 100000 is more than the" in refused(command, bundle, chips, "--threads", "100000")
+
+
 def test_what_is_no_chip_is_refused_by_name(bundle, chips, dataset, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "empty: holds no chips" in refused("predict", bundle, tmp_path / "empty")
