@@ -22,3 +22,4 @@ def publish_bundle(
     with shell.stage("publish", inputs={"bundle": bundle}, outputs={"receipt": receipt}):
         record = publish(parse(PublishConfig, config), bundle=Path(bundle.path), receipt=Path(receipt.path))
         shell.log(metrics, record.figures())
+        print(f"published {record.uri}", flush=True)

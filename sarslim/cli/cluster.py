@@ -73,7 +73,7 @@ def submit(
 ) -> None:
     """Start a run on a cluster."""
     from sarslim.config import settings
-    from sarslim.kubeflow import remote
+    from sarslim.kubeflow.submission import Submission
 
     settings.choose("--pipeline", pipeline, options.PIPELINES)
     chosen = options.configuration(config, data, sets)
@@ -81,14 +81,14 @@ def submit(
     dag = _built(pipeline, cluster, places)
     values = settings.arguments(dag, chosen, inputs or [])
     named = run_name or f"{pipeline} {time.strftime('%Y-%m-%d %H:%M:%S')}"
-    sent = remote.Submission(dag, values, named, experiment, pipeline_root, run_as)
+    sent = Submission(dag, values, named, experiment, pipeline_root, run_as)
     send(server(host, namespace, service_account, ca), sent, wait, dry_run)
 
 
 @app.command(rich_help_panel=CLUSTER, epilog=examples("sarslim upload --host http://localhost:8080"))
 def upload(
     host: Host,
-    version: Annotated[str, typer.Option(help="Name of the version. Empty: the time.")] = "",
+    version: Annotated[str, typer.Option(help="Name of the version. Empty: after the digest of the pipeline.")] = "",
     namespace: Namespace = None,
     service_account: ServiceAccount = False,
     ca: CaFile = None,
@@ -97,15 +97,15 @@ def upload(
 ) -> None:
     """Upload all pipelines to the KFP UI, or a new version of those that are there."""
     from pipeline import DAGS
-    from sarslim.kubeflow import remote
+    from sarslim.kubeflow import submission
 
-    dags = {name: _built(name, cluster, places) for name in DAGS}
-    remote.upload(server(host, namespace, service_account, ca), dags, version or time.strftime("%Y%m%d-%H%M%S"))
+    api = server(host, namespace, service_account, ca).connect()
+    submission.upload(api, {name: _built(name, cluster, places) for name in DAGS}, version)
 
 
 def server(host: str, namespace: str | None, service_account: bool, ca: str | None) -> Any:
     """Where Kubeflow Pipelines answers, and as whom we ask."""
-    from sarslim.kubeflow.remote import Server
+    from sarslim.kubeflow.server import Server
 
     return Server(host, namespace, service_account, ca)
 
@@ -128,29 +128,37 @@ def again(
     """
     from pipeline import DAGS
     from sarslim.config import settings
-    from sarslim.kubeflow import remote
+    from sarslim.kubeflow import past_runs
+    from sarslim.kubeflow.submission import Submission
 
     settings.choose("--from", start, options.STAGES)
-    made = remote.artifacts_of(at, run, pipeline_root)
     entry = settings.entry_point(start)
+    api = at.connect()
+    look = past_runs.look_at(api, run)
+    was = past_runs.config_of(look)
+    made = past_runs.artifacts_of(api, look) if entry else {}
     name = next(name for name, dag in DAGS.items() if dag.function is DAGS["compress"].function and dag.start == entry)
     dag = _built(name, cluster, places)
-    config = settings.changed(remote.config_of(made, run), start, sets)
-    given = [f"{key}={uri}" for key, uri in remote.uris(made, entry, run).items()]
+    config = settings.changed(was, start, sets)
+    given = [f"{key}={uri}" for key, uri in past_runs.uris(made, entry, run).items()]
     values = settings.arguments(dag, config, given)
-    return remote.Submission(dag, values, f"{name} of {run}", experiment, pipeline_root, run_as)
+    return Submission(dag, values, f"{name} of {run}", experiment, pipeline_root, run_as)
 
 
 def send(at: Any, submission: Any, wait: bool, dry_run: bool) -> None:
     """Shows or starts a run; with ``wait`` a run that fails ends the program with 1."""
-    from sarslim.kubeflow import remote
+    from sarslim.kubeflow import watching
+    from sarslim.kubeflow.submission import submit as start
 
     if dry_run:
         print(submission.shown(at.namespace))
         return
-    run = remote.submit(at, submission)
-    print(f"run     {run}")
-    if wait and not remote.wait(at, run):
+    api = at.connect()
+    run = start(api, submission)
+    print(f"run     {run}\nsee     {api.link('runs', run)}", flush=True)
+    if not wait:
+        print(f"watch   sarslim runs watch {run} {at.words}")
+    elif not watching.wait(api, run):
         raise typer.Exit(1)
 
 
