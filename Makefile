@@ -1,8 +1,4 @@
-# make run    the whole pipeline on this machine      make test   tests and static checks
-# make manifests   render every overlay for Kubernetes and check each object
-# make images the image of every stage              make test-docker   tests that run in them
-# make push   REGISTRY=...                           make lock   resolve the locked versions again (needs uv)
-# make method DATA=...   methods, pruning paths and rivals against each other: hours, resumable (NAME=, DEVICE=cuda)
+.DEFAULT_GOAL := help
 PYTHON ?= python3
 CONFIG ?= configs/quick.yaml
 DATA ?=
@@ -18,29 +14,32 @@ TAG ?=
 # Makes a stand-in for the base image where none can be pulled.
 STAND_IN ?= ../shared/tools/stand-in-base
 
-.PHONY: run test lint manifests lock compile method images base push test-docker clean
+.PHONY: help run test lint manifests lock compile method images base push test-docker clean
 
-run: .venv/ready
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/ready ## the whole pipeline on this machine (CONFIG=, DATA=, SET=)
 	@$(CLI) run --config $(CONFIG) $(if $(DATA),--data "$(DATA)") $(foreach set,$(SET),--set $(set))
 
-test: lint
+test: lint ## tests and static checks
 	@$(PY) -m pytest -n 2 --dist loadfile --durations=10
 
-lint: .venv/ready
+lint: .venv/ready ## static checks alone
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy sarslim components benchmarks pipeline.py
 
-manifests: .venv/ready
+manifests: .venv/ready ## render every overlay for Kubernetes and check each object
 	@$(PY) -m pytest tests/test_manifests.py -rs
 
 # The table of recovery methods, pruning paths and rivals. Cells that are done are not run again.
-method: .venv/ready
+method: .venv/ready ## methods, pruning paths and rivals against each other: hours, resumable (DATA=, NAME=, DEVICE=cuda)
 	@$(PY) -m benchmarks.method run --name $(NAME) --data "$(DATA)" $(if $(DEVICE),--device $(DEVICE))
 	@$(PY) -m benchmarks.method costs
 	@$(PY) -m benchmarks.method table
 
-compile: .venv/ready
+compile: .venv/ready ## every pipeline as YAML, into build/
 	@$(CLI) compile --out build
 
 .venv/ready: requirements.lock pyproject.toml
@@ -53,26 +52,26 @@ compile: .venv/ready
 	@touch $@
 
 images: export SARSLIM_TORCH = $(TORCH)
-images: .venv/ready base
+images: .venv/ready base ## the image of every stage (BASE=, TAG=, TORCH=cpu)
 	@PYTHONPATH=. $(PY) docker/build.py --base "$(BASE)" --tag "$(TAG)"
 
 push: export SARSLIM_TORCH = $(TORCH)
 push: export SARSLIM_REGISTRY = $(REGISTRY)
-push: .venv/ready base
+push: .venv/ready base ## the same, into a registry (REGISTRY=host/team)
 	@test -n "$(REGISTRY)" || { echo "Say where to: make push REGISTRY=host/team" >&2; exit 2; }
 	@PYTHONPATH=. $(PY) docker/build.py --base "$(BASE)" --tag "$(TAG)" --push
 
 base:
 	@docker image inspect "$(BASE)" >/dev/null 2>&1 || timeout 600 docker pull --quiet "$(BASE)" || $(STAND_IN) "$(BASE)"
 
-test-docker: images
+test-docker: images ## tests that run in the images
 	@$(PY) -m pytest -m docker --durations=10
 
 # Every image has its own locked versions, the same as those of the whole.
 COMPILE = uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate
 LOCKS = docker/locks/$(TORCH)
 lock-image = $(COMPILE) --no-header --constraints requirements.lock $(if $(filter cpu,$(TORCH)),--torch-backend cpu)
-lock:
+lock: ## resolve the locked versions again (needs uv)
 	$(COMPILE) --extra dev --output-file requirements.lock
 	mkdir -p $(LOCKS)
 	$(lock-image) --extra component --output-file $(LOCKS)/base.lock
@@ -82,5 +81,5 @@ lock:
 	$(lock-image) --extra component --extra prune --extra chips --output-file $(LOCKS)/prune.lock
 	$(lock-image) --extra component --extra evaluate --output-file $(LOCKS)/evaluate.lock
 
-clean:
+clean: ## remove .venv, build/ and runs/
 	rm -rf .venv build runs

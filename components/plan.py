@@ -27,6 +27,7 @@ def plan_sweep(
     with shell.stage("check", outputs={"plan": plan}):
         cells = plan_sweep(prepare, teacher, prune, distill, evaluate, budgets=budgets, methods=methods, seeds=seeds)
         write_json(Path(plan.path), {"cells": cells})
+        shell.tell({"cells": len(cells)})
     return cells
 
 
@@ -42,6 +43,7 @@ def plan_rivals(teacher: str, evaluate: str, networks: str, seeds: str, plan: ds
     with shell.stage("check", outputs={"plan": plan}):
         cells = plan_rivals(teacher, evaluate, networks=networks, seeds=seeds)
         write_json(Path(plan.path), {"cells": cells})
+        shell.tell({"cells": len(cells)})
     return cells
 
 
@@ -59,4 +61,5 @@ def plan_methods(
     with shell.stage("check", outputs={"plan": plan}):
         cells = plan_methods(prune, distill, evaluate, methods=methods, seeds=seeds)
         write_json(Path(plan.path), {"cells": cells})
+        shell.tell({"cells": len(cells)})
     return cells

@@ -395,6 +395,12 @@ class BundleScores(Record):
     classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]
 
+    def __repr__(self) -> str:
+        shares = f"accuracy {100 * self.accuracy:.1f} %, macro-F1 {100 * self.macro_f1:.1f} %"
+        return f"BundleScores({self.chips} chips of {len(self.classes)} classes, {shares})"
+
+    __str__ = __repr__
+
 
 class PairedScores(Record):
     """Two published networks on the same chips.

@@ -94,6 +94,8 @@ def test_changed_objects_behind_the_same_address_change_the_fingerprint(store):
     place = S3Uri.parse("s3://raw-chips/tree/Cargo/a.png")
     store.write(place, b"one")
     before = checked(prepare={"source": "s3://raw-chips/tree"}).prepare.fingerprint
+    for name in ("Cargo/@eaDir/a.png", ".ipynb_checkpoints/a.png", ".DS_Store"):
+        store.write(S3Uri.parse(f"s3://raw-chips/tree/{name}"), b"left by a tool")
     assert checked(prepare={"source": "s3://raw-chips/tree"}).prepare.fingerprint == before
     store.write(place, b"two")
     assert checked(prepare={"source": "s3://raw-chips/tree"}).prepare.fingerprint != before

@@ -16,7 +16,7 @@ from sarslim.chips.dataset import Dataset
 from sarslim.chips.prepare import prepare
 from sarslim.config import PrepareConfig, RunConfig, parse
 from sarslim.delivery.runtime import Bundle
-from sarslim.kubeflow import launch
+from sarslim.kubeflow import launch, run_folder
 from sarslim.networks import artifact
 from sarslim.networks.inference import predict
 from sarslim.store.storage import S3Uri
@@ -101,6 +101,17 @@ def test_a_run_leaves_a_report_a_configuration_and_a_log_per_stage(first, runs):
     assert "test chips" in (latest / "report.html").read_text()
     assert (latest / "config.yaml").is_file()
     assert {file.stem for file in (latest / "logs").glob("*.log")} >= set(first["seconds"])
+
+
+def test_a_run_folder_leads_to_the_curves_of_its_networks(first, runs):
+    entry = run_folder.read_run(runs / "latest")
+    for name in ("teacher", "student"):
+        assert [point.step for point in entry.points if point.name == f"{name}_training/val_accuracy"] == [1, 2]
+        assert [point.value for point in entry.points if point.name == f"{name}/accuracy"] == [first[name]["accuracy"]]
+    pipelines = runs / "store" / "sarslim" / "pipelines"
+    data = json.loads(next(pipelines.glob("*/prepare-data/dataset/dataset.json")).read_text())
+    assert data["digest"].startswith(entry.tags["sarslim.data_digest"])
+    assert entry.tags["sarslim.simulated"] == "false"  # files in a folder, whoever made them
 
 
 def test_the_published_bundle_gives_the_predictions_of_the_student(first, runs, store, tmp_path):

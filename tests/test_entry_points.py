@@ -155,6 +155,7 @@ def test_an_unreachable_budget_ends_a_sweep_before_any_training(config, tmp_path
     assert caught.value.exit_code == 2
     assert "macs=0.0001% is out of reach" in str(caught.value)
     assert not list(tmp_path.glob("store/sarslim/pipelines/*/train-teacher"))
+    assert not list(tmp_path.glob("*/config.yaml"))  # a refused run leaves no folder
 
 
 def test_baselines_hold_the_student_against_its_twin_and_rivals(full, config, runs, store):

@@ -1,25 +1,177 @@
-"""A zip file or a folder as a set of named members, so that readers need not care which."""
+"""What lies in a folder or a zip file, found by one walk that readers, digests and predictions share."""
 
+import os
+import re
+import stat
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from sarslim.errors import InputError
+from sarslim.records import Skipped
+
+# Names that operating systems, disk stations and tools of developers give to what no user put there, in lower case.
+# What begins with a dot or a tilde is theirs, too.
+TOOLS = {
+    "__macosx", "lost+found", "lost.dir", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "network trash folder",
+    "temporary items", "$recycle.bin", "recycler", "recycled", "system volume information", "@eadir", "@tmp",
+    "@recycle", "@recently-snapshot", "@__thumb", "#recycle", "#snapshot", "__pycache__", "node_modules", "wandb",
+    "mlruns", "lightning_logs",
+}  # fmt: skip
+TOOL_NAME = re.compile(r"~.*|.*~|#.*#|found\.\d{3}", re.DOTALL)
+HIDDEN, LEFT = "hidden, as tools leave it", "left there by a tool"
+LOOP, TWICE = "a link back to a folder that it lies in", "a folder that is read under another name"
+NOTHING, SPECIAL = "a link to nothing", "neither a file nor a folder"
+SHOWN = 3
+
+
+def no_data(name: str) -> str:
+    """Why a file or a folder of this name, without a path, is no data; "" if it may be."""
+    if name.startswith("."):
+        return HIDDEN
+    return LEFT if name.lower() in TOOLS or TOOL_NAME.fullmatch(name) else ""
+
+
+@dataclass
+class Directory:
+    """A folder that a walk has come to: its name below the source, and what lies in it, in the order of names.
+
+    The walk goes on into what is left in ``folders``.
+    """
+
+    name: str
+    real: str
+    files: list[str]
+    folders: list[str]
+
+
+class Walk:
+    """Every folder below a source once, whatever links lead to it, and what tools left behind passed over.
+
+    Folders come before those that links lead to, so that a folder has the name with the fewest links. ``skipped``, and
+    ``outside`` with the links that lead out of the source and their targets, grow on the way.
+
+    Raises:
+        InputError: while it walks, at a folder that cannot be read.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self._source, self._real = source, os.path.realpath(source)
+        self._links: deque[tuple[str, str]] = deque()
+        self._closed: list[str] = []
+        self.skipped: list[Skipped] = []
+        self.outside: list[tuple[str, str]] = []
+
+    def __iter__(self) -> Iterator[Directory]:
+        seen: set[str] = set()
+        waiting = [("", self._real)]
+        while waiting or self._links:
+            linked = not waiting
+            name, real = self._links.popleft() if linked else waiting.pop()
+            if real in seen or any(_within(real, closed) for closed in self._closed):
+                self._skip(name, TWICE)
+                continue
+            seen.add(real)
+            if linked:
+                self._note_way_out(name, real)
+            directory = self._look(name, real)
+            inner = len(directory.folders)
+            yield directory
+            if inner and not directory.folders:
+                self._closed.append(real)
+            waiting += [(_join(name, folder), _join(real, folder)) for folder in reversed(directory.folders)]
+
+    @property
+    def ways_out(self) -> tuple[str, ...]:
+        """A warning about the links that lead out of the source, if there are any."""
+        if not self.outside:
+            return ()
+        shown = ", ".join(f"{name} -> {target}" for name, target in self.outside[:SHOWN])
+        more = f" and {len(self.outside) - SHOWN} more" if len(self.outside) > SHOWN else ""
+        count = "1 link leads" if len(self.outside) == 1 else f"{len(self.outside)} links lead"
+        return (f"{count} out of the source: {shown}{more}",)
+
+    def _look(self, name: str, real: str) -> Directory:
+        directory = Directory(name, real, [], [])
+        try:
+            with os.scandir(real) as entries:
+                for entry in sorted(entries, key=attrgetter("name")):
+                    reason = self._sort_in(entry, directory)
+                    if reason:
+                        self._skip(_join(name, entry.name), reason)
+        except OSError as error:
+            raise InputError(
+                str(self._source / name), f"cannot be read ({error.strerror})", "Allow this user to read it"
+            ) from error
+        return directory
+
+    def _sort_in(self, entry: os.DirEntry[str], directory: Directory) -> str:
+        """Puts an entry where it belongs, or says why it is passed over."""
+        reason = no_data(entry.name)
+        if reason:
+            return reason
+        if entry.is_symlink():
+            return self._follow(entry, directory)
+        if entry.is_dir():
+            directory.folders.append(entry.name)
+        elif entry.is_file():
+            directory.files.append(entry.name)
+        else:
+            return SPECIAL
+        return ""
+
+    def _follow(self, entry: os.DirEntry[str], directory: Directory) -> str:
+        try:
+            kind = os.stat(entry.path).st_mode
+        except OSError:
+            return NOTHING
+        name, target = _join(directory.name, entry.name), os.path.realpath(entry.path)
+        if stat.S_ISREG(kind):
+            directory.files.append(entry.name)
+            self._note_way_out(name, target)
+        elif not stat.S_ISDIR(kind):
+            return SPECIAL
+        elif _within(directory.real, target) or _within(self._real, target):
+            return LOOP
+        else:
+            self._links.append((name, target))
+        return ""
+
+    def _note_way_out(self, name: str, target: str) -> None:
+        if not _within(target, self._real):
+            self.outside.append((name, target))
+
+    def _skip(self, name: str, reason: str) -> None:
+        self.skipped.append(Skipped(name=name, reason=reason))
 
 
 class Folder:
-    """The files below a folder."""
+    """The files below a folder: ``members`` in the order of the parts of their names, ``skipped`` what is no data."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str = "") -> None:
         self._path, self.name = path, name
-        self.members: Sequence[str] = sorted(
-            file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()
-        )
+        walk = Walk(path)
+        members = (_join(directory.name, file) for directory in walk for file in directory.files)
+        self.members: Sequence[str] = sorted(members, key=lambda member: member.split("/"))
+        self.skipped: Sequence[Skipped] = walk.skipped
+        self.warnings: Sequence[str] = walk.ways_out
+
+    @classmethod
+    def at(cls, source: "Path | Folder") -> "Folder":
+        """The folder at a path, or one that was walked already."""
+        return source if isinstance(source, Folder) else cls(source, source.name)
+
+    def path(self, member: str) -> Path:
+        """Where a member is."""
+        return self._path / member
 
     def read(self, member: str) -> bytes:
         """The bytes of one file."""
-        return (self._path / member).read_bytes()
+        return self.path(member).read_bytes()
 
 
 class Zip:
@@ -44,7 +196,12 @@ class Zip:
                 raise InputError(
                     name, f"has the entry {entry!r}, which escapes the folder", "Do not use it; get a clean copy"
                 )  # fmt: skip
-        self.members: Sequence[str] = sorted(entry for entry in names if not entry.endswith("/"))
+        found = {entry: why_no_data(entry) for entry in names if not entry.endswith("/")}
+        self.members: Sequence[str] = sorted(entry for entry, reason in found.items() if not reason)
+        self.warnings: Sequence[str] = ()
+        self.skipped: Sequence[Skipped] = [
+            Skipped(name=f"{name}/{entry}", reason=reason) for entry, reason in sorted(found.items()) if reason
+        ]
 
     def read(self, member: str) -> bytes:
         """The bytes of one member.
@@ -61,3 +218,27 @@ class Zip:
 
 
 Container = Folder | Zip
+
+
+def why_no_data(path: str) -> str:
+    """Why what has this path in a zip or an object store is no data; "" if it may be."""
+    return next(filter(None, map(no_data, path.split("/"))), "")
+
+
+def is_data(path: str) -> bool:
+    """Whether what has this path is not left behind by a tool."""
+    return not why_no_data(path)
+
+
+def told(reasons: Iterable[str]) -> str:
+    """How often which reason: ``left there by a tool (23), a link to nothing (8)``."""
+    return ", ".join(f"{reason} ({count})" for reason, count in Counter(reasons).most_common())
+
+
+def _within(path: str, folder: str) -> bool:
+    """Whether a real path is a folder or lies below it."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name

@@ -4,9 +4,15 @@ import hashlib
 from collections import defaultdict
 from pathlib import Path
 
+from sarslim.chips.container import Folder
+
 
 def fingerprint(source: Path) -> str:
-    """SHA-256 over the sorted relative names, sizes and contents of all files of ``source``, a folder or one file."""
+    """SHA-256 over the sorted relative names, sizes and contents of all files of ``source``, a folder or one file.
+
+    Raises:
+        InputError: a folder that cannot be read.
+    """
     total = hashlib.sha256()
     for name, path in _files(source):
         total.update(_entry(name, path))
@@ -30,7 +36,8 @@ def source_digests(source: Path) -> dict[str, str]:
 def _files(source: Path) -> list[tuple[str, Path]]:
     if source.is_file():
         return [(source.name, source)]
-    return sorted((path.relative_to(source).as_posix(), path) for path in source.rglob("*") if path.is_file())
+    folder = Folder(source)
+    return [(member, folder.path(member)) for member in sorted(folder.members)]
 
 
 def _entry(name: str, path: Path) -> bytes:

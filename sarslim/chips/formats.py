@@ -1,7 +1,9 @@
 """Which reader a source needs: as configured, or found out by looking."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from sarslim.chips.container import Folder, told
 from sarslim.chips.folder import FolderReader
 from sarslim.chips.fusar import FusarReader
 from sarslim.chips.index import Reader
@@ -24,33 +26,37 @@ def open_reader(config: PrepareConfig, source: Path | None) -> Reader:
         from sarslim.chips.simulator import Simulator  # the only one that needs scipy
 
         return Simulator(config.simulator, size=config.image_size, seed=config.seed)
-    _check_exists(source)
-    name = config.format if config.format != "auto" else _look(source)
+    if not source.exists():
+        raise InputError(str(source), "does not exist", "Correct prepare.source")
+    folder = _walked(source) if source.is_dir() else None
+    name = find_format(folder.members if folder else [source.name], config)
     if name == "opensarship":
-        return OpenSarShipReader(source, labels=config.labels, values=config.values)
-    if source.is_file():
+        return OpenSarShipReader(folder or source, labels=config.labels, values=config.values)
+    if folder is None:
         raise InputError(
             str(source), f"is a file, and {name} chips are read from a folder", "Give the folder that holds the chips"
         )
     if name == "fusar":
-        return FusarReader(source)
+        return FusarReader(folder)
     if name == "folder":
-        return FolderReader(source)
+        return FolderReader(folder)
     raise InputError(
         "prepare.format", "simulator takes no source", "Leave prepare.source empty, or set prepare.format to auto"
     )
 
 
-def _check_exists(source: Path) -> None:
-    if not source.exists():
-        raise InputError(str(source), "does not exist", "Correct prepare.source")
-    if source.is_dir() and not any(path.is_file() for path in source.rglob("*")):
-        raise InputError(str(source), "is empty", "Put chips there, or correct prepare.source")
+def _walked(source: Path) -> Folder:
+    folder = Folder(source, source.name)
+    if folder.members:
+        return folder
+    but = f" but for {told(row.reason for row in folder.skipped)}" if folder.skipped else ""
+    raise InputError(str(source), f"is empty{but}", "Put chips there, or correct prepare.source")
 
 
-def _look(source: Path) -> str:
-    if OpenSarShipReader.recognises(source):
-        return "opensarship"
-    if source.is_dir() and FusarReader.recognises(source):
-        return "fusar"
-    return "folder"
+def find_format(names: Sequence[str], config: PrepareConfig) -> str:
+    """How a source is laid out: as configured, or told from the names of its files relative to it."""
+    if config.format != "auto":
+        return config.format
+    if OpenSarShipReader.recognises(names):
+        return OpenSarShipReader.format
+    return FusarReader.format if FusarReader.recognises(names) else FolderReader.format

@@ -6,15 +6,18 @@ The category is the class, the MMSI the ship.
 """
 
 import csv
-from collections.abc import Iterable, Iterator
-from pathlib import Path, PureWindowsPath
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from sarslim.chips import images
+from sarslim.chips.container import Folder
 from sarslim.chips.index import Chip, Index, Pixels
 from sarslim.errors import InputError
 from sarslim.records import Skipped
 
 COLUMNS = ("id", "mmsi", "path")
+CHIP_NAME = re.compile(r"Ship_C.*S.*N.*\.tif.*")
 
 
 class FusarReader:
@@ -22,13 +25,13 @@ class FusarReader:
 
     format = "fusar"
 
-    def __init__(self, source: Path) -> None:
-        self._source = source
+    def __init__(self, source: Path | Folder) -> None:
+        self._folder = Folder.at(source)
 
     @staticmethod
-    def recognises(source: Path) -> bool:
-        """Whether the folder has the table, or chips named as in FUSAR-Ship."""
-        return _table(source) is not None or next(source.rglob("Ship_C*S*N*.tif*"), None) is not None
+    def recognises(names: Sequence[str]) -> bool:
+        """Whether there is the table, or a chip named as in FUSAR-Ship."""
+        return _table(names) is not None or any(CHIP_NAME.fullmatch(name.rpartition("/")[2]) for name in names)
 
     def index(self) -> Index:
         """Lists the chips that both the table and the folders have.
@@ -38,10 +41,10 @@ class FusarReader:
         """
         rows = self._rows()
         chips: list[Chip] = []
-        skipped: list[Skipped] = []
+        skipped = list(self._folder.skipped)
         problems: list[InputError] = []
-        for path in sorted(path for path in self._source.rglob("*") if path.is_file()):
-            file = path.relative_to(self._source).as_posix()
+        for file in self._folder.members:
+            path = PurePosixPath(file)
             if path.suffix.lower() not in images.SUFFIXES:
                 skipped.append(Skipped(name=file, reason="not a PNG, JPEG or TIFF file"))
                 continue
@@ -50,7 +53,7 @@ class FusarReader:
                 skipped.append(Skipped(name=file, reason="not in the meta table, or a second file of that name"))
                 continue
             try:
-                bands, height, width = images.shape(path, file)
+                bands, height, width = images.shape(self._folder.path(file), file)
             except InputError as error:
                 problems.append(error)
                 continue
@@ -66,20 +69,20 @@ class FusarReader:
                 )
             )
         skipped += [Skipped(name=name, reason="in the meta table, but there is no such file") for name in rows]
-        return Index(chips, skipped, problems)
+        return Index(chips, skipped, problems, self._folder.warnings)
 
     def load(self, chips: Iterable[Chip]) -> Iterator[Pixels]:
         """Amplitudes of each chip, in order: (bands, height, width) float32."""
         for chip in chips:
-            yield images.read(self._source / chip.file, chip.file)
+            yield images.read(self._folder.path(chip.file), chip.file)
 
     def _rows(self) -> dict[str, dict[str, str]]:
-        path = _table(self._source)
-        if path is None:
+        table = _table(self._folder.members)
+        if table is None:
             raise InputError(
-                str(self._source), "has FUSAR-Ship chips but no meta.csv", "Save the meta table as meta.csv at the top"
+                self._folder.name, "has FUSAR-Ship chips but no meta.csv", "Save the meta table as meta.csv at the top"
             )
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        with self._folder.path(table).open(newline="", encoding="utf-8-sig", errors="replace") as file:
             first = file.readline()
             file.seek(0)
             delimiter = max(",;\t", key=first.count)
@@ -88,12 +91,12 @@ class FusarReader:
             missing = [name for name in COLUMNS if name not in reader.fieldnames]
             if missing:
                 raise InputError(
-                    path.name,
+                    table,
                     f"has the columns {', '.join(reader.fieldnames)}, and lacks {', '.join(missing)}",
                     f"Name the columns {', '.join(COLUMNS)} in the first line",
                 )
             return {row["id"].strip().removesuffix(".tiff"): row for row in reader}
 
 
-def _table(source: Path) -> Path | None:
-    return next((path for path in sorted(source.iterdir()) if path.name.lower() == "meta.csv"), None)
+def _table(names: Sequence[str]) -> str | None:
+    return next((member for member in names if member.lower() == "meta.csv"), None)

@@ -61,12 +61,26 @@ def read(data: bytes | Path, name: str) -> Pixels:
                 pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, axis, 0)
         else:
             with Image.open(_stream(data)) as image:
-                flat = image.mode in ("L", "I", "F", "I;16", "I;16B")
-                pixels, colour = np.asarray(image if flat else image.convert("L"))[None], False
+                return from_pillow(image, name)
     except BROKEN as error:
         raise _not_an_image(name, error) from error
     pixels = _amplitudes(pixels)
     return np.tensordot(LUMINANCE, pixels[:3], axes=1)[None] if colour else pixels
+
+
+def from_pillow(image: Image.Image, name: str) -> Pixels:
+    """Pixels (1, height, width) of an image of Pillow, as :func:`read` takes them from a PNG or JPEG file of it.
+
+    Raises:
+        InputError: its file is cut short, or closed.
+    """
+    try:
+        flat = image.mode in ("L", "I", "F", "I;16", "I;16B")
+        return _amplitudes(np.asarray(image if flat else image.convert("L"))[None])
+    except AssertionError as error:  # so Pillow tells that a file was closed before its pixels were read
+        raise InputError(name, "is closed", "Use it while it is open, or load() it before") from error
+    except BROKEN as error:
+        raise _not_an_image(name, error) from error
 
 
 def read_stack(file: Path) -> Iterator[Pixels]:

@@ -32,6 +32,11 @@ class Chip:
     scene: str = ""
     split: str = ""
 
+    @property
+    def below(self) -> str:
+        """The folder of the target in that of its class, "" where there is none."""
+        return self.ship.split("/")[1] if self.label and self.ship.startswith(f"{self.label}/") else ""
+
 
 @dataclass(frozen=True)
 class Index:

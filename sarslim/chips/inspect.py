@@ -1,13 +1,16 @@
 """What a source holds, found out before anything is trained."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from sarslim.chips.container import Folder, Walk, is_data
 from sarslim.chips.digests import fingerprint
-from sarslim.chips.formats import open_reader
+from sarslim.chips.folder import FolderReader, Layout
+from sarslim.chips.formats import find_format, open_reader
+from sarslim.chips.given import Named, check_parts
 from sarslim.chips.index import Index
 from sarslim.chips.select import select
 from sarslim.chips.split import TINY_CLASS, divide
@@ -15,7 +18,7 @@ from sarslim.config import PrepareConfig
 from sarslim.errors import InputError
 from sarslim.records import Record, Skipped
 
-__all__ = ["Inspection", "fingerprint", "inspect"]
+__all__ = ["Inspection", "fingerprint", "check_names", "inspect", "is_data", "linked_folders", "names"]
 
 
 class Inspection(Record):
@@ -59,6 +62,8 @@ def inspect(source: Path, config: PrepareConfig) -> Inspection:
         parts, rule = _try(index, config)
     except InputError as error:
         problems.append(str(error))
+    if problems:
+        parts, rule = Counter(), ""
     return Inspection(
         format=reader.format,
         chips=len(chips),
@@ -75,6 +80,43 @@ def inspect(source: Path, config: PrepareConfig) -> Inspection:
         problems=tuple(problems),
         warnings=(*index.warnings, *_tiny(classes)),
     )
+
+
+def names(source: Path) -> Sequence[str]:
+    """The files of a source, or the file that it is, by name.
+
+    Raises:
+        InputError: a folder that cannot be read.
+    """
+    return Folder(source).members if source.is_dir() else [source.name]
+
+
+def check_names(names: Sequence[str], config: PrepareConfig) -> None:
+    """Refuses what the names of the files of a source, relative to it, tell to be wrong; no file is opened.
+
+    Raises:
+        InputError: folders named like parts of a split where none can be, or parts that name other classes.
+    """
+    if find_format(names, config) != FolderReader.format:
+        return
+    layout = Layout(names)
+    places = [place for name in names if not isinstance(place := layout.place(name), str)]
+    check_parts((Named(place.split, place.label, "".join(place.below[:1])) for place in places), config)
+
+
+def linked_folders(source: Path) -> list[Path]:
+    """The folders out of ``source`` that links in it lead to, or whose files do: who sees the source needs them, too.
+
+    Raises:
+        InputError: a folder that cannot be read.
+    """
+    if not source.is_dir():
+        return []
+    walk = Walk(source)
+    for _ in walk:
+        pass
+    targets = (Path(target) for _, target in walk.outside)
+    return sorted({target if target.is_dir() else target.parent for target in targets})
 
 
 def _try(index: Index, config: PrepareConfig) -> tuple[Counter[str], str]:

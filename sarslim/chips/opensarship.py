@@ -9,7 +9,7 @@ of a chip is its product, the ship its MMSI.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -66,20 +66,20 @@ class OpenSarShipReader:
 
     def __init__(
         self,
-        source: Path,
+        source: Path | Folder,
         *,
         labels: Literal["visual", "ais", "marinetraffic"] = "visual",
         values: Literal["uint8", "calibrated"] = "uint8",
     ) -> None:
-        self._source, self._labels, self._values = source, labels, values
+        self._source = Folder.at(source) if isinstance(source, Folder) or source.is_dir() else source
+        self._labels, self._values = labels, values
         self._places: dict[str, _Place] = {}
 
     @staticmethod
-    def recognises(source: Path) -> bool:
+    def recognises(names: Sequence[str]) -> bool:
         """Whether there is a zip, or a folder that only these products have."""
-        if source.is_file():
-            return source.suffix.lower() == ".zip"
-        return any(path.suffix.lower() == ".zip" or path.name in FOLDERS.values() for path in source.rglob("*"))
+        paths = map(PurePosixPath, names)
+        return any(path.suffix.lower() == ".zip" or path.parent.name in FOLDERS.values() for path in paths)
 
     def index(self) -> Index:
         """Lists the chips from file names, image headers and the lists of ships."""
@@ -89,6 +89,8 @@ class OpenSarShipReader:
         warnings: list[str] = []
         seen: set[str] = set()
         for container in self._containers(problems):
+            skipped += container.skipped
+            warnings += container.warnings
             products = _products(container, skipped)
             for product in products:
                 if product.name in seen:
@@ -114,12 +116,13 @@ class OpenSarShipReader:
                 yield np.sqrt(np.maximum(pixels, 0))
 
     def _containers(self, problems: list[InputError]) -> Iterator[Container]:
-        zips = [self._source]
-        if self._source.is_dir():
-            yield Folder(self._source, self._source.name)
-            zips = sorted(path for path in self._source.rglob("*") if path.suffix.lower() == ".zip")
-        for path in zips:
-            name = path.relative_to(self._source).as_posix() if path != self._source else path.name
+        source = self._source
+        if isinstance(source, Folder):
+            yield source
+            zips = {member: source.path(member) for member in source.members if member.lower().endswith(".zip")}
+        else:
+            zips = {source.name: source}
+        for name, path in zips.items():
             try:
                 yield Zip(path, name)
             except InputError as error:

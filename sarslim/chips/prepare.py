@@ -17,6 +17,7 @@ from sarslim.chips.digests import source_digests
 from sarslim.chips.formats import open_reader
 from sarslim.chips.index import Pixels, Reader
 from sarslim.chips.select import Sample, Selection, select
+from sarslim.chips.simulated_folder import is_simulated
 from sarslim.chips.split import PARTS, TINY_CLASS, divide, overlaps
 from sarslim.config import PrepareConfig
 from sarslim.progress import Progress, note
@@ -51,7 +52,7 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
             sarslim_version=__version__,
             source=config.source,
             format=reader.format,
-            simulated=reader.format == "simulator",
+            simulated=source is None or is_simulated(source),
             classes=selection.classes,
             channels=selection.channels,
             image_size=config.image_size,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sarslim.chips.given import Named, check_parts
 from sarslim.chips.index import Chip
 from sarslim.config import PrepareConfig
 from sarslim.errors import InputError
@@ -45,8 +46,8 @@ def select(chips: Sequence[Chip], config: PrepareConfig) -> Selection:
     """Applies the choices of the configuration.
 
     Raises:
-        InputError: no chips, an unknown class, label or polarisation, a wanted class with too few chips that have
-            the polarisations, fewer than two classes.
+        InputError: no chips, parts of a given split that name other classes, an unknown class, label or polarisation, a
+            wanted class with too few chips that have the polarisations, fewer than two classes.
     """
     if not chips:
         raise InputError(
@@ -54,6 +55,7 @@ def select(chips: Sequence[Chip], config: PrepareConfig) -> Selection:
             f"{config.source or 'the source'} holds no chips",
             "Give a folder with one sub-folder of PNG, JPEG or TIFF chips per class, or OpenSARShip products",
         )
+    check_parts((Named(chip.split, chip.label, chip.below) for chip in chips), config)
     labels = {chip.label for chip in chips if chip.label is not None}
     _check_known("prepare.merge", config.merge, labels)
     _check_known("prepare.classes", config.classes, {config.merge.get(label, label) for label in labels})

@@ -1,16 +1,18 @@
 """Raw chips one after another, as a network takes them: for use after training, however many there are."""
 
-import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 
 import numpy as np
 import numpy.typing as npt
 
 from sarslim.chips import images, preprocess
+from sarslim.chips.container import Folder, Walk, told
 from sarslim.chips.dataset import RECORD, Dataset
 from sarslim.chips.formats import open_reader
+from sarslim.chips.given import nearest
 from sarslim.chips.index import Chip, Pixels, Reader
 from sarslim.chips.opensarship import FOLDERS, OpenSarShipReader
 from sarslim.chips.select import Sample, bands
@@ -20,6 +22,8 @@ from sarslim.progress import note
 from sarslim.records import Preprocessing
 
 STACK = ".npy"
+KINDS = (*images.SUFFIXES, STACK, ".zip")
+NO_CHIP = "no image, .npy file or zip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +39,34 @@ def unlabelled(paths: Iterable[Path], how: Preprocessing) -> Iterator[Stored]:
     """Every chip of files, folders and product zips, at any depth and in the order of names.
 
     Images are taken as they are met, of an ``.npy`` file one chip after another; of a product, its index is in memory.
-    Other files in folders are passed over.
+    Other files in folders, and what tools left there, are passed over with a note.
 
     Raises:
         InputError: nothing there, no chip among it, or a chip that cannot be read or lacks a polarisation.
     """
     for path in paths:
-        found = False
-        for chip, pixels in _raw(path, how):
+        found, skipped = False, Counter[str]()
+        for chip, pixels in _raw(path, how, skipped):
             found = True
             yield from _stored(chip, pixels, how)
+        if skipped:
+            note(f"{skipped.total()} files and folders were passed over: {told(skipped.elements())}")
         if not found:
             kinds = ", ".join((*images.SUFFIXES, STACK))
             raise InputError(str(path), f"holds no chips ({kinds}, or OpenSARShip products)", "Give another path")
+
+
+def named(name: str, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
+    """One chip (bands, height, width) that is in memory; as many bands as the network takes are its bands in order.
+
+    Raises:
+        InputError: other bands than those of the network, or pixels that are not finite.
+    """
+    wanted = how.channels[0].split("/") if how.polarisation_as == "samples" else how.channels
+    chip = _chip(name, Path(name), pixels)
+    if 1 < len(wanted) == len(pixels):
+        chip = replace(chip, bands=tuple(wanted))
+    yield from _stored(chip, pixels, how)
 
 
 def labelled(source: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iterator[Stored]:
@@ -56,7 +75,8 @@ def labelled(source: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iter
     Of raw chips with a given split only its test part is taken; those of other classes are passed over with a note.
 
     Raises:
-        InputError: a data set that was prepared otherwise, or no chip of the network's classes.
+        InputError: a data set that was prepared otherwise, no chip of the network's classes, or one of them in another
+            way of writing.
     """
     if (source / RECORD).is_file():
         yield from _test_part(Dataset.open(source), source, how, classes)
@@ -64,9 +84,15 @@ def labelled(source: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iter
     reader = open_reader(PrepareConfig(source=str(source), labels=how.labels, values=how.values), source)
     index = reader.index()
     index.check()
+    for warning in index.warnings:
+        note(warning)
     given = any(chip.split for chip in index.chips)
     names = {chip.id: how.merge.get(chip.label, chip.label) for chip in index.chips if chip.label is not None}
     chips = [chip for chip in index.chips if names.get(chip.id) in classes and (not given or chip.split == "test")]
+    twins = {name: twin for name in sorted(set(names.values()) - set(classes)) if (twin := nearest(name, classes))}
+    if twins:
+        meant = ", ".join(f"{twin!r} for {name!r}" for name, twin in twins.items())
+        raise InputError(str(source), f"names classes as the network does not: did you mean {meant}?", "Rename them")
     if not chips:
         found = ", ".join(sorted(set(names.values()))) or "none"
         raise InputError(
@@ -101,19 +127,31 @@ def _test_part(data: Dataset, path: Path, how: Preprocessing, classes: tuple[str
         yield Stored(f"test {number}", np.array(image), classes[label])
 
 
-def _raw(path: Path, how: Preprocessing) -> Iterator[tuple[Chip, Pixels]]:
-    if path.is_dir():
-        with os.scandir(path) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-        if set(names) & set(FOLDERS.values()):
-            yield from _product(path, how)
-            return
-        for name in names:
-            inner = path / name
-            if inner.is_dir() or inner.suffix.lower() in (*images.SUFFIXES, STACK, ".zip"):
-                yield from _raw(inner, how)
-    elif path.suffix.lower() == ".zip":
-        yield from _product(path, how)
+def _raw(path: Path, how: Preprocessing, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
+    """The chips of one file, or of all files below a folder; ``skipped`` counts the others by reason."""
+    if not path.is_dir():
+        yield from _file(path, how, skipped)
+        return
+    walk = Walk(path)
+    for directory in walk:
+        here = path / directory.name
+        if set(directory.folders) & set(FOLDERS.values()):
+            directory.folders.clear()
+            yield from _product(Folder(here, here.name), how, skipped)
+            continue
+        for name in directory.files:
+            if PurePath(name).suffix.lower() in KINDS:
+                yield from _file(here / name, how, skipped)
+            else:
+                skipped[NO_CHIP] += 1
+    skipped.update(row.reason for row in walk.skipped)
+    for warning in walk.ways_out:
+        note(warning)
+
+
+def _file(path: Path, how: Preprocessing, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
+    if path.suffix.lower() == ".zip":
+        yield from _product(path, how, skipped)
     elif path.suffix.lower() == STACK:
         for number, pixels in enumerate(images.read_stack(path)):
             yield _chip(f"{path} {number}", path, pixels), pixels
@@ -128,10 +166,13 @@ def _chip(name: str, path: Path, pixels: Pixels) -> Chip:
     return Chip(name, None, str(path), height, width, tuple(names))
 
 
-def _product(path: Path, how: Preprocessing) -> Iterator[tuple[Chip, Pixels]]:
-    reader: Reader = OpenSarShipReader(path, labels=how.labels, values=how.values)
+def _product(source: Path | Folder, how: Preprocessing, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
+    reader: Reader = OpenSarShipReader(source, labels=how.labels, values=how.values)
     index = reader.index()
     index.check()
+    skipped.update(row.reason for row in index.skipped)
+    for warning in index.warnings:
+        note(warning)
     yield from zip(index.chips, reader.load(index.chips), strict=True)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sarslim.cli import options
+from sarslim.cli.dags import pipelines
 from sarslim.cli.options import (
     CLUSTER,
     ROOT,
@@ -39,10 +40,9 @@ def compile_pipelines(
     places: Places = None,
 ) -> None:
     """Write every pipeline as YAML, to upload to Kubeflow Pipelines."""
-    from pipeline import DAGS
     from sarslim.kubeflow import launch
 
-    launch.compile_all({name: _built(name, cluster, places) for name in DAGS}, out)
+    launch.compile_all({name: _built(name, cluster, places) for name in pipelines().DAGS}, out)
 
 
 @app.command(
@@ -96,11 +96,10 @@ def upload(
     places: Places = None,
 ) -> None:
     """Upload all pipelines to the KFP UI, or a new version of those that are there."""
-    from pipeline import DAGS
     from sarslim.kubeflow import submission
 
     api = server(host, namespace, service_account, ca).connect()
-    submission.upload(api, {name: _built(name, cluster, places) for name in DAGS}, version)
+    submission.upload(api, {name: _built(name, cluster, places) for name in pipelines().DAGS}, version)
 
 
 def server(host: str, namespace: str | None, service_account: bool, ca: str | None) -> Any:
@@ -126,7 +125,6 @@ def again(
     Raises:
         InputError: no such run or stage, or one whose artifacts are not there.
     """
-    from pipeline import DAGS
     from sarslim.config import settings
     from sarslim.kubeflow import past_runs
     from sarslim.kubeflow.submission import Submission
@@ -137,7 +135,8 @@ def again(
     look = past_runs.look_at(api, run)
     was = past_runs.config_of(look)
     made = past_runs.artifacts_of(api, look) if entry else {}
-    name = next(name for name, dag in DAGS.items() if dag.function is DAGS["compress"].function and dag.start == entry)
+    dags = pipelines().DAGS
+    name = next(name for name, dag in dags.items() if dag.function is dags["compress"].function and dag.start == entry)
     dag = _built(name, cluster, places)
     config = settings.changed(was, start, sets)
     given = [f"{key}={uri}" for key, uri in past_runs.uris(made, entry, run).items()]
@@ -163,7 +162,6 @@ def send(at: Any, submission: Any, wait: bool, dry_run: bool) -> None:
 
 
 def _built(name: str, cluster: Path | None, places: list[str] | None) -> Any:
-    from pipeline import build
     from sarslim.config import settings
 
-    return build(name, settings.load_cluster(cluster, places or []))
+    return pipelines().build(name, settings.load_cluster(cluster, places or []))

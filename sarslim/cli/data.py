@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,6 +41,23 @@ def inspect_source(source: Source, config: Config = "", sets: Sets = None, as_js
     facts(told | {"skipped": skipped, "warning": list(found.warnings)}, as_json=as_json)
     if found.problems:
         raise InputError(source, "cannot be prepared as it is", " ".join(found.problems))
+
+
+@app.command(epilog=examples("sarslim data simulate ships", "sarslim data simulate ships --chips 2400 --classes 4"))
+def simulate(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new folder.")],
+    chips: Annotated[int, typer.Option(min=20, help="Chips with a label, spread evenly over the classes.")] = 600,
+    classes: Annotated[int, typer.Option(min=2, max=8, help="Kinds of ship.")] = 6,
+    unlabelled: Annotated[int, typer.Option(min=0, help="Chips without a label, in a folder of their own.")] = 60,
+    size: Annotated[int, typer.Option(min=16, max=512, help="Side of a chip in pixels.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Write simulated ship chips as PNG files, a folder per class, to try things with."""
+    from sarslim.chips.simulated_folder import write
+
+    counts = write(out, chips, classes, seed, unlabelled, image_size=size)
+    facts({"folder": str(out), "chips": _counts(counts), "data": "simulated; no radar measured them"}, as_json=as_json)
 
 
 def _counts(counts: Mapping[str, int]) -> str:

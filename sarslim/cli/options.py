@@ -78,6 +78,12 @@ Docker = Annotated[bool, typer.Option("--docker", help="Run every stage in its c
 RequireGate = Annotated[
     bool, typer.Option("--require-gate", help="End with exit code 3 where the student does not pass the quality gate.")
 ]
+Mlflow = Annotated[
+    str,
+    typer.Option(
+        "--mlflow", metavar="URI", help="Log the run to this MLflow server. Without it MLFLOW_TRACKING_URI counts."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="The same as JSON.")]
 
 Cluster = Annotated[

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from sarslim.cli import options
+from sarslim.cli.dags import pipelines
 from sarslim.cli.options import (
     HERE,
     ROOT,
@@ -21,6 +22,7 @@ from sarslim.cli.options import (
     From,
     Inputs,
     MaybeHost,
+    Mlflow,
     Namespace,
     Pipeline,
     Places,
@@ -61,9 +63,11 @@ def run(
     s3_endpoint: Endpoint = "",
     docker: Docker = False,
     require_gate: RequireGate = False,
+    mlflow: Mlflow = "",
 ) -> None:
     """Run a whole pipeline on this machine."""
-    begin(pipeline, config, data, sets, inputs or [], runs, s3_endpoint, docker, require_gate)
+    chosen = options.configuration(config, data, sets)
+    begin(pipeline, chosen, inputs or [], Here(runs, s3_endpoint, docker, mlflow), require_gate)
 
 
 @app.command(
@@ -80,10 +84,11 @@ def sweep(
     runs: Runs = Path("runs"),
     s3_endpoint: Endpoint = "",
     docker: Docker = False,
+    mlflow: Mlflow = "",
 ) -> None:
     """Compress to several budgets with several methods and seeds, from one teacher."""
     inputs = _given(budgets=budgets, methods=methods, seeds=seeds)
-    begin("sweep", config, data, sets, inputs, runs, s3_endpoint, docker)
+    begin("sweep", options.configuration(config, data, sets), inputs, Here(runs, s3_endpoint, docker, mlflow))
 
 
 @app.command(
@@ -100,10 +105,11 @@ def baselines(
     runs: Runs = Path("runs"),
     s3_endpoint: Endpoint = "",
     docker: Docker = False,
+    mlflow: Mlflow = "",
 ) -> None:
     """Hold the student against its fine-tuned twin and lightweight networks."""
     inputs = _given(methods=methods, networks=networks, seeds=seeds)
-    begin("baselines", config, data, sets, inputs, runs, s3_endpoint, docker)
+    begin("baselines", options.configuration(config, data, sets), inputs, Here(runs, s3_endpoint, docker, mlflow))
 
 
 @app.command(
@@ -122,6 +128,7 @@ def rerun(
     s3_endpoint: Endpoint = "",
     docker: Docker = False,
     require_gate: RequireGate = False,
+    mlflow: Mlflow = "",
     host: MaybeHost = "",
     namespace: Namespace = None,
     service_account: ServiceAccount = False,
@@ -142,45 +149,41 @@ def rerun(
         sent = clusters.again(server, run, start, sets or [], experiment, pipeline_root, run_as, cluster, places)
         clusters.send(server, sent, wait, dry_run)
         return
-    from pipeline import build
     from sarslim.kubeflow import launch
 
     chosen = launch.rerun_config(runs / run, start, sets or [])
-    _passes(launch.run(build("compress"), chosen, runs=runs, s3_endpoint=s3_endpoint, docker=docker), require_gate)
+    begin("compress", chosen, [], Here(runs, s3_endpoint, docker, mlflow), require_gate)
 
 
-def begin(
-    pipeline: str,
-    config: str,
-    data: str,
-    sets: list[str] | None,
-    inputs: list[str],
-    runs: Path,
-    s3_endpoint: str,
-    docker: bool,
-    require_gate: bool = False,
-) -> None:
+class Here(NamedTuple):
+    """Where and how a run goes on this machine."""
+
+    runs: Path
+    s3_endpoint: str
+    docker: bool
+    mlflow: str
+
+
+def begin(pipeline: str, config: Any, inputs: list[str], here: Here, require_gate: bool = False) -> None:
     """Runs a pipeline; with ``require_gate`` a student that does not pass ends the program with its exit code.
 
     Raises:
-        InputError: no such pipeline or configuration, or one without a gate where it is required.
+        InputError: no such pipeline, or one without a gate where it is required.
     """
     from sarslim.config import settings
 
     settings.choose("--pipeline", pipeline, options.PIPELINES)
     if require_gate and pipeline in ("sweep", "baselines"):
         raise InputError("--require-gate", f"{pipeline} has no gate", "Leave it out, or run compress")
-    chosen = options.configuration(config, data, sets)
 
-    from pipeline import build
-    from sarslim.kubeflow import launch
+    from sarslim.kubeflow import launch, tracking
 
-    folder = launch.run(build(pipeline), chosen, inputs=inputs, runs=runs, s3_endpoint=s3_endpoint, docker=docker)
-    _passes(folder, require_gate)
-
-
-def _passes(run: Path, required: bool) -> None:
-    if required and not json.loads((run / "summary.json").read_text(encoding="utf-8"))["gate_passed"]:
+    server = tracking.wanted(here.mlflow or None)
+    dag = pipelines().build(pipeline)
+    run = launch.run(dag, config, inputs=inputs, runs=here.runs, s3_endpoint=here.s3_endpoint, docker=here.docker)
+    if server:
+        tracking.log_ended(run, server)
+    if require_gate and not json.loads((run / "summary.json").read_text(encoding="utf-8"))["gate_passed"]:
         raise typer.Exit(NO_GATE)
 
 

@@ -187,17 +187,20 @@ class Models:
         return self._root / name / ALIASES / f"{alias}.json"
 
 
-def fetch(address: str, directory: Path) -> dict[str, str]:
+def fetch(address: str, directory: Path) -> tuple[str, dict[str, str]]:
     """Downloads and checks a bundle by ``s3://bucket/models/NAME/VERSION``, ``.../NAME@ALIAS`` or ``.../NAME``.
+
+    Returns:
+        NAME, and the SHA-256 of every file by name.
 
     Raises:
         InputError: no such model, or a file that differs from its checksum.
     """
     storage, uri = Storage.from_environment(), S3Uri.parse(address)
+    above, _, last = uri.key.rpartition("/")
     if storage.exists(uri / SUMS):
-        return storage.fetch_bundle(uri, directory)
-    root, _, model = uri.key.rpartition("/")
-    return Models(storage, S3Uri(uri.bucket, root)).pull(model, directory)
+        return above.rpartition("/")[2] or last, storage.fetch_bundle(uri, directory)
+    return last.partition("@")[0], Models(storage, S3Uri(uri.bucket, above)).pull(last, directory)
 
 
 def rolled_back(version: str) -> str:

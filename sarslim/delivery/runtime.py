@@ -2,18 +2,19 @@
 
 import itertools
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sarslim.chips import stream
 from sarslim.config import parse
-from sarslim.delivery import registry
+from sarslim.delivery import inputs, registry
 from sarslim.delivery.registry import INT8, METRICS, ONNX
 from sarslim.delivery.session import Session
 from sarslim.errors import InputError
@@ -33,18 +34,38 @@ class Prediction:
     confidence: float
     probabilities: NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        return f"Prediction({self.chip}: {self.label}, {100 * self.confidence:.1f} %)"
+
 
 @dataclass(frozen=True)
 class Bundle:
     """A bundle whose every file matches its checksum, with one of its networks loaded.
 
-    ``files`` has the bytes and the SHA-256 of every file; ``version`` is the one that publishing gives by default.
+    ``files`` has the bytes and the SHA-256 of every file; ``version`` is the one that publishing gives by default,
+    ``name`` that of the model in the store, or of the folder; ``network`` is the file that is loaded.
     """
 
     session: Session
     metrics: BundleRecord
     files: dict[str, tuple[int, str]]
     version: str
+    name: str
+    network: str
+
+    def __repr__(self) -> str:
+        about = [
+            f"{self.name} {self.version}",
+            f"{self.metrics.network} student",
+            f"{len(self.classes)} classes",
+            "INT8" if self.network == INT8 else "FP32",
+        ]
+        if scores := self.metrics.files.get(self.network):
+            kind = "simulated test" if self.metrics.simulated else "test"
+            about.append(f"{100 * scores.accuracy:.1f} % on {self.metrics.test_chips} {kind} chips")
+        if not self.metrics.gate_passed:
+            about.append("quality gate not passed")
+        return f"Bundle({', '.join(about)})"
 
     @classmethod
     def open(cls, address: str | Path, *, int8: bool = False, threads: int = 0) -> "Bundle":
@@ -59,42 +80,62 @@ class Bundle:
         Raises:
             InputError: no bundle there, a file that differs from its checksum, or no such network in it.
         """
+        network = INT8 if int8 else ONNX
         if not is_s3(str(address)):
-            return cls._load(Path(address), verify_sums(Path(address)), INT8 if int8 else ONNX, threads)
-        with tempfile.TemporaryDirectory() as folder:
-            sums = registry.fetch(str(address), Path(folder))
-            return cls._load(Path(folder), sums, INT8 if int8 else ONNX, threads)
+            folder = Path(address)
+            return cls._load(folder, verify_sums(folder), network, threads, _model_of(folder))
+        with tempfile.TemporaryDirectory() as copy:
+            name, sums = registry.fetch(str(address), Path(copy))
+            return cls._load(Path(copy), sums, network, threads, name)
 
     @classmethod
-    def _load(cls, folder: Path, sums: dict[str, str], network: str, threads: int) -> "Bundle":
-        for name in (network, METRICS):
-            if name not in sums:
-                raise InputError(str(folder), f"{SUMS} does not list {name}", "Give a bundle of this version")
+    def _load(cls, folder: Path, sums: dict[str, str], network: str, threads: int, name: str) -> "Bundle":
+        for file in (network, METRICS):
+            if file not in sums:
+                raise InputError(str(folder), f"{SUMS} does not list {file}", "Give a bundle of this version")
         metrics = parse(BundleRecord, (folder / METRICS).read_text(encoding="utf-8"), where=METRICS)
-        files = {name: ((folder / name).stat().st_size, digest) for name, digest in sums.items()}
-        return cls(Session(folder / network, threads), metrics, files, f"sha-{sha256(folder / SUMS)[:12]}")
+        files = {file: ((folder / file).stat().st_size, digest) for file, digest in sums.items()}
+        return cls(Session(folder / network, threads), metrics, files, _version_of(folder), name, network)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""
         return self.session.classes
 
-    def predict(self, addresses: Iterable[str | Path]) -> Iterator[Prediction]:
-        """Recognises every chip of files, folders and product zips, one batch in memory at a time.
+    def predict(self, chips: inputs.Item | Iterable[inputs.Item]) -> Iterator[Prediction]:
+        """Recognises every chip of a path, an array or a Pillow image, or of any iterable of these, in their order.
 
-        What is at an ``s3://`` address is on the disk in the meantime.
+        A path is a file, a folder of any depth, an ``.npy`` stack, a product zip, or an ``s3://`` address, what is
+        there being on the disk while it is read. An image of Pillow counts as the PNG file of it: colour becomes
+        luminance. It is named by the file it was opened from, or ``image 3`` by its place in the iterable.
+
+        An array holds raw amplitudes, bool, integer, float or complex, and is named ``array 3``, its chips
+        ``array 3 0``, ``array 3 1`` ...:
+
+        - network of one channel: (height, width) or (1, height, width) is a chip, (N, height, width) and
+          (N, 1, height, width) are N chips;
+        - network of C channels: (C, height, width) is a chip, (N, C, height, width) are N chips, bands in the order of
+          the network's channels;
+        - network of one channel that was trained on several polarisations: (N, bands, height, width), too, each band a
+          prediction of its own.
+
+        Whatever NumPy can read counts as an array; one on a disk, such as a memory map, is read piece by piece.
+        An iterable may be endless. It is read in a thread, a batch ahead; one batch more is in memory.
 
         Raises:
-            InputError: an address without chips, or a chip that cannot be read.
+            InputError: at once, or of an iterable that is no list or tuple where it comes to that: something else, a
+                path where there is nothing, or an array of another or an ambiguous shape; later: an address without
+                chips, or a chip that cannot be read.
         """
-        with ExitStack() as copies:
-            here = {str(copies.enter_context(local_copy(str(address), "chips"))): str(address) for address in addresses}
-            chips = stream.unlabelled(map(Path, here), self.session.preprocessing)
-            copied = {path: address for path, address in here.items() if path != address}
-            for names, _, probabilities in self._batches(chips):
+        return self._predictions(inputs.chips(chips, self.session.preprocessing))
+
+    def _predictions(self, chips: Generator[stream.Stored]) -> Iterator[Prediction]:
+        # Whoever stops early leaves no thread and no copy behind.
+        with closing(chips), closing(self._batches(chips)) as batches:
+            for names, _, probabilities in batches:
                 best, confidence = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
                 for name, k, share, row in zip(names, best, confidence, probabilities, strict=True):
-                    yield Prediction(_as_given(name, copied) if copied else name, self.classes[k], share, row)
+                    yield Prediction(name, self.classes[k], share, row)
 
     def evaluate(self, data: str | Path) -> BundleScores:
         """Scores on labelled chips: the test part of a dataset artifact, or a source of raw chips.
@@ -163,11 +204,12 @@ class Bundle:
 
     def _batches(
         self, chips: Iterator[stream.Stored]
-    ) -> Iterator[tuple[list[str], list[str | None], NDArray[np.float32]]]:
+    ) -> Generator[tuple[list[str], list[str | None], NDArray[np.float32]]]:
         """Names, labels and probabilities batch by batch; the next batch is read while this one is recognised."""
+        left = Event()
 
         def read() -> tuple[list[str], list[str | None], NDArray] | None:
-            batch = list(itertools.islice(chips, BATCH))
+            batch = list(itertools.takewhile(lambda _: not left.is_set(), itertools.islice(chips, BATCH)))
             if not batch:
                 return None
             images = np.stack([chip.image for chip in batch])
@@ -175,12 +217,20 @@ class Bundle:
 
         with ThreadPoolExecutor(1) as reader:
             waiting = reader.submit(read)
-            while batch := waiting.result():
-                waiting = reader.submit(read)
-                names, labels, images = batch
-                yield names, labels, self.session.run(images)[1]
+            try:
+                while batch := waiting.result():
+                    waiting = reader.submit(read)
+                    names, labels, images = batch
+                    yield names, labels, self.session.run(images)[1]
+            finally:
+                left.set()
 
 
-def _as_given(name: str, copied: Mapping[str, str]) -> str:
-    """The name of a chip below the address that was asked for, in place of that of its copy."""
-    return next((address + name.removeprefix(path) for path, address in copied.items() if name.startswith(path)), name)
+def _version_of(folder: Path) -> str:
+    return f"sha-{sha256(folder / SUMS)[:12]}"
+
+
+def _model_of(folder: Path) -> str:
+    """The name of the model in a folder: its own, or that of the folder above where it is called after its version."""
+    folder = folder.resolve()
+    return folder.parent.name if folder.name == _version_of(folder) else folder.name

@@ -1,4 +1,4 @@
-"""Around a stage and a run: what a component does beside its stage, runs on this machine, runs on a cluster."""
+"""Around a stage and a run: what a component does beside its stage, runs on this machine, on a cluster, in MLflow."""
 
 __all__ = [
     "launch",
@@ -6,10 +6,12 @@ __all__ = [
     "past_runs",
     "patience",
     "pod_logs",
+    "run_folder",
     "run_log",
     "runners",
     "server",
     "shell",
     "submission",
+    "tracking",
     "watching",
 ]

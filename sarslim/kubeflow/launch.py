@@ -40,8 +40,13 @@ TASKS = {
     "measure-network": "measure",
     "compare-networks": "compare",
 }
-
-
+# The stages that run once for each cell of a plan, and how often they run beside that.
+LOOPS = {
+    "plan-sweep": {"prune": 0, "distill": 0, "measure": 1},
+    "plan-methods": {"prune": 0, "distill": 0, "measure": 1},
+    "plan-rivals": {"teacher": 1, "measure": 0},
+}
+REFUSING = ("check", "plan")
 INTERRUPTED = "interrupted; the same command goes on: stages that ended are cached, training resumes"
 
 
@@ -112,7 +117,9 @@ def run(
         print("No data given: these are SIMULATED SAR ship chips, not real ones.", flush=True)
     warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
     with _store(runs, s3_endpoint):
-        with run_log.watch(folder / "logs", TASKS, sys.stdout, stages=_stages(dag), headline=report.headline) as log:
+        with run_log.watch(
+            folder / "logs", TASKS, sys.stdout, stages=_stages(dag), loops=LOOPS, headline=report.headline
+        ) as log:
             local.init(
                 runners.containers(pipeline_root, config.prepare.source)
                 if docker
@@ -124,7 +131,10 @@ def run(
             try:
                 outputs = dag(**parameters).outputs
             except RuntimeError as error:
-                raise _what_failed(log, error) from error
+                failed = _what_failed(log, error)
+                if failed.exit_code == InputError.exit_code and log.failed in REFUSING:
+                    shutil.rmtree(folder)  # nothing ran
+                raise failed from error
             except KeyboardInterrupt:
                 raise RunFailed(INTERRUPTED, 130) from None
         artifacts = {name: Path(artifact.path) for name, artifact in outputs.items()}

@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from kfp import local
 from kfp.local import docker_task_handler
 
+from sarslim.chips.inspect import linked_folders
 from sarslim.errors import InputError, ServiceError
 
 # The user of docker/Dockerfile, for callers who are root.
@@ -50,7 +51,7 @@ def containers(pipeline_root: Path, source: str) -> local.DockerRunner:
 
     Args:
         pipeline_root: the one folder that tasks write to.
-        source: what the pipeline reads; a local path is mounted where it is.
+        source: what the pipeline reads; a local path is mounted where it is, and so is what its links lead to.
 
     Raises:
         InputError: a relative source, which means nothing inside a container.
@@ -64,7 +65,9 @@ def containers(pipeline_root: Path, source: str) -> local.DockerRunner:
     # Like an emptyDir: on disk, writable by everyone, gone with the container.
     mounts = [Mount("/tmp", None, type="volume")]
     certificates = os.environ.get("AWS_CA_BUNDLE", "")
-    for path in (source if "://" not in source else "", certificates):
+    local_source = source if "://" not in source else ""
+    linked = map(str, linked_folders(Path(local_source))) if local_source else ()
+    for path in (local_source, *linked, certificates):
         if path and not Path(path).is_absolute():
             raise InputError(path, "is a relative path, which containers cannot see", "Give the whole path")
         if path and Path(path).exists():

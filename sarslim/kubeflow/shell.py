@@ -83,6 +83,11 @@ def log(metrics: Any, figures: Mapping[str, float]) -> None:
     path = Path(metrics.path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(dict(figures), indent=2), encoding="utf-8")
+    tell(figures)
+
+
+def tell(figures: Mapping[str, float]) -> None:
+    """Prints figures for the launcher."""
     print(f"figures: {json.dumps(dict(figures))}", flush=True)
 
 

@@ -79,6 +79,8 @@ def headline(stage: str, figures: Mapping[str, float]) -> str:
     if stage == "evaluate":
         student, teacher = figures["student_accuracy"], figures["teacher_accuracy"]
         return f"student {units.percent(student)} right, teacher {units.percent(teacher)}"
+    if stage == "plan":
+        return f"{figures['cells']:.0f} cells"
     return f"accuracy {units.percent(figures['accuracy'])}" if stage == "measure" else ""
 
 

@@ -1,11 +1,12 @@
 """Stage 0: what can be known to be wrong is refused before anything expensive starts."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from sarslim import networks, pruning
-from sarslim.chips.inspect import fingerprint
-from sarslim.config import RunConfig
+from sarslim.chips.inspect import check_names, fingerprint, is_data, names
+from sarslim.config import PrepareConfig, RunConfig
 from sarslim.config.parameters import from_parameters, given_artifacts
 from sarslim.stages.given import check_given
 from sarslim.store.storage import S3Uri, Storage, is_s3, local_copy
@@ -24,7 +25,8 @@ def check(parameters: Mapping[str, Any]) -> RunConfig:
         The complete configuration, with the fingerprint of the source filled in.
 
     Raises:
-        InputError: every wrong parameter, a source that is not there, or an artifact of another kind than asked for.
+        InputError: every wrong parameter, a source that is not there or whose folders contradict each other, or an
+            artifact of another kind than asked for.
         ServiceError: the object store cannot be reached.
     """
     config = from_parameters(parameters)
@@ -35,16 +37,21 @@ def check(parameters: Mapping[str, Any]) -> RunConfig:
         check_budgets(config)
     if given:
         return config
-    prepare = config.prepare.model_copy(update={"fingerprint": _fingerprint(config.prepare.source)})
+    prepare = config.prepare.model_copy(update={"fingerprint": _look_at(config.prepare)})
     return config.model_copy(update={"prepare": prepare})
 
 
-def _fingerprint(source: str) -> str:
-    if not source:
+def _look_at(config: PrepareConfig) -> str:
+    """The fingerprint of the source, whose names are held against the configuration first."""
+    if not config.source:
         return ""
-    if is_s3(source):
-        return Storage.from_environment().fingerprint(S3Uri.parse(source))
-    with local_copy(source) as path:
+    if is_s3(config.source):
+        uri = S3Uri.parse(config.source)
+        rows = [row for row in Storage.from_environment().objects(uri) if is_data(row[0])]
+        check_names([key or uri.key for key, _, _ in rows], config)
+        return hashlib.sha256(repr(rows).encode()).hexdigest()
+    with local_copy(config.source) as path:
+        check_names(names(path), config)
         return fingerprint(path)
 
 

@@ -1,7 +1,9 @@
 """Which source files a stage is made of, and their digest: edited code must not hit a stale cache entry."""
 
 import ast
+import functools
 import hashlib
+import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -17,7 +19,7 @@ def closure(module: str) -> list[Path]:
         if name in found or file is None:
             continue
         found[name] = [file, *_data_files(file)]
-        waiting += _imports(file) + [name.rpartition(".")[0]]
+        waiting += [*_imports(file, _state(file)), name.rpartition(".")[0]]
     return sorted(path for files in found.values() for path in files)
 
 
@@ -26,11 +28,23 @@ def digest(module: str) -> str:
     total = hashlib.sha256()
     for path in closure(module):
         total.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")
-        total.update(hashlib.sha256(path.read_bytes()).digest())
+        total.update(_hashed(path, _state(path)))
     return total.hexdigest()
 
 
-def _imports(file: Path) -> list[str]:
+def _state(file: Path) -> tuple[int, int]:
+    """Tells whether a file was edited: the stages share most of their files, and each is read once."""
+    found = os.stat(file)
+    return found.st_mtime_ns, found.st_size
+
+
+@functools.cache
+def _hashed(file: Path, state: tuple[int, int]) -> bytes:
+    return hashlib.sha256(file.read_bytes()).digest()
+
+
+@functools.cache
+def _imports(file: Path, state: tuple[int, int]) -> list[str]:
     names: list[str] = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

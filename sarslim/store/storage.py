@@ -148,22 +148,19 @@ class Storage:
         Raises:
             InputError: nothing there, or a key that would leave ``directory``.
         """
-        objects = self._some(uri)
+        objects = self.objects(uri)
         progress = Progress("download", len(objects))
         with ThreadPoolExecutor(PARALLEL_TRANSFERS) as pool:
             for _ in pool.map(lambda row: self._fetch(uri, row[0], directory), objects):
                 progress.step()
         return directory / PurePosixPath(uri.key).name if objects[0][0] == "" else directory
 
-    def fingerprint(self, uri: S3Uri) -> str:
-        """SHA-256 over names, sizes and etags of the objects at or below ``uri``.
+    def objects(self, uri: S3Uri) -> Sequence[tuple[str, int, str]]:
+        """As :meth:`list`.
 
         Raises:
             InputError: nothing there.
         """
-        return hashlib.sha256(repr(self._some(uri)).encode()).hexdigest()
-
-    def _some(self, uri: S3Uri) -> Sequence[tuple[str, int, str]]:
         objects = self.list(uri)
         if not objects:
             raise InputError(str(uri), "nothing is stored there", "Check the address, or upload the data first")

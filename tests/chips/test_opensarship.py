@@ -99,7 +99,7 @@ def test_every_chip_is_read_or_skipped_with_a_reason(tmp_path):
     reasons = {skip.name.rpartition("/")[2]: skip.reason for skip in index.skipped}
     assert reasons == {
         "notes.txt": "is not part of an OpenSARShip product",
-        "thumbs.db": "is not named like a chip",
+        "thumbs.db": "left there by a tool",
         "Cargo_x100_y7": "has no file in Patch_Uint8",
         "copy.zip": f"a second copy of product {PRODUCT}",
     }

@@ -106,9 +106,38 @@ def test_progress_is_a_bar_and_a_long_line_does_not_break_the_table(tmp_path, te
     row = terminal.last_table()[2]
     assert row.startswith("✗  teacher  stopped")
     assert "━" in row
-    assert "teacher 1/2  xxx" in row
+    assert "epoch 1/2  xxx" in row
     assert len(row) == 78
     assert "x" * 200 in "".join(log.lines("teacher"))
+
+
+def test_the_time_left_stands_before_what_may_be_cut_off(tmp_path, terminal):
+    with run_log.watch(tmp_path, NAMES | {"distill-student": "distill"}, terminal, stages=("distill",)):
+        print("Executing task 'distill-student'")
+        print("    distill-2 3/8  loss 0.5720  val macro-F1 0.3333  and a lot more of it  1m20s left")
+    assert "round 2, epoch 3/8  1m20s left  loss 0.5720" in terminal.last_table()[1]
+
+
+def test_cells_of_a_sweep_are_counted(tmp_path, terminal, monkeypatch):
+    loops = {"plan-sweep": {"prune": 0, "teacher": 1}}
+    told = {"names": NAMES | {"plan-sweep": "plan"}, "loops": loops}
+
+    def sweep(screen):
+        with run_log.watch(tmp_path, screen=screen, stages=("plan", "teacher", "prune"), **told):
+            print("Executing task 'plan-sweep'")
+            print('    figures: {"cells": 3}')
+            print("Task 'plan-sweep' finished with status SUCCESS")
+            print("Executing task 'train-teacher'")
+            print("Task 'train-teacher' finished with status SUCCESS")
+            for number in ("", "-2"):
+                print(f"Executing task 'prune-student{number}'")
+                print(f"Task 'prune-student{number}' finished with status SUCCESS")
+
+    sweep(terminal)
+    assert terminal.last_table()[2:] == ["✓  teacher  1 of 4      0s", "✓  prune    2 of 3      0s"]
+    lines = io.StringIO()
+    sweep(lines)
+    assert lines.getvalue().splitlines()[-1] == "[prune] done in 0s (2 of 3)"
 
 
 def test_a_terminal_that_cannot_redraw_gets_lines(tmp_path, terminal, monkeypatch):
