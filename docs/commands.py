@@ -133,7 +133,9 @@ def _epilog(text: str | None) -> Iterator[str]:
         lines = [line for line in rest.splitlines() if line.strip()]
         codes = [DIGITS.fullmatch(line) for line in lines]
         if lines and all(codes):
-            yield markdown.table((title.rstrip(":"), "Meaning"), [(f"`{c[1]}`", markdown.cell(c[2])) for c in codes if c])
+            yield markdown.table(
+                (title.rstrip(":"), "Meaning"), [(f"`{c[1]}`", markdown.cell(c[2])) for c in codes if c]
+            )
         elif lines:
             commands = "\n".join(line.strip().removeprefix("$ ") for line in lines)
             yield f"{title}\n\n{EXAMPLES}\n```bash\n{commands}\n```"

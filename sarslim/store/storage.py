@@ -19,6 +19,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 
 from sarslim.errors import InputError, SarslimError, ServiceError
 from sarslim.progress import Progress
+from sarslim.store.retries import policy
 
 SUMS = "SHA256SUMS"
 PARALLEL_TRANSFERS = 8
@@ -86,7 +87,7 @@ class Storage:
         http = urllib3.PoolManager(
             maxsize=PARALLEL_TRANSFERS,
             timeout=urllib3.Timeout(connect=min(5, timeout_seconds), read=timeout_seconds),
-            retries=urllib3.Retry(total=retries, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+            retries=policy(retries),
             ca_certs=os.environ.get("AWS_CA_BUNDLE"),
         )
         client = Minio(
