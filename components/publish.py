@@ -12,7 +12,16 @@ def publish_bundle(
     receipt: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
 ):
-    """Uploads the bundle under its name and version, whole or not at all."""
+    """Uploads the bundle under its name and version, whole or not at all.
+
+    Args:
+        config: JSON object with fields of the publish stage (sarslim/config/stages.py); {} takes the defaults.
+        bundle: What evaluate-student makes.
+
+    Returns:
+        receipt: Address, version and checksums of what was published.
+        metrics: Number of files.
+    """
     from pathlib import Path
 
     from sarslim.config import PublishConfig, parse

@@ -29,6 +29,7 @@ from sarslim.cli.options import (
     Wait,
 )
 from sarslim.cli.output import examples
+from sarslim.errors import InputError
 
 app = typer.Typer()
 
@@ -39,16 +40,20 @@ def compile_pipelines(
     cluster: Cluster = None,
     places: Places = None,
 ) -> None:
-    """Write every pipeline as YAML, to upload to Kubeflow Pipelines."""
+    """Write every pipeline as YAML, to upload to Kubeflow Pipelines, and every stage as a component for your own."""
     from sarslim.kubeflow import launch
 
     launch.compile_all({name: _built(name, cluster, places) for name in pipelines().DAGS}, out)
+    from components.alone import COMPONENTS
+
+    launch.compile_all(COMPONENTS, out / "components")
 
 
 @app.command(
     rich_help_panel=CLUSTER,
     epilog=examples(
         "sarslim submit --host http://localhost:8080 -c mstar -d s3://raw/chips --wait",
+        "sarslim submit --host http://localhost:8080 -c mstar -d ~/chips --upload",
         "sarslim submit --host http://localhost:8080 -p sweep -i budgets=20%,5% --dry-run",
     ),
 )
@@ -57,6 +62,7 @@ def submit(
     pipeline: Pipeline = "compress",
     config: Config = "",
     data: Data = "",
+    upload: Annotated[bool, typer.Option("--upload", help="Copy the folder of --data to the store first.")] = False,
     sets: Sets = None,
     inputs: Inputs = None,
     namespace: Namespace = None,
@@ -76,6 +82,8 @@ def submit(
     from sarslim.kubeflow.submission import Submission
 
     settings.choose("--pipeline", pipeline, options.PIPELINES)
+    if upload:
+        data = _brought(data, pipeline_root, dry_run)
     chosen = options.configuration(config, data, sets)
     settings.require_remote_source(chosen)
     dag = _built(pipeline, cluster, places)
@@ -159,6 +167,21 @@ def send(at: Any, submission: Any, wait: bool, dry_run: bool) -> None:
         print(f"watch   sarslim runs watch {run} {at.words}")
     elif not watching.wait(api, run):
         raise typer.Exit(1)
+
+
+def _brought(data: str, pipeline_root: str, dry_run: bool) -> str:
+    """The address to which the folder of ``--data`` was copied: beside the artifacts of runs."""
+    from sarslim.cli.data import send as copy
+    from sarslim.store.storage import S3Uri, is_s3
+
+    if not data or is_s3(data):
+        raise InputError("--upload", f"--data {data or 'names nothing'}", "Name the folder to copy with --data")
+    folder = Path(data).expanduser().resolve()
+    address = str(S3Uri(S3Uri.parse(pipeline_root).bucket) / "raw" / folder.name)
+    if not dry_run:
+        told = copy(folder, address)
+        print(f"data    {address} ({told['sent']} sent, {told['there already']} were there)", flush=True)
+    return address
 
 
 def _built(name: str, cluster: Path | None, places: list[str] | None) -> Any:

@@ -230,3 +230,13 @@ def test_a_rerun_that_lacks_an_artifact_says_where_to_start_and_how_to_reach_the
 def test_a_run_that_was_refused_cannot_be_run_again(kfp):
     run = kfp.play("run_refused_by_check")
     assert "ended before its parameters were checked" in call("rerun", run, "--from", "prune", "--host", kfp.url).output
+
+
+def test_a_folder_can_be_uploaded_with_the_run(kfp, store, tmp_path):
+    (tmp_path / "chips").mkdir()
+    (tmp_path / "chips" / "a.png").write_bytes(b"a")
+    done = call("submit", "--host", kfp.url, "--data", str(tmp_path / "chips"), "--upload")
+    assert done.exit_code == 0, done.output
+    assert "data    s3://sarslim/raw/chips (1 files, 0.0 MB sent, 0 files were there)" in done.output
+    assert kfp.runs[0]["runtime_config"]["parameters"]["source"] == "s3://sarslim/raw/chips"
+    assert "Name the folder to copy with --data" in call("submit", "--host", kfp.url, "--upload").output
