@@ -22,6 +22,7 @@ from minio import Minio
 from minio.credentials import EnvAWSProvider, IamAwsProvider, Provider, StaticProvider
 
 from sarslim.errors import InputError
+from sarslim.store.retries import policy
 
 AMAZON = "https://s3.amazonaws.com"
 REGION = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -63,7 +64,7 @@ def connect(*, retries: int, timeout_seconds: float, connections: int) -> tuple[
     pool: dict[str, Any] = {
         "maxsize": connections,
         "timeout": urllib3.Timeout(connect=min(CONNECT_SECONDS, timeout_seconds), read=timeout_seconds),
-        "retries": urllib3.Retry(total=retries, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+        "retries": policy(retries),
     }
     if parts.scheme == "https":
         pool["ca_certs"] = _certificates(profile)
