@@ -65,8 +65,8 @@ def local_runs(runs: Path, most: int, as_json: bool) -> None:
             run.id,
             words.when(run),
             words.data(run),
-            words.student(run),
-            words.accuracy(run),
+            ", ".join(filter(None, words.student(run))),
+            words.accuracy(run)[1],
             words.verdict(run),
             words.size(run),
         )

@@ -21,9 +21,11 @@ from sarslim.delivery.session import Session
 from sarslim.errors import InputError
 from sarslim.evaluation.statistics import bootstrap_interval, macro_f1, paired
 from sarslim.records import BundleRecord, BundleScores, ClassScores, PairedScores
+from sarslim.store.local_store import reachable
 from sarslim.store.storage import SUMS, is_s3, local_copy, sha256, verify_sums
 
 BATCH = 64
+RUNS = Path("runs")  # whose embedded store is asked where the environment names none
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Bundle:
         if not is_s3(str(address)):
             folder = Path(address)
             return cls._load(folder, verify_sums(folder), network, threads, _model_of(folder))
-        with tempfile.TemporaryDirectory() as copy:
+        with reachable([str(address)], RUNS), tempfile.TemporaryDirectory() as copy:
             name, sums = registry.fetch(str(address), Path(copy))
             return cls._load(Path(copy), sums, network, threads, name)
 

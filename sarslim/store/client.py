@@ -78,15 +78,18 @@ def connect(*, retries: int, timeout_seconds: float, connections: int) -> tuple[
     return client, endpoint, region
 
 
-def configured() -> bool:
+def configured(*, profiles: bool = True) -> bool:
     """Whether anything here leads to an object store with credentials.
+
+    Args:
+        profiles: look into the files of profiles, too, where the environment names nothing.
 
     Raises:
         InputError: a file of profiles that cannot be read, or a profile that is not there.
     """
     if any(os.environ.get(name) for name in (ACCESS, SECRET, "AWS_PROFILE", "AWS_ENDPOINT_URL", *ROLES)):
         return True
-    return any(name in _profile().values for name in (*KEYS, *BY_OTHER_MEANS))
+    return profiles and any(name in _profile().values for name in (*KEYS, *BY_OTHER_MEANS))
 
 
 def variables() -> dict[str, str]:
