@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from sarslim import __version__
 from sarslim.chips import preprocess
@@ -19,9 +20,10 @@ from sarslim.chips.index import Pixels, Reader
 from sarslim.chips.select import Sample, Selection, select
 from sarslim.chips.simulated_folder import is_simulated
 from sarslim.chips.split import PARTS, TINY_CLASS, divide, overlaps
+from sarslim.chips.typical import measure, summarise
 from sarslim.config import PrepareConfig
 from sarslim.progress import Progress, note
-from sarslim.records import DatasetRecord, PartCount, Scaling
+from sarslim.records import DatasetRecord, PartCount, Scaling, Typical
 
 # Training chips from which percentiles are estimated: more would not move them.
 FIT_CHIPS = 4096
@@ -67,6 +69,7 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
             digest=writing.digest,
             chips_read=len(samples),
             skipped=(*index.skipped, *selection.skipped, *division.skipped),
+            typical=writing.typical,
             warnings=(*index.warnings, *_warnings(samples, parts, writing, selection.classes)),
         )
         (folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -115,11 +118,11 @@ class _Writing:
     ) -> None:
         self._samples, self._parts, self._scalings, self._config = samples, parts, scalings, config
         self._selection, self._folder = selection, folder
-        self._sum = np.zeros(len(scalings))
-        self._squares = np.zeros(len(scalings))
         self._rows: dict[str, list[tuple[str, ...]]] = defaultdict(list)
         self.seen: dict[bytes, list[int]] = defaultdict(list)
         totals = Counter(parts)
+        self._measures = np.zeros((totals["train"], 1 + 2 * len(scalings)))
+        self._sides: list[tuple[int, int]] = []
         side = config.image_size
         self._writers = {
             part: PartWriter(folder, part, (totals[part], len(scalings), side, side), config.dtype)
@@ -139,9 +142,8 @@ class _Writing:
             self.seen[hashlib.blake2b(image.tobytes(), digest_size=16).digest()].append(number)
             self._rows[part].append(self._row(sample, part))
             if part == "train":
-                values = image.astype(np.float64)
-                self._sum += values.sum(axis=(1, 2))
-                self._squares += np.square(values).sum(axis=(1, 2))
+                self._measures[len(self._sides)] = measure(image[None])[0]
+                self._sides.append((sample.chip.height, sample.chip.width))
             progress.step(part)
         for writer in self._writers.values():
             writer.close()
@@ -150,13 +152,19 @@ class _Writing:
     @property
     def mean(self) -> tuple[float, ...]:
         """Mean of the training part per channel, 0..255."""
-        return tuple(map(float, self._sum / self._train_pixels))
+        return tuple(self._means.mean(axis=0).tolist())
 
     @property
     def std(self) -> tuple[float, ...]:
         """Standard deviation of the training part per channel, in the same unit."""
-        variance = self._squares / self._train_pixels - np.square(self._sum / self._train_pixels)
-        return tuple(map(float, np.sqrt(np.maximum(variance, 0))))
+        squares = np.square(self._means) + np.square(self._measures[:, 1 + len(self._scalings) :])
+        variance = squares.mean(axis=0) - np.square(self._means.mean(axis=0))
+        return tuple(np.sqrt(np.maximum(variance, 0)).tolist())
+
+    @property
+    def typical(self) -> Typical:
+        """What single training chips are like."""
+        return summarise(self._measures, self._sides)
 
     @property
     def digest(self) -> str:
@@ -172,8 +180,9 @@ class _Writing:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
-    def _train_pixels(self) -> int:
-        return self.counts["train"].chips * self._config.image_size**2
+    def _means(self) -> npt.NDArray[np.float64]:
+        """Mean of every training chip per channel; all have as many pixels."""
+        return self._measures[:, 1 : 1 + len(self._scalings)]
 
     def _count(self, part: str) -> PartCount:
         labels = Counter(s.label for s, where in zip(self._samples, self._parts, strict=True) if where == part)
