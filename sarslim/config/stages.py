@@ -92,6 +92,11 @@ class PrepareConfig(Section):
     )
     percentiles: tuple[float, float] = Field((0.5, 99.8), description="Low and high percentile of the clipping.")
     dtype: Literal["uint8", "float16"] = Field("uint8", description="Type of the stored chips.")
+    contradictions: Literal["keep", "leave_out"] = Field(
+        "keep",
+        description="The same chip under two classes: keep it under both (refused where more than 3 % of the chips "
+        "are), or leave it out of both.",
+    )
     val_fraction: Fraction = Field(0.15, description="Share of the training chips kept for validation.")
     test_fraction: Fraction = Field(0.25, description="Share of all chips kept for test, where no split is given.")
     label_fraction: float = Field(
