@@ -38,4 +38,5 @@ __all__ = [
     "terminal",
     "units",
     "verdict",
+    "words",
 ]
