@@ -32,7 +32,7 @@ def test_a_configuration_is_a_file_a_name_a_mapping_or_itself(tmp_path, monkeypa
     given = {"prepare": {"image_size": 48, "simulator": {"chips": 2400}}, "teacher.epochs": 8, "teacher.mixup": 0}
     given |= {"distill": {"epochs": 12}, "evaluate": {"latency_seconds": 0.5}, "publish": {"name": "simulated-ships"}}
     assert configured(given, "", {}) == quick
-    assert set(given) == {"prepare", "teacher.epochs", "teacher.mixup", "distill", "evaluate"}  # left alone
+    assert set(given) == {"prepare", "teacher.epochs", "teacher.mixup", "distill", "evaluate", "publish"}  # left alone
     monkeypatch.chdir(tmp_path)
     (tmp_path / "quick").write_text("teacher: {epochs: 3}")  # a file that is there comes before a name
     assert configured("quick", "", {}).teacher.epochs == 3
