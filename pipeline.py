@@ -26,6 +26,7 @@ from sarslim.config.parameters import ARTIFACTS, default, given_artifacts, names
 
 Values = Mapping[str, Any]
 
+PREFIX = "sarslim-"
 TEACHER = '{"name": "teacher"}'  # its label where networks are measured
 
 
@@ -165,5 +166,5 @@ DAGS = {
 
 
 def build(name: str, cluster: ClusterConfig | None = None) -> Any:
-    """A pipeline as KFP knows it, for this machine or for a cluster."""
-    return trace(name, DAGS[name], Placement(cluster))
+    """A pipeline as KFP knows it, for this machine or for a cluster, where others have pipelines, too."""
+    return trace(name if cluster is None else f"{PREFIX}{name}", DAGS[name], Placement(cluster))

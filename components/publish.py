@@ -13,7 +13,17 @@ def publish_bundle(
     report: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
 ):
-    """Uploads the bundle under its name and version, whole or not at all; the report then tells its address."""
+    """Uploads the bundle under its name and version, whole or not at all; the report then tells its address.
+
+    Args:
+        config: JSON object with fields of the publish stage (sarslim/config/stages.py); {} takes the defaults.
+        bundle: What evaluate-student makes.
+
+    Returns:
+        receipt: Address, version and checksums of what was published.
+        report: The report with the address of the bundle.
+        metrics: Number of files.
+    """
     from pathlib import Path
 
     from sarslim.config import PublishConfig, parse
@@ -28,3 +38,4 @@ def publish_bundle(
             page=Path(report.path),
         )
         shell.log(metrics, record.figures())
+        print(f"published {record.uri}", flush=True)

@@ -48,7 +48,7 @@ def _overview(root: Any, name: str) -> Iterator[str]:
     context = root.make_context(name, [], resilient_parsing=True)
     panels: dict[str, list[tuple[str, str]]] = {}
     for path, command, _ in _walk(root, context, (name,)):
-        if not hasattr(command, "list_commands"):
+        if _runs(command):
             top = root.get_command(context, path[1])
             words = " ".join(path)
             link = f"[`{words}`](#{_slug(words)})"
@@ -61,7 +61,7 @@ def _overview(root: Any, name: str) -> Iterator[str]:
 def _command(path: Sequence[str], command: Any, context: Any) -> Iterator[str]:
     text = (command.help or "").replace("\b", "").strip()
     yield re.sub(r"\n(?=\S)", " ", text.replace("\n\n", "\0")).replace("\0", "\n\n")
-    if hasattr(command, "list_commands"):
+    if not _runs(command):
         return
     arguments = [
         (f"`{_value(parameter, context)}`", markdown.cell(getattr(parameter, "help", None) or ""))
@@ -84,6 +84,11 @@ def _usage(command: Any, context: Any) -> Iterator[str]:
         elif parameter.required:
             yield f"{parameter.opts[0]} {_value(parameter, context)}"
     yield "[OPTIONS]"
+
+
+def _runs(command: Any) -> bool:
+    """Whether a command does something by itself: it is no group, or one that may be called alone."""
+    return not hasattr(command, "list_commands") or bool(command.invoke_without_command)
 
 
 def _value(parameter: Any, context: Any) -> str:

@@ -38,6 +38,20 @@ class PartCount(Record):
     per_class: tuple[int, ...]
 
 
+class Typical(Record):
+    """What single training chips are like: the range of each measure that 99 % of them lie in.
+
+    ``mean`` and ``spread`` (standard deviation) are of stored values 0..255, a range per channel; ``clipped`` is the
+    largest share of pixels at either end of that scale; ``sides_px`` are the shortest and the longest side of any
+    chip, before crop and padding.
+    """
+
+    clipped: float
+    mean: tuple[tuple[float, float], ...]
+    spread: tuple[tuple[float, float], ...]
+    sides_px: tuple[int, int]
+
+
 class DatasetRecord(Record):
     """The content of ``dataset.json``: what a dataset artifact holds and how it came about."""
 
@@ -61,6 +75,7 @@ class DatasetRecord(Record):
     chips_read: int
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
+    typical: Typical | None = None
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
@@ -249,8 +264,9 @@ class Preprocessing(Record):
     """How the chips of a source become what a network takes; part of every ONNX file.
 
     A chip (C, H, W) of amplitudes is cropped around its centre, padded with pixels drawn from its border, and scaled
-    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels`` and ``merge`` are those of the prepare
-    stage: they tell how products are read.
+    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels``, ``merge`` and ``no_data`` are those of
+    the prepare stage: they tell how products and images are read. ``typical`` is None where the network's training
+    chips were prepared by an earlier version.
     """
 
     channels: tuple[str, ...]
@@ -261,6 +277,8 @@ class Preprocessing(Record):
     polarisation_as: Literal["samples", "channels"]
     labels: Literal["visual", "ais", "marinetraffic"]
     merge: dict[str, str]
+    no_data: Literal["refuse", "keep"] = "refuse"
+    typical: Typical | None = None
 
 
 class QuantizationTrial(Record):

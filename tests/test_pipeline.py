@@ -271,8 +271,13 @@ def test_every_task_has_resources_of_its_stage(specs):
 def test_failures_of_the_machine_are_retried_with_back_off(specs):
     tasks = run_of(specs["compress"][0])
     policies = {name: task.get("retryPolicy") for name, task in tasks.items()}
-    expected = {"maxRetryCount": 2, "backoffDuration": "30s", "backoffFactor": 2.0, "backoffMaxDuration": "600s"}
-    assert all(policies[name] == expected for name in BUILT if name != "condition-1")
+    short = {"maxRetryCount": 2, "backoffDuration": "30s", "backoffFactor": 2.0, "backoffMaxDuration": "21600s"}
+    assert policies["check-inputs"] == short
+    # Argo counts from the first attempt's start, so several attempts of seven days have to fit.
+    assert policies["train-teacher"] == policies["distill-student"]
+    assert policies["train-teacher"]["maxRetryCount"] == 5
+    assert int(policies["train-teacher"]["backoffMaxDuration"].rstrip("s")) > 6 * 7 * 24 * 3600
+    assert all(policies[name] for name in BUILT if name != "condition-1")
 
 
 def test_credentials_come_from_the_secret_and_never_from_a_parameter(tmp_path):
@@ -280,9 +285,12 @@ def test_credentials_come_from_the_secret_and_never_from_a_parameter(tmp_path):
         assert set(platform) == {f"exec-{name}" for name in executors(spec)}
         for name, task in platform.items():
             keys = {key["envVar"]: s for s in task["secretAsEnv"] for key in s["keyToEnv"]}
-            assert set(keys) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_REGION"}
+            assert set(keys) == {
+                "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_REGION",
+            }  # fmt: skip
             assert {s["secretName"] for s in keys.values()} == {"my-store"}
-            assert [keys[key].get("optional", False) for key in ("AWS_ACCESS_KEY_ID", "AWS_REGION")] == [False, True]
+            named = ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_REGION")
+            assert [keys[key].get("optional", False) for key in named] == [False, True, True]
             assert task["configMapAsVolume"][0]["configMapName"] == "my-ca"
             assert {"name": "AWS_CA_BUNDLE", "value": "/etc/sarslim/ca/ca.crt"} in executors(spec)[
                 name.removeprefix("exec-")
@@ -291,6 +299,19 @@ def test_credentials_come_from_the_secret_and_never_from_a_parameter(tmp_path):
             assert task["activeDeadlineSeconds" if "activeDeadlineSeconds" in task else "timeoutSeconds"]
             assert {"mountPath": "/tmp", "volumeName": "tmp"}.items() <= task["emptyDirMounts"][0].items()
         assert not {"secret", "credentials", "password", "key"} & set(spec["root"]["inputDefinitions"]["parameters"])
+
+
+def test_with_an_identity_of_the_service_account_no_key_is_asked_for(tmp_path):
+    _, platform = compiled(tmp_path, "credentials=service-account")["compress"]
+    for task in platform.values():
+        keys = {key["envVar"]: s.get("optional", False) for s in task["secretAsEnv"] for key in s["keyToEnv"]}
+        assert keys == {"AWS_ENDPOINT_URL": True, "AWS_REGION": True}
+
+
+def test_the_pods_of_a_cluster_wait_for_their_store(tmp_path):
+    for spec, _ in compiled(tmp_path, "patience_seconds=90").values():
+        for container in executors(spec).values():
+            assert {"name": "SARSLIM_PATIENCE_SECONDS", "value": "90"} in container["env"]
 
 
 def test_accelerators_go_to_training_alone(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import shutil
 import tempfile
 from collections import Counter
@@ -19,6 +20,7 @@ from sarslim.records import DatasetRecord
 
 RECORD = "dataset.json"
 CHIPS = "chips.csv"
+PART = "_images.npy"
 COLUMNS = ("chip", "class", "source", "scene", "ship", "polarisation", "split")
 REPREPARE = "Run the prepare stage again"
 
@@ -117,7 +119,7 @@ class PartWriter:
         self.labels: list[int] = []
         self.sha256 = hashlib.sha256()
         self._path = folder / f"{name}_labels.npy"
-        self._file = (folder / f"{name}_images.npy").open("wb")
+        self._file = (folder / f"{name}{PART}").open("wb")
         header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, header)
 
@@ -136,6 +138,18 @@ class PartWriter:
             labels = np.array(self.labels, np.int64)
             np.save(self._path, labels)
             self.sha256.update(labels.tobytes())
+
+
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder is a dataset artifact, whole or not; other tools also name files dataset.json."""
+    if not (folder / RECORD).is_file():
+        return False
+    if any(folder.glob(f"*{PART}")):
+        return True
+    try:
+        return "sarslim_version" in json.loads((folder / RECORD).read_bytes())
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def write_csv(folder: Path, rows: Sequence[Sequence[str]]) -> None:
@@ -173,7 +187,7 @@ def whole_directory(output: Path) -> Iterator[Path]:
 def _open_part(path: Path, name: str, record: DatasetRecord) -> Part:
     count = record.parts[name].chips
     shape = (count, len(record.channels), record.image_size, record.image_size)
-    images = _open_array(path / f"{name}_images.npy", shape, record.dtype)
+    images = _open_array(path / f"{name}{PART}", shape, record.dtype)
     labels = None if name == "unlabelled" else _open_array(path / f"{name}_labels.npy", (count,), "int64")
     return Part(images, labels)
 

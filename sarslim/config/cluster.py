@@ -30,12 +30,19 @@ class Resources(Settings):
     cpu_limit: Quantity = Field("2", description="CPU cores that the stage may use.")
     memory_request: Quantity = Field("1Gi", description="Memory that the scheduler sets aside.")
     memory_limit: Quantity = Field("2Gi", description="Memory beyond which the stage is killed.")
-    timeout_minutes: int = Field(60, ge=1, le=1_000_000, description="The stage is ended after this time.")
+    timeout_minutes: int = Field(60, ge=1, le=1_000_000, description="An attempt is ended after this time.")
     retries: int = Field(2, ge=0, le=10, description="Further attempts after a failure of the machine or a service.")
 
 
 def _training() -> Resources:
-    return Resources(cpu_request="2", cpu_limit="8", memory_request="4Gi", memory_limit="16Gi", timeout_minutes=24 * 60)
+    return Resources(
+        cpu_request="2",
+        cpu_limit="8",
+        memory_request="4Gi",
+        memory_limit="16Gi",
+        timeout_minutes=7 * 24 * 60,
+        retries=5,
+    )
 
 
 class Toleration(Settings):
@@ -62,12 +69,18 @@ class ClusterConfig(Settings):
 
     secret: str = Field(
         "sarslim-s3", description="Kubernetes Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and where they "
-        "are not the defaults AWS_ENDPOINT_URL (http: no TLS) and AWS_REGION."
+        "are not the defaults AWS_ENDPOINT_URL (http: no TLS), AWS_REGION and AWS_SESSION_TOKEN."
     )  # fmt: skip
+    credentials: Literal["secret", "service-account"] = Field(
+        "secret", description="Keys from the Secret, or none at all: the cloud gives the service account an identity."
+    )
     ca_config_map: str = Field("", description="ConfigMap with the key ca.crt, for a store with a CA of its own.")
     image_pull_secret: str = Field("", description="Secret for a private registry. Empty: none.")
     shared_memory: Quantity = Field("2Gi", description="Size of /dev/shm where networks are trained.")
     parallel: int = Field(2, ge=1, le=1024, description="Cells of a sweep that run at the same time.")
+    patience_seconds: int = Field(
+        120, ge=0, le=86_400, description="How long a stage asks an object store again that does not answer."
+    )
     check: Resources = Resources()
     prepare: Resources = Resources(memory_limit="4Gi", timeout_minutes=240)
     teacher: Resources = Field(default_factory=_training)

@@ -29,11 +29,25 @@ KNOBS: dict[str, tuple[str, ...]] = {
 
 # What a run can start from: each artifact, and the stage that makes it.
 ARTIFACTS = {"dataset": "prepare", "teacher": "teacher", "pruned": "prune", "student": "distill"}
+# The pipeline that starts from each.
+STARTS = {
+    "dataset": "from-dataset", "teacher": "from-teacher", "pruned": "from-pruned", "student": "from-distilled",
+}  # fmt: skip
 
 
 def given_artifacts(start: str) -> tuple[str, ...]:
     """What an earlier run has to give where a run starts from the artifact ``start``: it and all before it."""
     return tuple(ARTIFACTS)[: tuple(ARTIFACTS).index(start) + 1] if start else ()
+
+
+def start_with(artifacts: Mapping[str, str]) -> str:
+    """The pipeline that goes on furthest from these artifacts of a run, with its parameters; empty: none does."""
+    for start in reversed(ARTIFACTS):
+        needed = given_artifacts(start)
+        if all(artifacts.get(name) for name in needed):
+            given = " ".join(f"{name}_uri={artifacts[name]}" for name in needed)
+            return f"{STARTS[start]} with {given}"
+    return ""
 
 
 def names(start: str = "") -> tuple[str, ...]:

@@ -42,6 +42,22 @@ class SimulatorConfig(BaseModel):
     looks: int = Field(2, ge=1, le=100, description="Equivalent number of looks of the speckle.")
 
 
+class ImagesConfig(BaseModel):
+    """How image files are read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    no_data: Literal["refuse", "keep"] = Field(
+        "refuse",
+        description="Pixels that a file says are of no value (GDAL_NODATA, transparent, masked): refuse the chip by "
+        "name, or keep the numbers there.",
+    )
+    max_megapixels: int = Field(
+        16, ge=1, le=10_000, description="Most samples of one image (pixels times bands), in millions."
+    )
+    max_megabytes: int = Field(256, ge=1, le=100_000, description="Largest image file, or member of a zip, in MB.")
+
+
 class PrepareConfig(Section):
     """Where the chips come from and how they become arrays."""
 
@@ -76,6 +92,11 @@ class PrepareConfig(Section):
     )
     percentiles: tuple[float, float] = Field((0.5, 99.8), description="Low and high percentile of the clipping.")
     dtype: Literal["uint8", "float16"] = Field("uint8", description="Type of the stored chips.")
+    contradictions: Literal["keep", "leave_out"] = Field(
+        "keep",
+        description="The same chip under two classes: keep it under both (refused where more than 3 % of the chips "
+        "are), or leave it out of both.",
+    )
     val_fraction: Fraction = Field(0.15, description="Share of the training chips kept for validation.")
     test_fraction: Fraction = Field(0.25, description="Share of all chips kept for test, where no split is given.")
     label_fraction: float = Field(
@@ -88,6 +109,7 @@ class PrepareConfig(Section):
         "auto", description="What must not be torn apart by a split. auto: ship and scene where known."
     )
     seed: Seed = Field(0, description="Seed of the splits and of the simulator.")
+    images: ImagesConfig = Field(ImagesConfig(), description="How image files are read, and how large they may be.")
     simulator: SimulatorConfig = SimulatorConfig()
 
     @property

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sarslim.config.parameters import ARTIFACTS, start_with
 from sarslim.errors import InputError, SarslimError
 from sarslim.progress import note
 from sarslim.records import JournalEntry, Origin
@@ -32,17 +33,29 @@ def stage(name: str, *, inputs: Mapping[str, Any] | None = None, outputs: Mappin
     )
     _refuse_again(entry)
     _write(entry)
+    for key, uri in entry.inputs.items():
+        print(f"given {key}  {uri}", flush=True)
     try:
         yield
     except SarslimError as error:
-        print(error.line, flush=True)
         state = "refused" if isinstance(error, InputError) else "failed"
         _write(entry.model_copy(update={"state": state, "message": error.line}))
+        print(error.line, flush=True)  # last, where people look first
         sys.exit(error.exit_code)
     except BaseException as error:
         _write(entry.model_copy(update={"state": "failed", "message": f"{type(error).__name__}: {error}"}))
         raise
     _write(entry.model_copy(update={"state": "succeeded"}))
+    _tell(entry)
+
+
+def _tell(entry: JournalEntry) -> None:
+    """The end of the log: what the stage made, and how a later run starts from there."""
+    for key, uri in entry.outputs.items():
+        print(f"made {key}  {uri}", flush=True)
+    made = [name for name in ARTIFACTS if name in entry.outputs]
+    if made and (pipeline := start_with({**entry.inputs, **entry.outputs})):
+        print(f"to start from this {made[-1]}: {pipeline}", flush=True)
 
 
 def _write(entry: JournalEntry) -> None:

@@ -22,6 +22,7 @@ from minio import Minio
 from minio.credentials import EnvAWSProvider, IamAwsProvider, Provider, StaticProvider
 
 from sarslim.errors import InputError
+from sarslim.store.retries import policy
 
 AMAZON = "https://s3.amazonaws.com"
 REGION = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -63,7 +64,7 @@ def connect(*, retries: int, timeout_seconds: float, connections: int) -> tuple[
     pool: dict[str, Any] = {
         "maxsize": connections,
         "timeout": urllib3.Timeout(connect=min(CONNECT_SECONDS, timeout_seconds), read=timeout_seconds),
-        "retries": urllib3.Retry(total=retries, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+        "retries": policy(retries),
     }
     if parts.scheme == "https":
         pool["ca_certs"] = _certificates(profile)
@@ -77,15 +78,18 @@ def connect(*, retries: int, timeout_seconds: float, connections: int) -> tuple[
     return client, endpoint, region
 
 
-def configured() -> bool:
+def configured(*, profiles: bool = True) -> bool:
     """Whether anything here leads to an object store with credentials.
+
+    Args:
+        profiles: look into the files of profiles, too, where the environment names nothing.
 
     Raises:
         InputError: a file of profiles that cannot be read, or a profile that is not there.
     """
     if any(os.environ.get(name) for name in (ACCESS, SECRET, "AWS_PROFILE", "AWS_ENDPOINT_URL", *ROLES)):
         return True
-    return any(name in _profile().values for name in (*KEYS, *BY_OTHER_MEANS))
+    return profiles and any(name in _profile().values for name in (*KEYS, *BY_OTHER_MEANS))
 
 
 def variables() -> dict[str, str]:

@@ -5,6 +5,7 @@ A fenced block of ``bash`` or ``python`` is run, in the order of its page, unles
 page that goes on where another one ended says so: ``<!-- after: tutorial.md -->``.
 """
 
+import itertools
 import os
 import re
 import shlex
@@ -146,10 +147,11 @@ def _parse(arguments: list[str], whole: bool) -> str:
     name: str | None = "sarslim"
     try:
         while True:
-            if hasattr(command, "list_commands") and not arguments:
+            group = hasattr(command, "list_commands")
+            if group and not arguments and not command.invoke_without_command:
                 return "" if not whole or context is None else "names no command"
             context = command.make_context(name, list(arguments), parent=context)
-            if not hasattr(command, "list_commands"):
+            if not group:
                 return ""
             rest = [*getattr(context, "_protected_args", []), *context.args]
             if not rest:
@@ -208,22 +210,15 @@ def run(page: Path, folder: Path) -> None:
     """
     wanted = [block for block in blocks(page) if block.language in (COMMANDS, CODE) and not block.reason]
     pieces = ["set -euo pipefail\n"]
-    for number, block in enumerate(wanted):
-        pieces.append(f"echo '@@ {block.place}' >&2\n")
-        if block.language == COMMANDS:
-            pieces.append(block.text)
+    for language, group in itertools.groupby(wanted, key=lambda block: block.language):
+        same = list(group)
+        if language == COMMANDS:
+            pieces += [f"echo '@@ {block.place}' >&2\n{block.text}" for block in same]
             continue
-        script = folder / f".block-{number}.py"
-        script.write_text(block.text, encoding="utf-8")
-        joined = number and wanted[number - 1].language == CODE
         # Python that follows Python goes on with its names.
-        previous = (folder / f".block-{number - 1}.py").read_text(encoding="utf-8") if joined else ""
-        script.write_text(f"{previous}{block.text}", encoding="utf-8")
-        pieces[-1:] = [] if joined else pieces[-1:]
-        if joined:
-            pieces.pop()
-            pieces.append(f"echo '@@ up to {block.place}' >&2\n")
-        pieces.append(f"python {script.name}\n")
+        script = folder / f".line-{same[0].line}.py"
+        script.write_text("".join(block.text for block in same), encoding="utf-8")
+        pieces.append(f"echo '@@ {same[0].place}' >&2\npython {script.name}\n")
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SARSLIM_", "KFP_"))
     }

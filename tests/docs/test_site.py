@@ -6,14 +6,16 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+import typer
 import yaml
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from docs import drawing, generate, hooks
+from docs import commands, drawing, generate, hooks
 from sarslim.config import STAGES, RunConfig
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +82,45 @@ def test_the_reference_has_every_command_with_its_options():
     assert "sarslim predict BUNDLE CHIPS... [OPTIONS]" in text
     assert "| `--threads` `int range` | `0` | CPU threads. 0: one per core. |" in text
     assert "### sarslim models rollback" in text
+
+
+def test_any_tree_of_commands_gets_a_page():
+    app = typer.Typer(epilog="Examples:\n  tool go --to here\n\nExit codes:\n  0  fine\n  2    a | b")
+    group = typer.Typer(invoke_without_command=True)
+    app.add_typer(group, name="runs", rich_help_panel="Elsewhere")
+
+    @app.command()
+    def go(
+        source: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="From.")],
+        to: Annotated[str, typer.Option("--to", "-t", metavar="PLACE", help="Where to.")],
+        often: Annotated[int, typer.Option(help="How often.", rich_help_panel="More")] = 3,
+        loud: Annotated[bool, typer.Option("--loud", help="With noise.")] = False,
+        secret: Annotated[str, typer.Option(hidden=True)] = "",
+    ) -> None:
+        """Goes there."""
+
+    @group.callback()
+    def runs(most: int = 20) -> None:
+        """Lists runs."""
+
+    @group.command("show")
+    def show_run(run: str) -> None:
+        """Shows one."""
+
+    text = commands.page(app, "tool")
+    for expected in (
+        "| [`tool go`](#tool-go) | Goes there |",
+        "**Elsewhere**\n\n| Command | Does |\n| --- | --- |\n| [`tool runs`](#tool-runs) | Lists runs |",
+        "### Exit codes\n\n| Code | Meaning |\n| --- | --- |\n| `0` | fine |\n| `2` | a \\| b |",
+        "```bash\ntool go --to here\n```",
+        "```text\ntool go SOURCE... --to PLACE [OPTIONS]\n```",
+        "| `-t`, `--to` `PLACE` | required | Where to. |\n| `--loud` | off | With noise. |",
+        "*More:*\n\n| Option | Default | Meaning |\n| --- | --- | --- |\n| `--often` `int` | `3` | How often. |",
+        "```text\ntool runs [OPTIONS]\n```",
+        "### tool runs show\n\nShows one.\n\n```text\ntool runs show RUN [OPTIONS]\n```",
+    ):
+        assert expected in text, expected
+    assert "secret" not in text
 
 
 def anchors(page: Path) -> set[str]:

@@ -426,6 +426,7 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
         False, True, record.student.accuracy,
     )  # fmt: skip
     session = Session(tmp_path / "copy" / "model.int8.onnx")
+    assert session.preprocessing.typical == Dataset.open(house / "dataset").record.typical is not None
     assert session.preprocessing.scaling == Dataset.open(house / "dataset").record.scaling
     assert session.preprocessing.dtype == "uint8"
     card = (tmp_path / "copy" / "MODEL_CARD.md").read_text()
