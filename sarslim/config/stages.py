@@ -211,6 +211,11 @@ class PruneConfig(Section):
     steps: int = Field(
         40, ge=1, le=1000, description="Small steps towards the budget with global and isomorphic allocation."
     )
+    weak_teacher: Literal["refuse", "accept"] = Field(
+        "refuse",
+        description="A teacher that is not clearly better than guessing on the validation part: refuse it, or accept "
+        "it to try a pipeline out.",
+    )
     calibration_chips: Count = Field(1024, description="Training chips for BatchNorm statistics and gradients.")
     seed: Seed = Field(0, description="Seed of the random criterion and of the choice of calibration chips.")
 

@@ -184,6 +184,38 @@ def test_a_student_no_better_than_the_majority_is_called_useless():
     assert "it has learned nothing of use" in words.verdict(example_records.dataset(), evaluation)
 
 
+def judged(**accuracies: float):
+    """The example with other accuracies of its networks, each on 600 chips of six classes."""
+    evaluation = example_records.evaluation()
+    return evaluation.model_copy(
+        update={
+            name: getattr(evaluation, name).model_copy(update={"accuracy": value}) for name, value in accuracies.items()
+        }
+    )
+
+
+def test_a_student_that_is_not_shown_to_beat_guessing_is_told_so():
+    told = words.verdict(example_records.dataset(), judged(student=0.18, pruned=0.17))
+    assert "but so few chips leave it at 15.1 % or more, and guessing gets 16.7 %" in told
+    assert told.endswith("that it has learned anything is not shown, so it is not published.")
+
+
+def test_a_student_below_its_own_pruned_network_is_said_aloud():
+    dataset = example_records.dataset()
+    worse = "Recovery made it worse: right after pruning it recognised 40.0 %, and now 39.8 %."
+    assert words.verdict(dataset, judged(student=0.398)).endswith(worse)
+    assert "Recovery made it worse" not in words.verdict(dataset, judged(student=0.4))
+    assert words.verdict(dataset, judged()).endswith("and it passes the quality gate.")
+    assert worse in Page(report.run_report(**example_records.story(evaluation=judged(student=0.398)))).text.replace(
+        "\u00a0", " "
+    )
+
+
+def test_a_teacher_that_only_guesses_is_said_aloud():
+    told = words.verdict(example_records.dataset(), judged(teacher=0.17, student=0.9))
+    assert told.endswith("Its teacher is not clearly better than guessing, so being near it says nothing.")
+
+
 def test_pages_need_nothing_but_themselves(simulated, hostile, comparison, data_card):
     for text in (simulated, hostile, comparison, data_card):
         page = Page(text)

@@ -8,9 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import example_records
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from sarslim import networks
@@ -38,7 +41,7 @@ from sarslim.stages.compare import compare
 from sarslim.stages.distill import distill_student
 from sarslim.stages.evaluate import evaluate
 from sarslim.stages.prepare import prepare
-from sarslim.stages.prune import prune_student
+from sarslim.stages.prune import prune_student, require_teacher
 from sarslim.stages.publish import publish
 from sarslim.stages.results import read_json
 from sarslim.stages.sparse import learn_sparsely
@@ -47,7 +50,7 @@ from sarslim.store.storage import S3Uri, write_sums
 
 EVERY_EPOCH = {"epochs": 4, "checkpoint_seconds": 0}
 TEACHER = EVERY_EPOCH | {"network": "aconvnet", "ema_decay": 0.9, "learning_rate": 0.01}
-PRUNE = {"macs": "20%", "params": "20%", "calibration_chips": 64}
+PRUNE = {"macs": "20%", "params": "20%", "calibration_chips": 64, "weak_teacher": "accept"}  # it has seen 100 chips
 
 
 class Killed(BaseException):
@@ -158,6 +161,50 @@ def test_distillation_logs_every_term_and_finetuning_labels_only(house, tmp_path
     assert {"label", "response", "scd", "srd", "crd", "auxiliary_label", "total"} <= set(full.epochs[0].losses)
     plain = distil(parse(DistillConfig, {"epochs": 1, "method": "finetune", **terms}), house, tmp_path / "plain")
     assert set(plain.epochs[0].losses) == {"label", "total"}
+
+
+class Deaf(torch.nn.Module):
+    """Names the class that it is told to, whatever it sees."""
+
+    def __init__(self, chosen: list[int], classes: int) -> None:
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.nn.functional.one_hot(torch.tensor(chosen), classes).float())
+
+    def forward(self, images):
+        return self.logits[: len(images)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "right", "refused"),
+    [
+        ([0] * 20 + [1] * 20, 0, "is right for 0.0% of the 40 validation chips, 0.0% by the lower end"),
+        ([0] * 20 + [1] * 20, 20, "and always naming the largest class is for 50.0%"),
+        ([0] * 20 + [1] * 20, 26, "65.0% of the 40 validation chips, 49.5% by the lower end"),
+        ([0] * 20 + [1] * 20, 27, ""),
+        ([0] * 36 + [1] * 4, 38, "always naming the largest class is for 90.0%"),
+        ([0] * 5 + [1] * 2, 7, ""),  # too few to tell, and all of them right
+        ([0] * 5 + [1] * 2, 5, "always naming the largest class is for 71.4%"),
+    ],
+)
+def test_a_teacher_that_learned_nothing_is_refused_before_pruning(labels, right, refused, tmp_path, capsys):
+    part = SimpleNamespace(images=np.zeros((len(labels), 1, 32, 32), np.uint8), labels=np.array(labels))
+    told = [label if place < right else 1 - label for place, label in enumerate(labels)]
+    # Whoever asks for another part than this one gets a KeyError.
+    only = SimpleNamespace(part={"val": part}.__getitem__, record=SimpleNamespace(classes=("a", "b")))
+    if refused:
+        with pytest.raises(InputError) as caught:
+            require_teacher(Deaf(told, 2), only, tmp_path / "teacher")
+        assert refused in str(caught.value)
+        assert "set prune.weak_teacher=accept to try out the rest" in str(caught.value)
+    else:
+        require_teacher(Deaf(told, 2), only, tmp_path / "teacher")
+    assert ("too few to tell" in capsys.readouterr().out) == (len(labels) == 7)
+
+
+def test_a_weak_teacher_stops_the_prune_stage_before_anything_is_cut(house, tmp_path):
+    with pytest.raises(InputError, match=r"teacher: the teacher is right for .* validation chips"):
+        prune(house, tmp_path / "out", PRUNE | {"weak_teacher": "refuse"})
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_student_carries_no_heads_and_the_widths_of_the_pruned_network(house, tmp_path):
@@ -327,6 +374,8 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
         page=tmp_path / "report.html",
         origin=Origin(run="a-run", time="2026-01-28T12:34:56+00:00"),
     )
+    assert record.gate[0].condition == "95 % lower bound of accuracy above the largest class's"
+    assert record.gate[0].bound == pytest.approx(1 / 3)
     verdicts = {check.condition: check.passed for check in record.gate}
     assert verdicts["accuracy at least"] is False
     assert verdicts["MACs at most"] is True

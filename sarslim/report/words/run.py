@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 import sarslim.report.units as units
 from sarslim.config import RunConfig
+from sarslim.evaluation.statistics import beats_guessing
 from sarslim.records import DatasetRecord, EvaluateRecord, Latency, NetworkScores, TrainRecord
 from sarslim.report.words.data import origin, split_rule
 from sarslim.report.words.text import listed
@@ -93,7 +94,29 @@ def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, st
 
 
 def verdict(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
-    """What came out of the run, in one sentence."""
+    """What came out of the run, in one sentence, and what is wrong with it in further ones."""
+    return " ".join([_outcome(dataset, evaluation), *reproaches(evaluation)])
+
+
+def reproaches(evaluation: EvaluateRecord) -> list[str]:
+    """What says that training or recovery failed, whatever the gate asks for."""
+    teacher, pruned, student = evaluation.teacher, evaluation.pruned, evaluation.student
+    texts = []
+    if student.accuracy < pruned.accuracy:
+        texts.append(
+            f"Recovery made it worse: right after pruning it recognised {units.percent(pruned.accuracy)}, and now "
+            f"{units.percent(student.accuracy)}."
+        )
+    if not _beats_guessing(teacher)[0]:
+        texts.append("Its teacher is not clearly better than guessing, so being near it says nothing.")
+    return texts
+
+
+def _beats_guessing(scores: NetworkScores) -> tuple[bool, float, float]:
+    return beats_guessing(scores.accuracy, [each.chips for each in scores.classes])
+
+
+def _outcome(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
     teacher, student = evaluation.teacher, evaluation.student
     params = units.times(student.params, teacher.params, "fewer", "more").replace("the same", "as many")
     macs = units.times(student.macs, teacher.macs, "fewer", "more").replace("the same", "as many")
@@ -107,6 +130,12 @@ def verdict(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
     )
     if student.accuracy <= evaluation.majority_accuracy:
         return f"{sentence}, but always naming the largest class would do as well, so it has learned nothing of use."
+    better, low, share = _beats_guessing(student)
+    if not better:
+        return (
+            f"{sentence}, but so few chips leave it at {units.percent(low)} or more, and guessing gets "
+            f"{units.percent(share)}: that it has learned anything is not shown, so it is not published."
+        )
     if not evaluation.passed:
         return f"{sentence}, and it fails the quality gate, so it is not published."
     return f"{sentence}, and it passes the quality gate."
