@@ -19,7 +19,7 @@ TAG ?=
 # Makes a stand-in for the base image where none can be pulled.
 STAND_IN ?= ../shared/tools/stand-in-base
 
-.PHONY: help run test lint manifests lock compile method images base push test-docker test-cluster clean
+.PHONY: help run test lint manifests lock compile method docs images base push test-docker test-cluster clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,11 @@ method: .venv/ready ## methods, pruning paths and rivals against each other: hou
 
 compile: .venv/ready ## every pipeline as YAML, into build/
 	@$(CLI) compile --out build
+
+docs: .venv/ready ## these pages, as a site that reads offline, into build/docs
+	@$(PY) -m docs.generate
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
+	@echo "The pages are in build/docs/index.html"
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sarslim needs Python 3.11 or newer; set PYTHON=")'

@@ -39,4 +39,5 @@ def compare_networks(
             comparison=Path(comparison.path),
             page=Path(report.path),
             table=Path(table.path),
+            origin=shell.origin(comparison),
         )

@@ -55,6 +55,7 @@ def evaluate_student(
             evaluation=Path(evaluation.path),
             bundle=Path(bundle.path),
             page=Path(report.path),
+            origin=shell.origin(bundle),
         )
         shell.log(metrics, record.figures())
         shell.log_classification(confusion, record.student)

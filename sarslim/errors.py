@@ -1,7 +1,7 @@
 """The ways in which sarslim stops: a user's mistake, or a failure of something outside; and how a program ends then."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -20,6 +20,10 @@ class SarslimError(Exception):
         """
         self.where, self.problem, self.remedy = where, problem, remedy
         super().__init__(f"{where}: {problem.rstrip('.')}. {remedy.rstrip('.')}.")
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the one line that a terminal gets, too."""
+        return [f"{type(self).__name__}: {self}"]
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
         return type(self), (self.where, self.problem, self.remedy)  # so that it can come from another process
@@ -42,6 +46,16 @@ class ServiceError(SarslimError):
 
     exit_code = 1
     kind = "service error"
+
+
+def together(errors: Sequence[InputError]) -> InputError:
+    """One error out of several, each problem with its own remedy behind it."""
+    first, *others = errors
+    if not others:
+        return first
+    told = [f"{error.problem} ({error.remedy[:1].lower()}{error.remedy[1:]})" for error in errors]
+    rest = [f"{error.where}: {text}" for error, text in zip(others, told[1:], strict=True)]
+    return InputError(first.where, "; ".join([told[0], *rest]), f"Mend these {len(errors)}, then run again")
 
 
 @contextmanager

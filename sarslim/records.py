@@ -38,6 +38,20 @@ class PartCount(Record):
     per_class: tuple[int, ...]
 
 
+class Typical(Record):
+    """What single training chips are like: the range of each measure that 99 % of them lie in.
+
+    ``mean`` and ``spread`` (standard deviation) are of stored values 0..255, a range per channel; ``clipped`` is the
+    largest share of pixels at either end of that scale; ``sides_px`` are the shortest and the longest side of any
+    chip, before crop and padding.
+    """
+
+    clipped: float
+    mean: tuple[tuple[float, float], ...]
+    spread: tuple[tuple[float, float], ...]
+    sides_px: tuple[int, int]
+
+
 class DatasetRecord(Record):
     """The content of ``dataset.json``: what a dataset artifact holds and how it came about."""
 
@@ -61,6 +75,7 @@ class DatasetRecord(Record):
     chips_read: int
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
+    typical: Typical | None = None
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
@@ -231,9 +246,13 @@ class GateCheck(Record):
 
 
 class Mistake(Record):
-    """A chip of the test part, by its row, that the student took for another class, and what the teacher said."""
+    """A chip of the test part, by its row, that the student took for another class, and what the teacher said.
+
+    ``file`` is where the chip is in the source of the data set.
+    """
 
     chip: int
+    file: str = ""
     true: str
     student: str
     student_confidence: float
@@ -245,8 +264,9 @@ class Preprocessing(Record):
     """How the chips of a source become what a network takes; part of every ONNX file.
 
     A chip (C, H, W) of amplitudes is cropped around its centre, padded with pixels drawn from its border, and scaled
-    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels`` and ``merge`` are those of the prepare
-    stage: they tell how products are read.
+    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels``, ``merge`` and ``no_data`` are those of
+    the prepare stage: they tell how products and images are read. ``typical`` is None where the network's training
+    chips were prepared by an earlier version.
     """
 
     channels: tuple[str, ...]
@@ -257,6 +277,8 @@ class Preprocessing(Record):
     polarisation_as: Literal["samples", "channels"]
     labels: Literal["visual", "ais", "marinetraffic"]
     merge: dict[str, str]
+    no_data: Literal["refuse", "keep"] = "refuse"
+    typical: Typical | None = None
 
 
 class QuantizationTrial(Record):
@@ -307,6 +329,20 @@ class Rival(Record):
     macs: int
     bytes: int
     latency: tuple[Latency, ...]
+
+
+class Origin(Record):
+    """Of which run a page is, and when it was written (UTC, ISO 8601); empty where that is not known.
+
+    ``address`` is that of the artifact it tells of, where others can fetch it: on a cluster, not on this machine.
+    """
+
+    run: str = ""
+    time: str = ""
+    address: str = ""
+
+
+UNKNOWN = Origin()
 
 
 class EvaluateRecord(Record):
@@ -417,6 +453,15 @@ class PairedScores(Record):
     only_first: int
     only_second: int
 
+    def __repr__(self) -> str:
+        first, second = (f"{100 * accuracy:.1f} %" for accuracy in self.accuracy)
+        difference = f"difference {100 * self.difference:+.1f} points"
+        if self.interval:
+            difference += " (95 % interval {:+.1f} to {:+.1f})".format(*(100 * bound for bound in self.interval))
+        return f"PairedScores({self.chips} chips, accuracy {first} and {second}, {difference})"
+
+    __str__ = __repr__
+
 
 class AliasMove(Record):
     """One move of an alias: to which version, when (UTC), and why."""
@@ -464,15 +509,16 @@ class PublishRecord(Record):
 class Measured(Record):
     """One network on the test part, under the name that tables give it, and how it was recovered.
 
-    An empty method: a network that stands alone, such as the teacher. Few figures, and no more than
-    the beginning of the data set's digest, because KFP hands those of all networks to the comparison in one argument,
-    where Linux allows 128 KiB.
+    An empty method: a network that stands alone, such as the teacher. ``sets`` are the ``--set`` texts that make the
+    network from the configuration of the run. Few figures, and no more than the beginning of the data set's digest,
+    because KFP hands those of all networks to the comparison in one argument, where Linux allows 128 KiB.
     """
 
     name: str
     budget: str = ""
     method: str = ""
     seed: int = 0
+    sets: tuple[str, ...] = ()
     data_digest: str
     test_chips: int
     simulated: bool = False
@@ -486,7 +532,7 @@ class Measured(Record):
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
-        return self.model_dump(exclude={"name", "budget", "method", "seed", "simulated", "data_digest"})
+        return self.model_dump(exclude={"name", "budget", "method", "seed", "sets", "simulated", "data_digest"})
 
 
 class Comparison(Record):
@@ -506,3 +552,42 @@ class JournalEntry(Record):
     message: str = ""
     inputs: dict[str, str]
     outputs: dict[str, str]
+
+
+class RunEntry(Record):
+    """The content of ``run.json``: a run on this machine, from its start on.
+
+    ``started`` is ISO 8601 with the offset to UTC. ``running`` is also what remains of a run that was killed.
+    """
+
+    pipeline: str
+    started: str
+    state: Literal["running", "finished", "failed", "interrupted"] = "running"
+    message: str = ""
+
+
+class RunSummary(Record):
+    """What a run on this machine achieved, for lists of runs; None where it did not come that far.
+
+    Of a sweep or a comparison, the student is the best trade-off, and ``networks`` says among how many. ``macs_share``
+    is that of the student in what the teacher needs; ``bytes`` are those of its weights.
+    """
+
+    id: str
+    started: str
+    pipeline: str
+    state: Literal["finished", "failed", "unfinished"]
+    message: str = ""
+    data: str
+    simulated: bool
+    network: str
+    student: str = ""
+    networks: int = 0
+    teacher_accuracy: float | None = None
+    student_accuracy: float | None = None
+    macs_share: float | None = None
+    params: int | None = None
+    bytes: int | None = None
+    gate_passed: bool | None = None
+    bundle_uri: str | None = None
+    report: bool = False

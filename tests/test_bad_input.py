@@ -25,8 +25,8 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", "--set", "distill.temprature=3"], "did you mean temperature?"),
-        (["run", "--set", "prune.macs=0"], "prune.macs 0: leaves no network"),
+        (["run", "--set", "distill.temprature=3"], "did you mean distill.temperature?"),
+        (["run", "--set", "prune.macs=0"], "prune.macs: '0' leaves no network. Ask for more than 0."),
         (["run", "--set", "distill"], "Write stage.field=value"),
         (["run", "--set", "prepare.classes=[Cargo"], "'[Cargo' cannot be read"),
         (["run", "--config", "no/such.yaml"], "there is no file no/such.yaml"),

@@ -148,11 +148,19 @@ def test_a_sweep_measures_every_budget_with_every_method_and_seed(full, config, 
         assert student.macs <= 0.05 * teacher.macs
         assert student.params <= 0.05 * teacher.params
     # A hundred networks and more pass through one argument of at most 128 KiB.
-    assert max(len(network.model_dump_json()) for network in record.networks) < 500
+    assert max(len(network.model_dump_json()) for network in record.networks) < 700
     page = (folder / "report.html").read_text()
     assert "5% finetune" in page
     assert "Means over 2 seeds" in page
     assert "<script" not in page
+    # From a row to its bundle: nothing is learned anew.
+    options = " ".join(f"--set {text}" for text in students[1].sets)
+    assert f"sarslim rerun {folder.name} --runs {runs}</span> --from prune {options}</pre>" in page
+    again = launch.rerun_config(folder, "prune", list(students[1].sets))
+    launch.run(pipeline.build("compress"), again, runs=runs, s3_endpoint=store.endpoint)
+    summary = json.loads((runs / "latest" / "summary.json").read_text())
+    assert set(summary["cached"]) == {"prepare", "teacher", "prune", "distill"}
+    assert summary["student"]["accuracy"] == students[1].accuracy
 
 
 def test_an_unreachable_budget_ends_a_sweep_before_any_training(config, tmp_path, store):

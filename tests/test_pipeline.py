@@ -167,7 +167,7 @@ def test_an_entry_point_takes_uris_and_the_parameters_of_the_stages_that_it_runs
 def test_the_check_takes_every_parameter_of_the_pipeline():
     takes = list(inspect.signature(check_inputs.python_func).parameters)
     assert set(takes) - set(to_parameters(RunConfig())) == {
-        "start", "dataset_uri", "teacher_uri", "pruned_uri", "student_uri", "run_config",
+        "start", "dataset_uri", "teacher_uri", "pruned_uri", "student_uri", "run_config", "publishes",
     }  # fmt: skip
     assert set(to_parameters(RunConfig())) < set(takes)
 
@@ -182,8 +182,15 @@ def labels(cells: list[dict[str, str]]) -> list[dict]:
 def test_a_sweep_has_a_cell_for_every_budget_method_and_seed():
     cells = plan_sweep(**PLANNED, budgets="20%, 2M", methods="finetune, kd+crd, scratch", seeds="0, 3")
     assert len(cells) == 2 * 3 * 2
-    assert labels(cells)[0] == {"name": "20% finetune seed 0", "budget": "20%", "method": "finetune", "seed": 0}
-    assert labels(cells)[-1] == {"name": "2M scratch seed 3", "budget": "2M", "method": "scratch", "seed": 3}
+    assert labels(cells)[0] == {
+        "name": "20% finetune seed 0", "budget": "20%", "method": "finetune", "seed": 0,
+        "sets": ["prune.macs=20%", "prune.params=20%", "distill.method=finetune"],
+    }  # fmt: skip
+    assert labels(cells)[-1] == {
+        "name": "2M scratch seed 3", "budget": "2M", "method": "scratch", "seed": 3,
+        "sets": ["prune.macs=2M", "prune.params=2M", "prune.seed=3", "distill.seed=3", "distill.method=finetune",
+                 "distill.start=fresh"],
+    }  # fmt: skip
     assert len({label["name"] for label in labels(cells)}) == len(cells)
     for cell, label in zip(cells, labels(cells), strict=True):
         prune, distill = (json.loads(cell[stage]) for stage in ("prune", "distill"))
@@ -196,13 +203,24 @@ def test_a_sweep_has_a_cell_for_every_budget_method_and_seed():
     assert len({cell["prune"] for cell in cells}) == 2 * 2
 
 
+def test_the_settings_of_a_cell_make_its_configuration_from_that_of_the_run():
+    cells = plan_sweep(**PLANNED, budgets="20%, 2M", methods="finetune, kd+crd both, scratch", seeds="0, 3")
+    for cell, label in zip(cells, labels(cells), strict=True):
+        made = settings.load_config(None, "", label["sets"])
+        assert made.prune.model_dump_json() == cell["prune"]
+        assert made.distill.model_dump_json() == cell["distill"]
+
+
 def test_one_seed_is_not_named():
     cells = plan_methods(PLANNED["prune"], PLANNED["distill"], PLANNED["evaluate"], methods="kd, finetune", seeds="7")
     assert [label["name"] for label in labels(cells)] == ["5% kd", "5% finetune"]
     assert {json.loads(cell["prune"])["seed"] for cell in cells} == {7}
     timed = PruneConfig(macs="5%", params="250k", latency="1.5ms").model_dump_json()
     named = labels(plan_methods(timed, PLANNED["distill"], PLANNED["evaluate"], methods="kd", seeds="0"))
-    assert named == [{"name": "5% and 250k and 1.5ms kd", "budget": "5% and 250k and 1.5ms", "method": "kd", "seed": 0}]
+    assert [(label["name"], label["budget"]) for label in named] == [
+        ("5% and 250k and 1.5ms kd", "5% and 250k and 1.5ms")
+    ]
+    assert named[0]["sets"] == ["distill.scd_weight=0.0", "distill.srd_weight=0.0", "distill.crd_weight=0.0"]
 
 
 def test_rivals_have_the_recipe_of_the_teacher_for_each_seed():
@@ -326,9 +344,9 @@ def test_accelerators_go_to_training_alone(tmp_path):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("teachr.memory_limit=1Gi", "teachr is not a field (did you mean teacher?)"),
-        ("teacher.memory_limit=lots", "teacher.memory_limit 'lots': "),
-        ("accelerator.count=-1", "accelerator.count -1: "),
+        ("teachr.memory_limit=1Gi", "teachr: is not a field (did you mean teacher?)"),
+        ("teacher.memory_limit=lots", "teacher.memory_limit: 'lots' is no quantity of Kubernetes"),
+        ("accelerator.count=-1", "accelerator.count: '-1' is below 0"),
         ("accelerator", "'accelerator' sets nothing"),
     ],
 )

@@ -2,8 +2,10 @@
 
 import csv
 import hashlib
+import json
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from sarslim.records import DatasetRecord
 
 RECORD = "dataset.json"
 CHIPS = "chips.csv"
+PART = "_images.npy"
 COLUMNS = ("chip", "class", "source", "scene", "ship", "polarisation", "split")
 REPREPARE = "Run the prepare stage again"
 
@@ -33,8 +36,9 @@ class Part:
 class Dataset:
     """An opened dataset artifact."""
 
-    def __init__(self, record: DatasetRecord, parts: dict[str, Part]) -> None:
+    def __init__(self, path: Path, record: DatasetRecord, parts: dict[str, Part]) -> None:
         self.record = record
+        self._path = path
         self._parts = parts
 
     @classmethod
@@ -57,7 +61,7 @@ class Dataset:
             raise InputError(
                 str(path), f"is a dataset of version {record.schema_version}, version 1 is understood", REPREPARE
             )
-        return cls(record, {name: _open_part(path, name, record) for name in record.parts})
+        return cls(path, record, {name: _open_part(path, name, record) for name in record.parts})
 
     def has(self, name: str) -> bool:
         """Whether there is a part ``name`` with chips in it."""
@@ -76,6 +80,30 @@ class Dataset:
             )  # fmt: skip
         return self._parts[name]
 
+    def files(self, name: str) -> list[str]:
+        """Where the chips of the part ``name`` are in the source, in the order of its arrays.
+
+        A chip with several polarisations has one name for each; simulated chips are in no file and go by their id.
+
+        Raises:
+            InputError: ``chips.csv`` is missing or does not list the chips of the arrays.
+        """
+        table = self._path / CHIPS
+        try:
+            with table.open(newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.DictReader(file) if row.get("split") == name]
+            names = [row["chip"] if self.record.simulated else row["source"] for row in rows]
+        except (OSError, KeyError, UnicodeDecodeError) as error:
+            raise InputError(str(table), "is not the table of the chips", REPREPARE) from error
+        if len(names) != len(self.part(name).images):
+            raise InputError(
+                str(table), f"lists {len(names)} chips of the part {name}, the arrays hold others", REPREPARE
+            )
+        times = Counter(names)
+        return [
+            f"{each} {row['polarisation']}" if times[each] > 1 else each for each, row in zip(names, rows, strict=True)
+        ]
+
     def examples(self, most: int) -> dict[str, npt.NDArray]:
         """The first training chips of every class, at most ``most`` of each: arrays (n, C, H, W) by class."""
         part = self.part("train")
@@ -91,7 +119,7 @@ class PartWriter:
         self.labels: list[int] = []
         self.sha256 = hashlib.sha256()
         self._path = folder / f"{name}_labels.npy"
-        self._file = (folder / f"{name}_images.npy").open("wb")
+        self._file = (folder / f"{name}{PART}").open("wb")
         header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, header)
 
@@ -110,6 +138,18 @@ class PartWriter:
             labels = np.array(self.labels, np.int64)
             np.save(self._path, labels)
             self.sha256.update(labels.tobytes())
+
+
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder is a dataset artifact, whole or not; other tools also name files dataset.json."""
+    if not (folder / RECORD).is_file():
+        return False
+    if any(folder.glob(f"*{PART}")):
+        return True
+    try:
+        return "sarslim_version" in json.loads((folder / RECORD).read_bytes())
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def write_csv(folder: Path, rows: Sequence[Sequence[str]]) -> None:
@@ -147,7 +187,7 @@ def whole_directory(output: Path) -> Iterator[Path]:
 def _open_part(path: Path, name: str, record: DatasetRecord) -> Part:
     count = record.parts[name].chips
     shape = (count, len(record.channels), record.image_size, record.image_size)
-    images = _open_array(path / f"{name}_images.npy", shape, record.dtype)
+    images = _open_array(path / f"{name}{PART}", shape, record.dtype)
     labels = None if name == "unlabelled" else _open_array(path / f"{name}_labels.npy", (count,), "int64")
     return Part(images, labels)
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from sarslim.chips import images
 from sarslim.chips.container import Folder
 from sarslim.chips.index import Chip, Index, Pixels
+from sarslim.config import ImagesConfig
 from sarslim.errors import InputError
 from sarslim.records import Skipped
 
@@ -138,8 +139,8 @@ class FolderReader:
 
     format = "folder"
 
-    def __init__(self, source: Path | Folder) -> None:
-        self._folder = Folder.at(source)
+    def __init__(self, source: Path | Folder, images: ImagesConfig | None = None) -> None:
+        self._folder, self._images = Folder.at(source), images or ImagesConfig()
 
     def index(self) -> Index:
         """Lists the chips from folder names and image headers.
@@ -165,10 +166,10 @@ class FolderReader:
     def load(self, chips: Iterable[Chip]) -> Iterator[Pixels]:
         """Amplitudes of each chip, in order: (bands, height, width) float32."""
         for chip in chips:
-            yield images.read(self._folder.path(chip.file), chip.file)
+            yield images.read(self._folder.path(chip.file), chip.file, self._images)
 
     def _chip(self, file: str, place: Place) -> Chip:
-        bands, height, width = images.shape(self._folder.path(file), file)
+        bands, height, width = images.shape(self._folder.path(file), file, self._images)
         return Chip(
             id=file,
             label=place.label,

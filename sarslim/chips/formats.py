@@ -31,15 +31,15 @@ def open_reader(config: PrepareConfig, source: Path | None) -> Reader:
     folder = _walked(source) if source.is_dir() else None
     name = find_format(folder.members if folder else [source.name], config)
     if name == "opensarship":
-        return OpenSarShipReader(folder or source, labels=config.labels, values=config.values)
+        return OpenSarShipReader(folder or source, labels=config.labels, values=config.values, images=config.images)
     if folder is None:
         raise InputError(
             str(source), f"is a file, and {name} chips are read from a folder", "Give the folder that holds the chips"
         )
     if name == "fusar":
-        return FusarReader(folder)
+        return FusarReader(folder, config.images)
     if name == "folder":
-        return FolderReader(folder)
+        return FolderReader(folder, config.images)
     raise InputError(
         "prepare.format", "simulator takes no source", "Leave prepare.source empty, or set prepare.format to auto"
     )

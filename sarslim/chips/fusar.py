@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from sarslim.chips import images
 from sarslim.chips.container import Folder
 from sarslim.chips.index import Chip, Index, Pixels
+from sarslim.config import ImagesConfig
 from sarslim.errors import InputError
 from sarslim.records import Skipped
 
@@ -25,8 +26,8 @@ class FusarReader:
 
     format = "fusar"
 
-    def __init__(self, source: Path | Folder) -> None:
-        self._folder = Folder.at(source)
+    def __init__(self, source: Path | Folder, images: ImagesConfig | None = None) -> None:
+        self._folder, self._images = Folder.at(source), images or ImagesConfig()
 
     @staticmethod
     def recognises(names: Sequence[str]) -> bool:
@@ -53,7 +54,7 @@ class FusarReader:
                 skipped.append(Skipped(name=file, reason="not in the meta table, or a second file of that name"))
                 continue
             try:
-                bands, height, width = images.shape(self._folder.path(file), file)
+                bands, height, width = images.shape(self._folder.path(file), file, self._images)
             except InputError as error:
                 problems.append(error)
                 continue
@@ -74,7 +75,7 @@ class FusarReader:
     def load(self, chips: Iterable[Chip]) -> Iterator[Pixels]:
         """Amplitudes of each chip, in order: (bands, height, width) float32."""
         for chip in chips:
-            yield images.read(self._folder.path(chip.file), chip.file)
+            yield images.read(self._folder.path(chip.file), chip.file, self._images)
 
     def _rows(self) -> dict[str, dict[str, str]]:
         table = _table(self._folder.members)

@@ -19,6 +19,7 @@ import numpy as np
 from sarslim.chips import images, shiplist
 from sarslim.chips.container import Container, Folder, Zip
 from sarslim.chips.index import Chip, Index, Pixels
+from sarslim.config import ImagesConfig
 from sarslim.errors import InputError
 from sarslim.records import Skipped
 
@@ -70,9 +71,10 @@ class OpenSarShipReader:
         *,
         labels: Literal["visual", "ais", "marinetraffic"] = "visual",
         values: Literal["uint8", "calibrated"] = "uint8",
+        images: ImagesConfig | None = None,
     ) -> None:
         self._source = Folder.at(source) if isinstance(source, Folder) or source.is_dir() else source
-        self._labels, self._values = labels, values
+        self._labels, self._values, self._images = labels, values, images or ImagesConfig()
         self._places: dict[str, _Place] = {}
 
     @staticmethod
@@ -105,8 +107,7 @@ class OpenSarShipReader:
         """Amplitudes of each chip, in order: (bands, height, width) float32."""
         for chip in chips:
             place = self._places[chip.id]
-            files = [images.read(place.container.read(member), member) for member in place.members]
-            pixels = np.concatenate(files)
+            pixels = np.concatenate([images.read(*each) for each in self._files(place.container, place.members)])
             if self._values == "uint8":
                 yield pixels
             elif place.complex:
@@ -114,6 +115,11 @@ class OpenSarShipReader:
             else:
                 # Calibrated values are intensities; NaN stays NaN and is refused later.
                 yield np.sqrt(np.maximum(pixels, 0))
+
+    def _files(self, container: Container, members: Sequence[str]) -> Iterator[tuple[bytes, str, ImagesConfig]]:
+        """What it takes to read each of some members."""
+        for member in members:
+            yield container.read(member), f"{container.name}/{member}", self._images
 
     def _containers(self, problems: list[InputError]) -> Iterator[Container]:
         source = self._source
@@ -181,7 +187,7 @@ class OpenSarShipReader:
     def _place(self, product: _Product, files: dict[str, str]) -> tuple[_Place, tuple[str, ...], int, int]:
         """Where a chip is, the polarisation of its bands, height and width."""
         members = tuple(files[band] for band in sorted(files))
-        shapes = [images.shape(product.container.read(member), member) for member in members]
+        shapes = [images.shape(*each) for each in self._files(product.container, members)]
         count, height, width = sum(shape[0] for shape in shapes), *shapes[0][1:]
         if any(shape[1:] != (height, width) for shape in shapes):
             raise InputError(members[0], "differs in size from the other polarisation", "Replace or remove the chip")

@@ -4,11 +4,13 @@ import hashlib
 import itertools
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from sarslim import __version__
 from sarslim.chips import preprocess
@@ -19,13 +21,17 @@ from sarslim.chips.index import Pixels, Reader
 from sarslim.chips.select import Sample, Selection, select
 from sarslim.chips.simulated_folder import is_simulated
 from sarslim.chips.split import PARTS, TINY_CLASS, divide, overlaps
+from sarslim.chips.typical import measure, summarise
 from sarslim.config import PrepareConfig
+from sarslim.errors import InputError
 from sarslim.progress import Progress, note
-from sarslim.records import DatasetRecord, PartCount, Scaling
+from sarslim.records import DatasetRecord, PartCount, Scaling, Skipped, Typical
 
 # Training chips from which percentiles are estimated: more would not move them.
 FIT_CHIPS = 4096
 SHOWN = 5
+# The largest share of chips under two classes: labels are never all right, but more is a mistake in the data.
+MOST_CONTRADICTIONS = 0.03
 
 
 def prepare(config: PrepareConfig, source: Path | None, output: Path) -> DatasetRecord:
@@ -35,19 +41,23 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
     appears complete or not at all.
 
     Raises:
-        InputError: nothing usable at ``source``, or a configuration that does not fit it.
+        InputError: nothing usable at ``source``, a configuration that does not fit it, or too many chips that stand
+            under two classes.
     """
     reader = open_reader(config, source)
     note(f"reading the index of {config.source or reader.format}")
     index = reader.index()
     index.check()
     selection = select(index.chips, config)
+    if config.contradictions == "leave_out":
+        selection = _without_contradictions(reader, selection, config)
     division = divide(selection, config)
     samples, parts = division.samples, division.parts
     scalings = _fit_scaling(reader, samples, parts, config)
     with whole_directory(output) as folder:
         writing = _Writing(folder, samples, parts, selection, scalings, config)
         writing.run(reader)
+        contradictions = _contradictions(writing.seen.values(), samples, selection.classes)
         record = DatasetRecord(
             sarslim_version=__version__,
             source=config.source,
@@ -67,7 +77,8 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
             digest=writing.digest,
             chips_read=len(samples),
             skipped=(*index.skipped, *selection.skipped, *division.skipped),
-            warnings=(*index.warnings, *_warnings(samples, parts, writing, selection.classes)),
+            typical=writing.typical,
+            warnings=(*index.warnings, *contradictions, *_warnings(samples, parts, writing, selection.classes)),
         )
         (folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
     for warning in record.warnings:
@@ -115,11 +126,11 @@ class _Writing:
     ) -> None:
         self._samples, self._parts, self._scalings, self._config = samples, parts, scalings, config
         self._selection, self._folder = selection, folder
-        self._sum = np.zeros(len(scalings))
-        self._squares = np.zeros(len(scalings))
         self._rows: dict[str, list[tuple[str, ...]]] = defaultdict(list)
         self.seen: dict[bytes, list[int]] = defaultdict(list)
         totals = Counter(parts)
+        self._measures = np.zeros((totals["train"], 1 + 2 * len(scalings)))
+        self._sides: list[tuple[int, int]] = []
         side = config.image_size
         self._writers = {
             part: PartWriter(folder, part, (totals[part], len(scalings), side, side), config.dtype)
@@ -136,12 +147,11 @@ class _Writing:
             padded = preprocess.pad(pixels, self._config.image_size)
             image = preprocess.apply(padded, self._scalings, self._config.dtype)
             self._writers[part].append(image, sample.label)
-            self.seen[hashlib.blake2b(image.tobytes(), digest_size=16).digest()].append(number)
+            self.seen[_digest(image)].append(number)
             self._rows[part].append(self._row(sample, part))
             if part == "train":
-                values = image.astype(np.float64)
-                self._sum += values.sum(axis=(1, 2))
-                self._squares += np.square(values).sum(axis=(1, 2))
+                self._measures[len(self._sides)] = measure(image[None])[0]
+                self._sides.append((sample.chip.height, sample.chip.width))
             progress.step(part)
         for writer in self._writers.values():
             writer.close()
@@ -150,13 +160,19 @@ class _Writing:
     @property
     def mean(self) -> tuple[float, ...]:
         """Mean of the training part per channel, 0..255."""
-        return tuple(map(float, self._sum / self._train_pixels))
+        return tuple(self._means.mean(axis=0).tolist())
 
     @property
     def std(self) -> tuple[float, ...]:
         """Standard deviation of the training part per channel, in the same unit."""
-        variance = self._squares / self._train_pixels - np.square(self._sum / self._train_pixels)
-        return tuple(map(float, np.sqrt(np.maximum(variance, 0))))
+        squares = np.square(self._means) + np.square(self._measures[:, 1 + len(self._scalings) :])
+        variance = squares.mean(axis=0) - np.square(self._means.mean(axis=0))
+        return tuple(np.sqrt(np.maximum(variance, 0)).tolist())
+
+    @property
+    def typical(self) -> Typical:
+        """What single training chips are like."""
+        return summarise(self._measures, self._sides)
 
     @property
     def digest(self) -> str:
@@ -172,8 +188,9 @@ class _Writing:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
-    def _train_pixels(self) -> int:
-        return self.counts["train"].chips * self._config.image_size**2
+    def _means(self) -> npt.NDArray[np.float64]:
+        """Mean of every training chip per channel; all have as many pixels."""
+        return self._measures[:, 1 : 1 + len(self._scalings)]
 
     def _count(self, part: str) -> PartCount:
         labels = Counter(s.label for s, where in zip(self._samples, self._parts, strict=True) if where == part)
@@ -184,6 +201,56 @@ class _Writing:
         chip = sample.chip
         name = "" if sample.label is None else self._selection.classes[sample.label]
         return chip.id, name, chip.file, chip.scene, chip.ship, sample.polarisation, part
+
+
+def _digest(pixels: npt.NDArray) -> bytes:
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
+
+
+def _without_contradictions(reader: Reader, selection: Selection, config: PrepareConfig) -> Selection:
+    """The selection without chips whose pixels occur under two classes; reads all labelled chips once more."""
+    labelled = [sample for sample in selection.samples if sample.label is not None]
+    progress = Progress("compare", len(labelled))
+    digests: dict[Sample, bytes] = {}
+    labels: dict[bytes, set[int | None]] = defaultdict(set)
+    for sample, pixels in _pixels(reader, labelled, config.image_size):
+        digests[sample] = _digest(pixels) + bytes(str(pixels.shape), "ascii")
+        labels[digests[sample]].add(sample.label)
+        progress.step()
+    left_out = {sample for sample, digest in digests.items() if len(labels[digest]) > 1}
+    skipped = [Skipped(name=s.name, reason="stands under another class, too") for s in labelled if s in left_out]
+    return replace(
+        selection,
+        samples=[sample for sample in selection.samples if sample not in left_out],
+        skipped=[*selection.skipped, *skipped],
+    )
+
+
+def _contradictions(
+    groups: Iterable[Sequence[int]], samples: Sequence[Sample], classes: Sequence[str]
+) -> Sequence[str]:
+    """A warning about the same chip under two classes, if there are any; each group has the same pixels.
+
+    Raises:
+        InputError: more of them than a few.
+    """
+    labelled = [[samples[number] for number in group if samples[number].label is not None] for group in groups]
+    known = sum(bool(group) for group in labelled)
+    found = [group for group in labelled if len({sample.label for sample in group}) > 1]
+    if not found:
+        return ()
+    shown = "; ".join(
+        " = ".join(f"{sample.name} ({classes[sample.label or 0]})" for sample in group[:SHOWN])
+        for group in found[:SHOWN]
+    )
+    said = f"{len(found)} chips ({len(found) / known:.1%}) stand under two classes: {shown}".replace("%)", " %)")
+    if len(found) > MOST_CONTRADICTIONS * known:
+        raise InputError(
+            "prepare.source",
+            said,
+            "Correct their classes, or set prepare.contradictions to leave_out to do without them",
+        )
+    return (f"{said}; prepare.contradictions=leave_out does without them",)
 
 
 def _warnings(

@@ -24,8 +24,10 @@ def check_finite(pixels: Pixels, chip: Chip) -> None:
     if bad:
         raise InputError(
             chip.file,
-            f"chip {chip.id} has {bad} of {pixels.size} pixels that are not finite (NaN or infinite)",
-            "Remove the chip from the source, or repair its pixels",
+            f"chip {chip.id} has {bad} of {pixels.size} pixels that are not finite (NaN, infinite, or of no value "
+            "as the file says: transparent, masked or GDAL_NODATA)",
+            "Remove the chip from the source, or repair its pixels; prepare.images.no_data=keep takes the numbers that "
+            "stand there",
         )
 
 

@@ -10,49 +10,59 @@ import numpy.typing as npt
 
 from sarslim.chips import images, preprocess
 from sarslim.chips.container import Folder, Walk, told
-from sarslim.chips.dataset import RECORD, Dataset
+from sarslim.chips.dataset import PART, RECORD, Dataset, is_dataset
 from sarslim.chips.formats import open_reader
 from sarslim.chips.given import nearest
 from sarslim.chips.index import Chip, Pixels, Reader
 from sarslim.chips.opensarship import FOLDERS, OpenSarShipReader
 from sarslim.chips.select import Sample, bands
-from sarslim.config import PrepareConfig
+from sarslim.config import ImagesConfig, PrepareConfig
 from sarslim.errors import InputError
 from sarslim.progress import note
 from sarslim.records import Preprocessing
 
-STACK = ".npy"
-KINDS = (*images.SUFFIXES, STACK, ".zip")
+KINDS = (*images.SUFFIXES, images.STACK, ".zip")
 NO_CHIP = "no image, .npy file or zip"
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A chip (C, H, W) in the type and scaling of the network's training data, and its class where that is known."""
+    """A chip (C, H, W) in the type and scaling of the network's training data, and its class where that is known.
+
+    ``sides``: height and width that it had before, None where it came as it is stored.
+    """
 
     name: str
     image: npt.NDArray
     label: str | None = None
+    sides: tuple[int, int] | None = None
 
 
-def unlabelled(paths: Iterable[Path], how: Preprocessing) -> Iterator[Stored]:
+def unlabelled(paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig | None = None) -> Iterator[Stored]:
     """Every chip of files, folders and product zips, at any depth and in the order of names.
 
     Images are taken as they are met, of an ``.npy`` file one chip after another; of a product, its index is in memory.
-    Other files in folders, and what tools left there, are passed over with a note.
+    Of a dataset artifact its test part is taken, and an array of one as it is, scaled already. Other files in folders,
+    and what tools left there, are passed over with a note.
+
+    Args:
+        limits: of images; the choice about pixels of no value is that of the network's chips.
 
     Raises:
-        InputError: nothing there, no chip among it, or a chip that cannot be read or lacks a polarisation.
+        InputError: nothing there, no chip among it, a chip that cannot be read or lacks a polarisation, or a data set
+            that was prepared otherwise.
     """
+    choices = reading(how, limits)
     for path in paths:
         found, skipped = False, Counter[str]()
-        for chip, pixels in _raw(path, how, skipped):
+        for chip in _raw(path, how, choices, skipped):
             found = True
-            yield from _stored(chip, pixels, how)
+            yield chip
         if skipped:
-            note(f"{skipped.total()} files and folders were passed over: {told(skipped.elements())}")
+            count = f"{skipped.total()} files and folders were" if skipped.total() > 1 else "1 file or folder was"
+            note(f"{count} passed over: {told(skipped.elements())}")
         if not found:
-            kinds = ", ".join((*images.SUFFIXES, STACK))
+            kinds = ", ".join((*images.SUFFIXES, images.STACK))
             raise InputError(str(path), f"holds no chips ({kinds}, or OpenSARShip products)", "Give another path")
 
 
@@ -69,7 +79,9 @@ def named(name: str, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
     yield from _stored(chip, pixels, how)
 
 
-def labelled(source: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iterator[Stored]:
+def labelled(
+    source: Path, how: Preprocessing, classes: tuple[str, ...], limits: ImagesConfig | None = None
+) -> Iterator[Stored]:
     """Chips of known classes: the test part of a dataset artifact, or raw chips.
 
     Of raw chips with a given split only its test part is taken; those of other classes are passed over with a note.
@@ -78,10 +90,10 @@ def labelled(source: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iter
         InputError: a data set that was prepared otherwise, no chip of the network's classes, or one of them in another
             way of writing.
     """
-    if (source / RECORD).is_file():
-        yield from _test_part(Dataset.open(source), source, how, classes)
+    if is_dataset(source):
+        yield from _test_part(source, how, classes)
         return
-    reader = open_reader(PrepareConfig(source=str(source), labels=how.labels, values=how.values), source)
+    reader = open_reader(reading(how, limits), source)
     index = reader.index()
     index.check()
     for warning in index.warnings:
@@ -105,20 +117,20 @@ def labelled(source: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iter
         )
     for chip, pixels in zip(chips, reader.load(chips), strict=True):
         for stored in _stored(chip, pixels, how):
-            yield Stored(stored.name, stored.image, names[chip.id])
+            yield replace(stored, label=names[chip.id])
 
 
-def _test_part(data: Dataset, path: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iterator[Stored]:
-    record = data.record
-    for name in ("channels", "image_size", "dtype", "scaling"):
-        if getattr(record, name) != getattr(how, name):
-            raise InputError(
-                str(path), f"was prepared with {name} {getattr(record, name)}, the network's chips with "
-                f"{getattr(how, name)}", "Give the raw chips, or the data set that the network was trained on",
-            )  # fmt: skip
-    if record.classes != classes:
+def reading(how: Preprocessing, limits: ImagesConfig | None = None) -> PrepareConfig:
+    """What readers have to know: the choices that the network's chips were prepared with, and limits of today."""
+    images = (limits or ImagesConfig()).model_copy(update={"no_data": how.no_data})
+    return PrepareConfig(labels=how.labels, values=how.values, images=images)
+
+
+def _test_part(path: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iterator[Stored]:
+    data = _prepared_alike(path, how)
+    if data.record.classes != classes:
         raise InputError(
-            str(path), f"has the classes {', '.join(record.classes)}, the network {', '.join(classes)}",
+            str(path), f"has the classes {', '.join(data.record.classes)}, the network {', '.join(classes)}",
             "Give data of the same classes",
         )  # fmt: skip
     test = data.part("test")
@@ -127,37 +139,63 @@ def _test_part(data: Dataset, path: Path, how: Preprocessing, classes: tuple[str
         yield Stored(f"test {number}", np.array(image), classes[label])
 
 
-def _raw(path: Path, how: Preprocessing, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
+def _part(folder: Path, name: str, how: Preprocessing) -> Iterator[Stored]:
+    """The chips of one part of a dataset artifact, named by the file that they are in."""
+    for number, image in enumerate(_prepared_alike(folder, how).part(name).images):
+        yield Stored(f"{folder / f'{name}{PART}'} {number}", np.array(image))
+
+
+def _prepared_alike(path: Path, how: Preprocessing) -> Dataset:
+    """
+    Raises:
+        InputError: a dataset artifact whose chips are not stored as those that the network knows.
+    """
+    data = Dataset.open(path)
+    for name in ("channels", "image_size", "dtype", "scaling"):
+        if getattr(data.record, name) != getattr(how, name):
+            raise InputError(
+                str(path), f"was prepared with {name} {getattr(data.record, name)}, the network's chips with "
+                f"{getattr(how, name)}", "Give the raw chips, or the data set that the network was trained on",
+            )  # fmt: skip
+    return data
+
+
+def _raw(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Stored]:
     """The chips of one file, or of all files below a folder; ``skipped`` counts the others by reason."""
     if not path.is_dir():
-        yield from _file(path, how, skipped)
+        yield from _file(path, how, choices, skipped)
         return
     walk = Walk(path)
     for directory in walk:
         here = path / directory.name
-        if set(directory.folders) & set(FOLDERS.values()):
+        if RECORD in directory.files and is_dataset(here):
             directory.folders.clear()
-            yield from _product(Folder(here, here.name), how, skipped)
-            continue
-        for name in directory.files:
-            if PurePath(name).suffix.lower() in KINDS:
-                yield from _file(here / name, how, skipped)
-            else:
-                skipped[NO_CHIP] += 1
+            yield from _part(here, "test", how)
+        elif set(directory.folders) & set(FOLDERS.values()):
+            directory.folders.clear()
+            yield from _product(Folder(here, here.name), how, choices, skipped)
+        else:
+            for name in directory.files:
+                if PurePath(name).suffix.lower() in KINDS:
+                    yield from _file(here / name, how, choices, skipped)
+                else:
+                    skipped[NO_CHIP] += 1
     skipped.update(row.reason for row in walk.skipped)
     for warning in walk.ways_out:
         note(warning)
 
 
-def _file(path: Path, how: Preprocessing, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
+def _file(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Stored]:
     if path.suffix.lower() == ".zip":
-        yield from _product(path, how, skipped)
-    elif path.suffix.lower() == STACK:
-        for number, pixels in enumerate(images.read_stack(path)):
-            yield _chip(f"{path} {number}", path, pixels), pixels
+        yield from _product(path, how, choices, skipped)
+    elif path.name.endswith(PART) and is_dataset(path.parent):
+        yield from _part(path.parent, path.name.removesuffix(PART), how)
+    elif path.suffix.lower() == images.STACK:
+        for number, pixels in enumerate(images.read_stack(path, choices.images)):
+            yield from _stored(_chip(f"{path} {number}", path, pixels), pixels, how)
     else:
-        pixels = images.read(path, str(path))
-        yield _chip(str(path), path, pixels), pixels
+        pixels = images.read(path, str(path), choices.images)
+        yield from _stored(_chip(str(path), path, pixels), pixels, how)
 
 
 def _chip(name: str, path: Path, pixels: Pixels) -> Chip:
@@ -166,14 +204,17 @@ def _chip(name: str, path: Path, pixels: Pixels) -> Chip:
     return Chip(name, None, str(path), height, width, tuple(names))
 
 
-def _product(source: Path | Folder, how: Preprocessing, skipped: Counter[str]) -> Iterator[tuple[Chip, Pixels]]:
-    reader: Reader = OpenSarShipReader(source, labels=how.labels, values=how.values)
+def _product(
+    source: Path | Folder, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]
+) -> Iterator[Stored]:
+    reader: Reader = OpenSarShipReader(source, labels=choices.labels, values=choices.values, images=choices.images)
     index = reader.index()
     index.check()
     skipped.update(row.reason for row in index.skipped)
     for warning in index.warnings:
         note(warning)
-    yield from zip(index.chips, reader.load(index.chips), strict=True)
+    for chip, pixels in zip(index.chips, reader.load(index.chips), strict=True):
+        yield from _stored(chip, pixels, how)
 
 
 def _stored(chip: Chip, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
@@ -192,4 +233,4 @@ def _stored(chip: Chip, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
         preprocess.check_finite(chosen, chip)
         padded = preprocess.pad(preprocess.crop(chosen, how.image_size), how.image_size)
         name = Sample(chip, None, places, polarisation).name
-        yield Stored(name, preprocess.apply(padded, how.scaling, how.dtype))
+        yield Stored(name, preprocess.apply(padded, how.scaling, how.dtype), sides=pixels.shape[1:])

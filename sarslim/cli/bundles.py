@@ -14,7 +14,6 @@ import typer
 
 from sarslim.cli.options import BUNDLES, Json, Runs
 from sarslim.cli.output import examples, facts, say, show
-from sarslim.cli.store import at_hand
 from sarslim.errors import InputError
 
 app = typer.Typer()
@@ -59,8 +58,9 @@ def predict(
     answers = sys.stdout
     with redirect_stdout(sys.stderr):  # a download tells of its progress, which is no prediction
         from sarslim.delivery.runtime import Bundle
+        from sarslim.store.local_store import reachable
 
-        with at_hand([bundle, *chips], runs):
+        with reachable([bundle, *chips], runs):
             loaded = Bundle.open(bundle, int8=int8, threads=threads)
             predictions = loaded.predict(chips)
             first = next(predictions)  # what is wrong with the chips is told before a line is written
@@ -90,8 +90,9 @@ def evaluate(
 ) -> None:
     """Score a bundle on labelled chips."""
     from sarslim.delivery.runtime import Bundle
+    from sarslim.store.local_store import reachable
 
-    with at_hand([bundle, data], runs):
+    with reachable([bundle, data], runs):
         scores = Bundle.open(bundle, int8=int8, threads=threads).evaluate(data)
     if as_json:
         print(scores.model_dump_json(indent=2))
@@ -119,8 +120,9 @@ def compare(
 ) -> None:
     """Compare two bundles chip by chip; the interval takes chips as drawn independently."""
     from sarslim.delivery.runtime import Bundle
+    from sarslim.store.local_store import reachable
 
-    with at_hand([first, second, data], runs):
+    with reachable([first, second, data], runs):
         found = Bundle.open(first, int8=first_int8).compare(Bundle.open(second, int8=second_int8), data)
     if as_json:
         print(found.model_dump_json(indent=2))
@@ -140,8 +142,9 @@ def compare(
 def inspect(bundle: Address, runs: Runs = OURS, as_json: Json = False) -> None:
     """Check a bundle and say what is in it: classes, input, figures, files."""
     from sarslim.delivery.runtime import Bundle
+    from sarslim.store.local_store import reachable
 
-    with at_hand([bundle], runs):
+    with reachable([bundle], runs):
         loaded = Bundle.open(bundle)
     metrics = loaded.metrics
     if as_json:

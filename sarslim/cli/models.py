@@ -8,7 +8,6 @@ import typer
 from sarslim.cli.bundles import shares
 from sarslim.cli.options import Json, Runs
 from sarslim.cli.output import examples, show
-from sarslim.cli.store import at_hand
 from sarslim.errors import InputError
 
 app = typer.Typer(no_args_is_help=True)
@@ -22,8 +21,9 @@ OURS = Path("runs")
 def list_models(at: At = AT, runs: Runs = OURS, as_json: Json = False) -> None:
     """List every version."""
     from sarslim.delivery.registry import ONNX, Models
+    from sarslim.store.local_store import reachable
 
-    with at_hand([at], runs):
+    with reachable([at], runs):
         rows = [
             (
                 each.name,
@@ -47,10 +47,11 @@ def pull(
 ) -> None:
     """Download a bundle and check every file."""
     from sarslim.delivery.registry import Models
+    from sarslim.store.local_store import reachable
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(str(folder), "exists already", "Name a folder that does not exist or is empty")
-    with at_hand([at], runs):
+    with reachable([at], runs):
         print(f"{len(Models.at(at).pull(model, folder))} files in {folder}, all as their checksums say")
 
 
@@ -65,8 +66,9 @@ def promote(
 ) -> None:
     """Move an alias to a version, whatever it scored."""
     from sarslim.delivery.registry import Models
+    from sarslim.store.local_store import reachable
 
-    with at_hand([at], runs):
+    with reachable([at], runs):
         name = model.partition("/")[0].partition("@")[0]
         print(f"{name}@{alias} is at {Models.at(at).promote(model, alias).version}")
 
@@ -80,7 +82,8 @@ def rollback(
 ) -> None:
     """Move an alias back to where it was before."""
     from sarslim.delivery.registry import Models
+    from sarslim.store.local_store import reachable
 
-    with at_hand([at], runs):
+    with reachable([at], runs):
         move = Models.at(at).rollback(name, alias)
         print(f"{name}@{alias} is at {move.version}: {move.reason}")

@@ -1,6 +1,7 @@
 """What ran: on this machine, or on a cluster."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,12 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from sarslim.cli import cluster
-from sarslim.cli.options import CLUSTER, CaFile, Host, Json, MaybeHost, Namespace, Runs, ServiceAccount
+from sarslim.cli.options import HERE, CaFile, Host, Json, MaybeHost, Mlflow, Namespace, Runs, ServiceAccount
 from sarslim.cli.output import examples, show
+from sarslim.errors import InputError
 
 app = typer.Typer()
 group = typer.Typer(invoke_without_command=True)
-app.add_typer(group, name="runs", rich_help_panel=CLUSTER, help="List, show and watch runs.")
+app.add_typer(group, name="runs", rich_help_panel=HERE, help="List, show, watch, clean runs, here or on a cluster.")
 
 Run = Annotated[str, typer.Argument(help="Id of a run.")]
 Most = Annotated[int, typer.Option(min=1, max=200, help="How many.")]
@@ -48,24 +50,46 @@ def runs(
 
 def local_runs(runs: Path, most: int, as_json: bool) -> None:
     """Lists the latest runs of this machine."""
-    folders = sorted((file.parent for file in runs.glob("*/config.yaml")), key=lambda folder: folder.name, reverse=True)
-    rows = [(folder.name, _ended(folder)) for folder in folders if not folder.is_symlink()][:most]
-    if not rows and not as_json:
+    from sarslim.kubeflow.history import runs_in
+    from sarslim.report.words import runs as words
+
+    found = runs_in(runs)[:most]
+    if as_json:
+        print(json.dumps([run.model_dump(mode="json") for run in found], indent=2, ensure_ascii=False))
+        return
+    if not found:
         print(f"no runs yet in {runs}", file=sys.stderr)
         return
-    show(("id", "state"), rows, as_json=as_json)
+    rows = [
+        (
+            run.id,
+            words.when(run),
+            words.data(run),
+            ", ".join(filter(None, words.student(run))),
+            words.accuracy(run)[1],
+            words.verdict(run),
+            words.size(run),
+        )
+        for run in found
+    ]
+    header = ("run", "when", "data", "student", "accuracy", "verdict", "size")
+    show(header, rows, optional=("when", "student", "data", "size"))
 
 
-@group.command("show", epilog=examples(f"sarslim runs show RUN --host {HOST}"))
+@group.command("show", epilog=examples("sarslim runs show latest", f"sarslim runs show RUN --host {HOST}"))
 def show_run(
     run: Run,
-    host: Host,
+    host: MaybeHost = "",
     namespace: Namespace = None,
     service_account: ServiceAccount = False,
     ca: CaFile = None,
+    runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Tell what each stage of a run did, what it made, why it failed, and how to go on."""
+    """Tell what a run did, what it made, why it failed, and how to go on."""
+    if not host:
+        show_local(_known(runs, run), as_json)
+        return
     from sarslim.kubeflow import past_runs
 
     api = _connect(host, namespace, service_account, ca)
@@ -99,8 +123,9 @@ def watch(
 
 
 @app.command(
-    rich_help_panel=CLUSTER,
+    rich_help_panel=HERE,
     epilog=examples(
+        "sarslim logs latest teacher",
         f"sarslim logs RUN --host {HOST}",
         f"sarslim logs RUN teacher --host {HOST} --follow",
         f"sarslim logs RUN check --host {HOST} --all",
@@ -108,17 +133,21 @@ def watch(
 )
 def logs(
     run: Run,
-    host: Host,
     stage: Annotated[str, typer.Argument(help="A stage, such as teacher. Empty: all that have begun.")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing until the stage ends.")] = False,
     attempt: Annotated[int, typer.Option(min=0, help="Which attempt, from 1 on. 0: the last.")] = 0,
     cell: Annotated[int, typer.Option(min=0, help="Which cell of a sweep, from 1 on. 0: all.")] = 0,
     everything: Annotated[bool, typer.Option("--all", help="With the lines of KFP's launcher and executor.")] = False,
+    host: MaybeHost = "",
     namespace: Namespace = None,
     service_account: ServiceAccount = False,
     ca: CaFile = None,
+    runs: Runs = Path("runs"),
 ) -> None:
     """Print what the stages of a run have printed."""
+    if not host:
+        local_logs(_known(runs, run), stage)
+        return
     from sarslim.kubeflow import past_runs, pod_logs
     from sarslim.kubeflow.launch import TASKS
 
@@ -138,6 +167,90 @@ def _connect(host: str, namespace: str | None, service_account: bool, ca: str | 
     return cluster.server(host, namespace, service_account, ca).connect()
 
 
-def _ended(folder: Path) -> str:
-    ends = ("summary.json", "comparison.json")
-    return "done" if any((folder / name).is_file() for name in ends) else "did not end"
+def local_logs(run: Path, stage: str) -> None:
+    """Prints the log of a stage of a run of this machine, or of all.
+
+    Raises:
+        InputError: no such stage has begun.
+    """
+    from sarslim.config.settings import choose
+
+    logs = {file.stem: file for file in sorted((run / "logs").glob("*.log"), key=lambda file: file.stat().st_mtime)}
+    if stage:
+        choose("STAGE", stage, logs)
+    for name, file in logs.items():
+        if stage in ("", name):
+            print(f"== {name}\n{file.read_text(encoding='utf-8')}")
+
+
+def show_local(run: Path, as_json: bool) -> None:
+    """Tells what a run of this machine achieved, and the artifacts that another run can start from."""
+    from sarslim.kubeflow.history import runs_in
+    from sarslim.report import terminal
+    from sarslim.report.words import runs as words
+
+    found = next(each for each in runs_in(run.parent) if each.id == run.name)
+    summary = run / "summary.json"
+    told = json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
+    made = {name: str(run.parent / path) for name, path in told.get("artifacts", {}).items()}
+    if as_json:
+        print(json.dumps(found.model_dump(mode="json") | {"artifacts": made}, indent=2, ensure_ascii=False))
+        return
+    terminal.show_facts(
+        {
+            "run": found.id,
+            "pipeline": found.pipeline,
+            "when": words.when(found),
+            "data": words.data(found),
+            "student": ", ".join(filter(None, words.student(found))),
+            "accuracy": "teacher {}, student {}, {}".format(*words.accuracy(found)) if found.teacher_accuracy else "",
+            "verdict": words.verdict(found),
+            "bundle": found.bundle_uri or "",
+            "report": terminal.readable(run / "report.html") if found.report else "",
+        }
+    )
+    if made:
+        given = ("dataset", "teacher", "pruned", "student")
+        print("\nmade:", *(f"  {name}  {path}" for name, path in made.items()), sep="\n")
+        print("\nto start from its teacher:")
+        uris = " ".join(f"-i {name}_uri={shlex.quote(made[name])}" for name in given[:2] if name in made)
+        print(f"  {terminal.command()} run -p from-teacher {uris}")
+
+
+@group.command(epilog=examples("sarslim runs clean --keep 3 --dry-run", "sarslim runs clean --keep 3"))
+def clean(
+    keep: Annotated[int, typer.Option(min=0, help="The latest runs that stay, with all their artifacts.")] = 5,
+    runs: Runs = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
+) -> None:
+    """Remove old runs of this machine, and the artifacts that no kept run names; published bundles stay."""
+    from sarslim.kubeflow import cleaning
+    from sarslim.report import units
+
+    found = cleaning.surplus(runs, keep)
+    for folder in found.runs:
+        print(folder)
+    if not dry_run:
+        cleaning.remove([*found.runs, *found.artifacts])
+    size = units.size(found.bytes)
+    print(f"{'would go' if dry_run else 'removed'}: {len(found.runs)} runs, {len(found.artifacts)} artifacts, {size}")
+
+
+@group.command(epilog=examples("sarslim runs mlflow latest --mlflow http://localhost:5000"))
+def mlflow(run: Run, uri: Mlflow = "", runs: Runs = Path("runs")) -> None:
+    """Log a finished run of this machine to an MLflow server; one that is there is not logged twice."""
+    from sarslim.kubeflow import tracking
+
+    print(tracking.log_run(_known(runs, run), uri or None))
+
+
+def _known(runs: Path, run: str) -> Path:
+    """The folder of a run of this machine.
+
+    Raises:
+        InputError: there is none.
+    """
+    folder = (runs / run).resolve()
+    if not (folder / "config.yaml").is_file():
+        raise InputError("RUN", f"there is no run {run!r} in {runs}", "See: sarslim runs; or name the cluster: --host")
+    return folder

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sarslim.config.stages import STAGES, RunConfig, parse
+from sarslim.config.parsing import from_json, parse
+from sarslim.config.stages import STAGES, RunConfig
 from sarslim.errors import InputError
 
 # Parameters that people turn in the KFP UI, and the fields they set.
@@ -112,8 +113,8 @@ def from_parameters(parameters: Mapping[str, Any]) -> RunConfig:
 
 def _options(name: str, text: str) -> dict[str, Any]:
     try:
-        options = json.loads(text or "{}")
-    except json.JSONDecodeError as error:
+        options = from_json(text or "{}")
+    except ValueError as error:
         raise InputError(name, f"{text!r} is not JSON ({error})", 'Write an object such as {"mixup": 0.2}') from None
     if not isinstance(options, dict):
         raise InputError(name, f"{text!r} is not a JSON object", 'Write an object such as {"mixup": 0.2}')

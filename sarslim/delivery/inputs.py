@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from sarslim.chips import images, stream
+from sarslim.chips.dataset import PART, RECORD
 from sarslim.chips.stream import Stored
 from sarslim.errors import InputError
 from sarslim.records import Preprocessing
@@ -64,7 +66,7 @@ def _read(items: Iterable[Any], how: Preprocessing) -> Generator[Stored]:
         elif isinstance(item, Image.Image):
             # Opened from a file, it knows where that is.
             name = str(getattr(item, "filename", "") or f"image {place}")
-            yield from stream.named(name, images.from_pillow(item, name), how)
+            yield from stream.named(name, images.from_pillow(item, name, stream.reading(how).images), how)
         else:
             yield from _of_array(item, place, how)
 
@@ -80,10 +82,14 @@ def _check_address(address: str) -> None:
 
 def _at(address: str, how: Preprocessing) -> Iterator[Stored]:
     """Chips of a file, a folder or a product; a copy from a store is there for as long as it is read."""
+    if is_s3(address) and address.endswith(PART):
+        folder, _, _ = address.rpartition("/")
+        if Storage.from_environment().exists(S3Uri.parse(folder) / RECORD):
+            raise InputError(address, "is part of a data set, and scaled", f"Give the whole of it, {folder}")
     with local_copy(address, "chips") as here:
         for chip in stream.unlabelled([here], how):
             name = address + chip.name.removeprefix(str(here)) if is_s3(address) else chip.name
-            yield Stored(name, chip.image)
+            yield replace(chip, name=name)
 
 
 def _of_array(array: Any, place: int, how: Preprocessing) -> Iterator[Stored]:

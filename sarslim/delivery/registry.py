@@ -15,7 +15,8 @@ from sarslim.errors import InputError
 from sarslim.records import AliasDecision, AliasMove, AliasRecord, BundleRecord
 from sarslim.store.storage import SUMS, S3Uri, Storage
 
-ONNX, INT8, METRICS = "model.onnx", "model.int8.onnx", "metrics.json"  # files of a bundle
+# Files of a bundle.
+ONNX, INT8, METRICS, REPORT = "model.onnx", "model.int8.onnx", "metrics.json", "report.html"
 ALIASES = "aliases"
 SLACK = 1e-9  # differences of shares are not exact
 

@@ -2,6 +2,7 @@
 
 import itertools
 import tempfile
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -13,26 +14,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sarslim.chips import stream
+from sarslim.chips.typical import Outside, outside
 from sarslim.config import parse
+from sarslim.config.machine import require_threads
 from sarslim.delivery import inputs, registry
 from sarslim.delivery.registry import INT8, METRICS, ONNX
 from sarslim.delivery.session import Session
 from sarslim.errors import InputError
 from sarslim.evaluation.statistics import bootstrap_interval, macro_f1, paired
+from sarslim.progress import note
 from sarslim.records import BundleRecord, BundleScores, ClassScores, PairedScores
+from sarslim.store.local_store import reachable
 from sarslim.store.storage import SUMS, is_s3, local_copy, sha256, verify_sums
 
 BATCH = 64
+RUNS = Path("runs")  # whose embedded store is asked where the environment names none
+MANY = 0.05  # of the chips; hardly any test chip is far outside
+UNLIKE = "far outside of what the network was trained on"
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the network says of one chip: the most likely class, its probability, and those of all classes."""
+    """What the network says of one chip: the most likely class, its probability, and those of all classes.
+
+    ``outside`` tells how far the chip lies outside of what the network was trained on: an answer on a chip that is
+    ``outside.far`` means little, however confident. None for a bundle that was published by an earlier version.
+    """
 
     chip: str
     label: str
     confidence: float
     probabilities: NDArray[np.float32]
+    outside: Outside | None = None
 
     def __repr__(self) -> str:
         return f"Prediction({self.chip}: {self.label}, {100 * self.confidence:.1f} %)"
@@ -78,13 +91,15 @@ class Bundle:
             threads: CPU threads. 0: one per core.
 
         Raises:
-            InputError: no bundle there, a file that differs from its checksum, or no such network in it.
+            InputError: no bundle there, a file that differs from its checksum, no such network in it, or more threads
+                than processors.
         """
+        require_threads("threads", threads)
         network = INT8 if int8 else ONNX
         if not is_s3(str(address)):
             folder = Path(address)
             return cls._load(folder, verify_sums(folder), network, threads, _model_of(folder))
-        with tempfile.TemporaryDirectory() as copy:
+        with reachable([str(address)], RUNS), tempfile.TemporaryDirectory() as copy:
             name, sums = registry.fetch(str(address), Path(copy))
             return cls._load(Path(copy), sums, network, threads, name)
 
@@ -102,7 +117,9 @@ class Bundle:
         """Names of the classes, in the order of the probabilities."""
         return self.session.classes
 
-    def predict(self, chips: inputs.Item | Iterable[inputs.Item]) -> Iterator[Prediction]:
+    def predict(
+        self, chips: inputs.Item | Iterable[inputs.Item], *, refuse_outside: bool = False
+    ) -> Iterator[Prediction]:
         """Recognises every chip of a path, an array or a Pillow image, or of any iterable of these, in their order.
 
         A path is a file, a folder of any depth, an ``.npy`` stack, a product zip, or an ``s3://`` address, what is
@@ -122,20 +139,39 @@ class Bundle:
         Whatever NumPy can read counts as an array; one on a disk, such as a memory map, is read piece by piece.
         An iterable may be endless. It is read in a thread, a batch ahead; one batch more is in memory.
 
+        Where many chips are far outside of what the network was trained on, a note says so at the end.
+
+        Args:
+            refuse_outside: stop at the first chip that is far outside of what the network was trained on.
+
         Raises:
             InputError: at once, or of an iterable that is no list or tuple where it comes to that: something else, a
                 path where there is nothing, or an array of another or an ambiguous shape; later: an address without
-                chips, or a chip that cannot be read.
+                chips, a chip that cannot be read, or one that is refused.
         """
-        return self._predictions(inputs.chips(chips, self.session.preprocessing))
+        if refuse_outside and self.session.preprocessing.typical is None:
+            raise InputError(
+                self.name, "does not say what its network was trained on", "Publish it again, or do without refusing"
+            )
+        return self._predictions(inputs.chips(chips, self.session.preprocessing), refuse_outside)
 
-    def _predictions(self, chips: Generator[stream.Stored]) -> Iterator[Prediction]:
+    def _predictions(self, chips: Generator[stream.Stored], refuse_outside: bool) -> Iterator[Prediction]:
+        typical, count, far = self.session.preprocessing.typical, 0, Counter[str]()
         # Whoever stops early leaves no thread and no copy behind.
         with closing(chips), closing(self._batches(chips)) as batches:
-            for names, _, probabilities in batches:
+            for batch, images, probabilities in batches:
                 best, confidence = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
-                for name, k, share, row in zip(names, best, confidence, probabilities, strict=True):
-                    yield Prediction(name, self.classes[k], share, row)
+                how_far = outside(typical, images, [chip.sides for chip in batch]) if typical else [None] * len(batch)
+                for chip, k, share, row, lies in zip(batch, best, confidence, probabilities, how_far, strict=True):
+                    count += 1
+                    if lies and lies.far:
+                        far[lies.measure] += 1
+                        if refuse_outside:
+                            raise InputError(chip.name, f"{UNLIKE}: {lies}", "Give chips of the same kind and scale")
+                    yield Prediction(chip.name, self.classes[k], share, row, lies)
+        if far.total() > MANY * count:
+            reasons = ", ".join(f"{measure} {number}" for measure, number in far.most_common())
+            note(f"{far.total()} of {count} chips: {UNLIKE} ({reasons}); its answers on them mean little")
 
     def evaluate(self, data: str | Path) -> BundleScores:
         """Scores on labelled chips: the test part of a dataset artifact, or a source of raw chips.
@@ -197,31 +233,29 @@ class Bundle:
         found: dict[str, tuple[int, int]] = {}
         with local_copy(str(data), "data") as here:
             chips = stream.labelled(here, self.session.preprocessing, self.classes)
-            for names, labels, probabilities in self._batches(chips):
+            for batch, _, probabilities in self._batches(chips):
                 chosen = probabilities.argmax(axis=1).tolist()
-                found |= {n: (numbers[str(label)], k) for n, label, k in zip(names, labels, chosen, strict=True)}
+                found |= {chip.name: (numbers[str(chip.label)], k) for chip, k in zip(batch, chosen, strict=True)}
         return found
 
     def _batches(
         self, chips: Iterator[stream.Stored]
-    ) -> Generator[tuple[list[str], list[str | None], NDArray[np.float32]]]:
-        """Names, labels and probabilities batch by batch; the next batch is read while this one is recognised."""
+    ) -> Generator[tuple[list[stream.Stored], NDArray, NDArray[np.float32]]]:
+        """Chips, their images as one array, and probabilities; the next batch is read while this one is recognised."""
         left = Event()
 
-        def read() -> tuple[list[str], list[str | None], NDArray] | None:
+        def read() -> tuple[list[stream.Stored], NDArray] | None:
             batch = list(itertools.takewhile(lambda _: not left.is_set(), itertools.islice(chips, BATCH)))
             if not batch:
                 return None
-            images = np.stack([chip.image for chip in batch])
-            return [chip.name for chip in batch], [chip.label for chip in batch], images
+            return batch, np.stack([chip.image for chip in batch])
 
         with ThreadPoolExecutor(1) as reader:
             waiting = reader.submit(read)
             try:
                 while batch := waiting.result():
                     waiting = reader.submit(read)
-                    names, labels, images = batch
-                    yield names, labels, self.session.run(images)[1]
+                    yield *batch, self.session.run(batch[1])[1]
             finally:
                 left.set()
 

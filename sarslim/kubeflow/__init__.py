@@ -1,6 +1,8 @@
 """Around a stage and a run: what a component does beside its stage, runs on this machine, on a cluster, in MLflow."""
 
 __all__ = [
+    "cleaning",
+    "history",
     "launch",
     "nodes",
     "past_runs",

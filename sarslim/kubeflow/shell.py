@@ -5,14 +5,16 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sarslim.config.parameters import ARTIFACTS, start_with
 from sarslim.errors import InputError, SarslimError
 from sarslim.progress import note
-from sarslim.records import JournalEntry
+from sarslim.records import JournalEntry, Origin
 from sarslim.store import journal
+from sarslim.store.storage import is_s3
 
 
 @contextmanager
@@ -71,6 +73,15 @@ def _refuse_again(entry: JournalEntry) -> None:
         if past.outputs == entry.outputs and past.state == "refused":
             print(past.message, flush=True)
             sys.exit(InputError.exit_code)
+
+
+def origin(artifact: Any) -> Origin:
+    """The run that writes a KFP artifact, the time, and the address of the artifact if others can reach it."""
+    return Origin(
+        run=journal.run_root(artifact.uri).rpartition("/")[2],
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        address=artifact.uri if is_s3(artifact.uri) else "",
+    )
 
 
 def log(metrics: Any, figures: Mapping[str, float]) -> None:

@@ -4,7 +4,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import sarslim.report.words as words
+import sarslim.report.words.comparison as comparison_words
+import sarslim.report.words.run as words
 from sarslim.config import RunConfig
 from sarslim.progress import duration
 from sarslim.records import Comparison, DatasetRecord, EvaluateRecord
@@ -43,7 +44,7 @@ def show_run(
 
 def show_comparison(record: Comparison, folder: Path, seconds: float) -> None:
     """Prints the end of a sweep or a comparison in ``folder``."""
-    _show(words.lead(record), words.measured_rows(record))
+    _show(comparison_words.lead(record), comparison_words.measured_rows(record))
     show_facts({"report": readable(folder / "report.html"), "took": duration(seconds)})
 
 

@@ -14,6 +14,7 @@ from sarslim.config import PruneConfig, TeacherConfig
 from sarslim.networks import Recogniser, artifact, cost
 from sarslim.networks.inference import predict
 from sarslim.records import ModelRecord, PruneRecord, Trial
+from sarslim.stages import bounds
 from sarslim.stages.learn import described, input_shape, parents_of, require_classes
 from sarslim.stages.results import CONFIG, PRUNING, read_json, write_json
 from sarslim.stages.search import search
@@ -38,6 +39,7 @@ def prune_student(config: PruneConfig, *, dataset: Path, teacher: Path, pruned: 
     data = Dataset.open(dataset)
     whole, origin = artifact.load(teacher, kind="teacher")
     require_classes(origin, data, teacher)
+    bounds.bound_calibration(config, input_shape(data), len(data.part("train").images))
     views = read_json(TeacherConfig, teacher / CONFIG).model_dump(include=VIEWS)
     batches = calibration(data.part("train"), config)
     uncut = learn_sparsely(whole, config, data, views) if config.sparse_epochs else whole

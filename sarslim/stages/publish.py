@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sarslim import report
 from sarslim.config import PublishConfig
 from sarslim.delivery import registry
 from sarslim.progress import note
@@ -16,10 +17,13 @@ def bundle_uri(config: PublishConfig, bundle: Path) -> S3Uri:
     return S3Uri.parse(config.destination) / config.name / version
 
 
-def publish(config: PublishConfig, *, bundle: Path, receipt: Path) -> PublishRecord:
+def publish(config: PublishConfig, *, bundle: Path, receipt: Path, page: Path | None = None) -> PublishRecord:
     """Uploads the bundle, whole or not at all, moves the alias or says why not, and writes a receipt.
 
     An interrupted publication is finished by running it again.
+
+    Args:
+        page: where to write the report of the bundle with its address, which the report in the bundle cannot know.
 
     Raises:
         InputError: a damaged bundle, or another bundle under this version.
@@ -36,4 +40,8 @@ def publish(config: PublishConfig, *, bundle: Path, receipt: Path) -> PublishRec
         note(f"alias {alias.alias} {'moved to' if alias.moved else 'stays at'} {alias.version}: {alias.reason}")
     record = PublishRecord(uri=str(uri), name=config.name, version=version, sha256=checksums, alias=alias)
     write_json(receipt, record)
+    if page:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        told = report.filled((bundle / registry.REPORT).read_text(encoding="utf-8"), bundle=str(uri))
+        page.write_text(told, encoding="utf-8")
     return record

@@ -176,3 +176,52 @@ def test_chips_beyond_the_label_fraction_become_unlabelled_or_are_left_out(tree,
     assert {skipped.reason for skipped in dropped.skipped} == {"beyond label_fraction=0.25"}
     assert len(dropped.skipped) == kept.parts["unlabelled"].chips
     assert (dropped.scaling, dropped.mean) == (kept.scaling, kept.mean)
+
+
+def contradict(root, count):
+    """Copies chips of Cargo into Tanker."""
+    for number in range(count):
+        shutil.copy(root / f"Cargo/0_{number:03d}.png", root / f"Tanker/copy_{number:03d}.png")
+    return root
+
+
+def test_a_chip_under_two_classes_is_named_and_counted(tree, tmp_path):
+    root = contradict(tree({"Cargo": 60, "Tanker": 60}), 2)
+    record = prepare(configure(group_by="chip"), root, tmp_path / "out")
+    (said,) = [text for text in record.warnings if "two classes" in text]
+    assert said == (
+        "2 chips (1.7 %) stand under two classes: Cargo/0_000.png (Cargo) = Tanker/copy_000.png (Tanker); "
+        "Cargo/0_001.png (Cargo) = Tanker/copy_001.png (Tanker); prepare.contradictions=leave_out does without them"
+    )
+    assert sum(part.chips for part in record.parts.values()) == 122
+
+
+def test_contradicting_chips_are_left_out_on_request(tree, tmp_path):
+    clean = tree({"Cargo": 60, "Tanker": 60})
+    for number in range(5):
+        (clean / f"Cargo/0_{number:03d}.png").rename(tmp_path / f"{number}.png")
+    expected = prepare(configure(), clean, tmp_path / "clean")
+    for number in range(5):
+        (tmp_path / f"{number}.png").rename(clean / f"Cargo/0_{number:03d}.png")
+    root = contradict(clean, 5)
+    record = prepare(configure(contradictions="leave_out"), root, tmp_path / "out")
+    assert record.digest == expected.digest
+    reasons = {row.name: row.reason for row in record.skipped}
+    assert len(reasons) == 10
+    assert set(reasons.values()) == {"stands under another class, too"}
+    assert "Cargo/0_000.png" in reasons
+    assert "Tanker/copy_004.png" in reasons
+    assert not any("two classes" in text for text in record.warnings)
+
+
+def test_more_than_a_few_contradictions_are_refused(tree, tmp_path):
+    root = contradict(tree({"Cargo": 60, "Tanker": 60, "Tug": 60}), 6)
+    words = (
+        r"6 chips \(3.3 %\) stand under two classes: Cargo/0_000.png \(Cargo\) = Tanker/copy_000.png \(Tanker\); .* "
+        r"Correct their classes, or set prepare.contradictions to leave_out"
+    )
+    with pytest.raises(InputError, match=words):
+        prepare(configure(), root, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    merged = prepare(configure(merge={"Tanker": "Ship", "Cargo": "Ship"}), root, tmp_path / "merged")
+    assert not any("two classes" in text for text in merged.warnings)

@@ -110,7 +110,7 @@ def test_a_ready_configuration_goes_by_its_name(tmp_path):
     assert done.exit_code == 2
     assert "name a ready one: fusar, mstar, mstar-scarce, opensarship, quick" in done.output
     done = call("run", "-c", "quick", "-s", "distill.epochz=3", "--runs", tmp_path)
-    assert "did you mean epochs?" in done.output
+    assert "did you mean distill.epochs?" in done.output
 
 
 def test_a_table_is_json_where_that_is_asked_for(store):

@@ -87,7 +87,7 @@ def bundle_of(network, dataset: Path, folder: Path) -> Path:
     how = Preprocessing(
         channels=tuple(record["channels"]), image_size=32, dtype="uint8",
         scaling=tuple(Scaling(**each) for each in record["scaling"]),
-        values="uint8", polarisation_as="samples", labels="visual", merge={},
+        values="uint8", polarisation_as="samples", labels="visual", merge={}, typical=record["typical"],
     )  # fmt: skip
     folder.mkdir()
     export.to_onnx(network, folder / "model.onnx", classes=CLASSES, preprocessing=how)
@@ -307,6 +307,11 @@ def test_without_imagecodecs_a_compressed_tiff_is_refused_by_name(bundle, tmp_pa
     assert "small.tif: is a compressed TIFF. Install the package imagecodecs" in done.stderr
 
 
+def test_more_threads_than_processors_are_refused(bundle, chips):
+    for command in ("predict", "evaluate"):
+        assert "threads: 100000 is more than the" in refused(command, bundle, chips, "--threads", "100000")
+
+
 def test_what_is_no_chip_is_refused_by_name(bundle, chips, dataset, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "empty: holds no chips" in refused("predict", bundle, tmp_path / "empty")
@@ -320,3 +325,84 @@ def test_what_is_no_chip_is_refused_by_name(bundle, chips, dataset, tmp_path):
     assert "has no chips of cargo, tanker, tug; its classes: yacht" in refused("evaluate", bundle, tmp_path / "other")
     prepare(PrepareConfig(source=str(chips), image_size=48), chips, tmp_path / "prepared")
     assert "was prepared with image_size 48" in refused("evaluate", bundle, tmp_path / "prepared")
+
+
+def test_prepared_chips_are_not_scaled_a_second_time(bundle, dataset, chips, tmp_path):
+    loaded = Bundle.open(bundle)
+    record = json.loads((dataset / "dataset.json").read_text())
+    assert record["scaling"][0]["high"] < 255  # a second scaling would change them
+    expected = [each.probabilities for each in loaded.predict(chips / "test")]
+    names = [f"{dataset / 'test_images.npy'} {number}" for number in range(120)]
+    shutil.copytree(dataset, tmp_path / "deep" / "data")
+    for given in (dataset, dataset / "test_images.npy", tmp_path / "deep"):
+        found = list(loaded.predict(given))
+        assert [each.chip for each in found] == [name.replace(str(dataset), str(given)) for name in names] or (
+            given != dataset
+        )
+        np.testing.assert_allclose([each.probabilities for each in found], expected, atol=1e-5)
+        right = np.mean([CLASSES.index(each.label) for each in found] == np.load(dataset / "test_labels.npy"))
+        assert right == loaded.evaluate(dataset).accuracy
+    train = list(loaded.predict(dataset / "train_images.npy"))
+    assert [each.chip for each in train[:2]] == [f"{dataset / 'train_images.npy'} {number}" for number in (0, 1)]
+    assert len(train) == record["parts"]["train"]["chips"]
+    prepare(PrepareConfig(source=str(chips), image_size=48), chips, tmp_path / "other")
+    for given in (tmp_path / "other", tmp_path / "other" / "test_images.npy"):
+        with pytest.raises(InputError, match="was prepared with image_size 48"):
+            list(loaded.predict(given))
+
+
+def test_a_foreign_dataset_json_is_no_dataset(bundle, chips, tmp_path):
+    shutil.copytree(chips / "test", tmp_path / "raw")
+    (tmp_path / "raw" / "dataset.json").write_text('{"title": "ships"}')
+    assert len(list(Bundle.open(bundle).predict(tmp_path / "raw"))) == 120
+    assert Bundle.open(bundle).evaluate(tmp_path / "raw").chips == 120
+
+
+def test_an_array_of_a_dataset_in_a_store_is_refused_alone_and_read_with_its_record(bundle, dataset, store):
+    address = f"{AT}/dataset"
+    store.upload(dataset, S3Uri.parse(address))
+    loaded = Bundle.open(bundle)
+    found = list(loaded.predict(address))
+    assert found[0].chip == f"{address}/test_images.npy 0"
+    np.testing.assert_array_equal(
+        [each.probabilities for each in found], [each.probabilities for each in loaded.predict(dataset)]
+    )
+    with pytest.raises(
+        InputError, match="test_images.npy: is part of a data set, and scaled. Give the whole of it, s3:"
+    ):
+        list(loaded.predict(f"{address}/test_images.npy"))
+
+
+def test_chips_unlike_those_of_training_are_told_and_may_be_refused(bundle, chips, tmp_path, capsys):
+    loaded = Bundle.open(bundle)
+    usual = list(loaded.predict(chips / "test"))
+    assert np.mean([each.outside.far for each in usual]) < 0.02
+    assert "far outside" not in capsys.readouterr().out
+    assert len(list(loaded.predict(chips / "test", refuse_outside=True))) == 120
+    rng = np.random.default_rng(0)
+    (tmp_path / "alien").mkdir()
+    Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / "alien" / "noise.png")
+    tifffile.imwrite(tmp_path / "alien" / "scene.tif", rng.integers(0, 65536, (600, 600)).astype(np.uint16))
+    Image.fromarray(picture(1, 3, 400)).save(tmp_path / "alien" / "wide.png")
+    found = {Path(each.chip).name: each.outside for each in loaded.predict(tmp_path / "alien")}
+    assert all(each.far for each in found.values())
+    assert found["scene.tif"].distance > 5
+    assert found["wide.png"].distance >= np.log2(10)
+    said = capsys.readouterr().out
+    assert "note: 3 of 3 chips: far outside of what the network was trained on (" in said
+    with pytest.raises(
+        InputError, match=r"noise.png: far outside of what the network was trained on: its mean is off by"
+    ):
+        list(loaded.predict(tmp_path / "alien", refuse_outside=True))
+
+
+def test_a_bundle_of_an_earlier_version_cannot_tell(network, dataset, chips, tmp_path):
+    record = json.loads((dataset / "dataset.json").read_text()) | {"typical": None}
+    (tmp_path / "old").mkdir()
+    for file in dataset.iterdir():
+        shutil.copy(file, tmp_path / "old" / file.name)
+    (tmp_path / "old" / "dataset.json").write_text(json.dumps(record))
+    loaded = Bundle.open(bundle_of(network, tmp_path / "old", tmp_path / "bundle"))
+    assert {each.outside for each in loaded.predict(chips / "test")} == {None}
+    with pytest.raises(InputError, match="does not say what its network was trained on"):
+        loaded.predict(chips / "test", refuse_outside=True)

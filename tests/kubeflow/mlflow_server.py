@@ -12,7 +12,7 @@ from pathlib import Path
 
 PARTS = ("mlflow", "alembic", "flask", "flask_cors", "gunicorn", "sqlalchemy")
 MISSING = [name for name in PARTS if find_spec(name) is None]
-START_SECONDS = 120  # seconds of one core; a busy machine takes its time
+START_SECONDS = 300  # it takes about ten of a core, and a busy machine its time
 
 
 class Server:
@@ -27,7 +27,7 @@ class Server:
         command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
         command += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]
         # gunicorn serves the API alone, and needs neither aiohttp nor pandas.
-        command += ["--gunicorn-opts", "--log-level warning --graceful-timeout 1"]
+        command += ["--gunicorn-opts", "--log-level warning --timeout 600 --graceful-timeout 1"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         environment |= {"HOME": str(folder), "MLFLOW_DISABLE_TELEMETRY": "true"}
         environment |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

@@ -1,11 +1,17 @@
 """Stages at work on small data: interruption and resumption, distillation in rounds, and inputs that do not fit."""
 
+import csv
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import example_records
 import pytest
+from PIL import Image
 
 from sarslim import networks
 from sarslim.chips.dataset import Dataset
@@ -25,7 +31,7 @@ from sarslim.errors import InputError
 from sarslim.networks import artifact
 from sarslim.progress import Progress
 from sarslim.pruning import Coupling, group_lasso
-from sarslim.records import BundleRecord, PruneRecord, TrainRecord
+from sarslim.records import BundleRecord, Origin, PruneRecord, TrainRecord
 from sarslim.stages import learn, search, sparse
 from sarslim.stages.check import check
 from sarslim.stages.compare import compare
@@ -281,6 +287,31 @@ def test_all_learning_in_the_prune_stage_shows_chips_as_the_teacher_saw_them(hou
     assert [config.checkpoints for config in seen] == ["", ""]
 
 
+def snippets_work(card: str, folder: Path, data: Dataset) -> None:
+    """Runs what the card says to paste, where it says to paste it."""
+    (folder / "chips").mkdir()
+    for number, image in enumerate(data.part("test").images[:3]):
+        Image.fromarray(image[0]).save(folder / "chips" / f"{number}.png")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    blocks = re.findall(r"```(shell|python)\n(.*?)```", card, re.DOTALL)
+    assert [language for language, _ in blocks] == ["shell", "python"]
+    run = {"shell": ["bash", "-c"], "python": [sys.executable, "-c"]}
+    said = [
+        subprocess.run(
+            [*run[language], code],
+            cwd=folder,
+            env={**os.environ, "PATH": path},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for language, code in blocks
+    ]
+    table = list(csv.DictReader((folder / "found.csv").open()))
+    assert [row["chip"] for row in table] == ["chips/0.png", "chips/1.png", "chips/2.png"]
+    assert [line.split()[:2] for line in said[1].splitlines()] == [[row["chip"], row["class"]] for row in table]
+
+
 def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, store):
     distil(parse(DistillConfig, {"epochs": 1}), house, tmp_path / "student")
     fields = {"latency_seconds": 0.02, "looks": [1], "min_accuracy": 1.0, "rivals": ["mnasnet0_5"]}
@@ -294,6 +325,7 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
         evaluation=tmp_path / "evaluation",
         bundle=tmp_path / "bundle",
         page=tmp_path / "report.html",
+        origin=Origin(run="a-run", time="2026-01-28T12:34:56+00:00"),
     )
     verdicts = {check.condition: check.passed for check in record.gate}
     assert verdicts["accuracy at least"] is False
@@ -305,7 +337,17 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
     assert all(record.student.classes[test.labels[m.chip]].name == m.true != m.student for m in record.mistakes)
     assert (tmp_path / "report.html").read_text().count("<img ") == wrong + 3 * 4
     assert record.student.macs <= 0.2 * record.teacher.macs
-    receipt = publish(parse(PublishConfig, {"version": "1"}), bundle=tmp_path / "bundle", receipt=tmp_path / "r.json")
+    files = Dataset.open(house / "dataset").files("test")
+    assert [mistake.file for mistake in record.mistakes] == [files[mistake.chip] for mistake in record.mistakes]
+    receipt = publish(
+        parse(PublishConfig, {"version": "1"}),
+        bundle=tmp_path / "bundle",
+        receipt=tmp_path / "r.json",
+        page=tmp_path / "told" / "report",
+    )
+    for page, address in ((tmp_path / "report.html", "BUNDLE"), (tmp_path / "told" / "report", receipt.uri)):
+        assert f'Bundle.open("<span data-fill="bundle">{address}</span>")' in page.read_text()
+        assert '<span data-fill="run">a-run</span>' in page.read_text()
     assert receipt.uri == "s3://sarslim/models/sar-ships/1"
     assert store.fetch_bundle(S3Uri.parse(receipt.uri), tmp_path / "copy") == receipt.sha256
     assert set(receipt.sha256) == {
@@ -335,10 +377,12 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
         False, True, record.student.accuracy,
     )  # fmt: skip
     session = Session(tmp_path / "copy" / "model.int8.onnx")
+    assert session.preprocessing.typical == Dataset.open(house / "dataset").record.typical is not None
     assert session.preprocessing.scaling == Dataset.open(house / "dataset").record.scaling
     assert session.preprocessing.dtype == "uint8"
     card = (tmp_path / "copy" / "MODEL_CARD.md").read_text()
-    assert card.count("| Student | ONNX Runtime | INT8 |") == 1 + combinations
+    assert card.count("| Student | ONNX INT8 |") == 1
+    snippets_work(card, tmp_path / "copy", data=Dataset.open(house / "dataset"))
 
 
 def test_a_published_version_is_not_overwritten(house, tmp_path, store):
