@@ -138,6 +138,12 @@ def test_a_sweep_measures_every_budget_with_every_method_and_seed(full, config, 
         ("5% kd seed 1", "5%", "kd", 1),
     ]
     teacher, *students = record.networks
+    # From the teacher of that run: the same cells without preparing and training again, with the same figures.
+    again = go("sweep-from-teacher", config, runs, store, f"dataset_uri={full['dataset']}",
+               f"teacher_uri={full['teacher']}", "budgets=5%", "methods=finetune", "seeds=0")  # fmt: skip
+    given = Comparison.model_validate_json((again / "comparison.json").read_bytes())
+    assert [network.name for network in given.networks] == ["teacher", "5% finetune"]
+    assert [network.accuracy for network in given.networks] == [teacher.accuracy, students[0].accuracy]
     for student in students:
         assert student.macs <= 0.05 * teacher.macs
         assert student.params <= 0.05 * teacher.params

@@ -43,6 +43,10 @@ TASKS = {
               "compare-networks"},
     "baselines": {"check-inputs", "plan-methods", "plan-rivals", "prepare-data", "train-teacher", "measure-network",
                   "for-loop-1", "for-loop-2", "compare-networks"},
+    "sweep-from-teacher": {"check-inputs", "plan-sweep", "importer", "importer-2", "measure-network", "for-loop-1",
+                           "compare-networks"},
+    "baselines-from-teacher": {"check-inputs", "plan-methods", "plan-rivals", "importer", "importer-2",
+                               "measure-network", "for-loop-1", "for-loop-2", "compare-networks"},
 }  # fmt: skip
 
 
