@@ -9,7 +9,7 @@ from sarslim.errors import InputError
 
 HERE, CLUSTER, BUNDLES, LOOK = "On this machine", "On a cluster", "A bundle at work", "Look first"  # panels of the help
 PIPELINES = ("compress", "sweep", "baselines", "from-dataset", "from-teacher", "from-pruned", "from-distilled")
-STAGES = ("prepare", "teacher", "prune", "distill", "evaluate", "publish")
+STAGES = ("prepare", "teacher", "prune", "ask", "distill", "evaluate", "publish")
 CONFIGS = Path(__file__).parents[2] / "configs"
 ROOT = "s3://sarslim/pipelines"
 

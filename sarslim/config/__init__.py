@@ -3,6 +3,7 @@
 from sarslim.config.stages import (
     NETWORKS,
     STAGES,
+    AskConfig,
     Budget,
     DistillConfig,
     EvaluateConfig,
@@ -14,12 +15,14 @@ from sarslim.config.stages import (
     SimulatorConfig,
     TeacherConfig,
     TrainingConfig,
+    ViewsConfig,
     parse,
 )
 
 __all__ = [
     "NETWORKS",
     "STAGES",
+    "AskConfig",
     "Budget",
     "DistillConfig",
     "EvaluateConfig",
@@ -31,6 +34,7 @@ __all__ = [
     "SimulatorConfig",
     "TeacherConfig",
     "TrainingConfig",
+    "ViewsConfig",
     "cluster",
     "parameters",
     "parse",

@@ -19,7 +19,7 @@ from sarslim.config import RunConfig
 from sarslim.config.settings import arguments, changed, load_config
 from sarslim.errors import InputError, SarslimError, ServiceError
 from sarslim.kubeflow import run_log, runners
-from sarslim.records import Comparison, DatasetRecord
+from sarslim.records import Comparison, DatasetRecord, TrainRecord
 from sarslim.report import last_screen
 from sarslim.stages import results
 from sarslim.stages.publish import bundle_uri
@@ -34,6 +34,7 @@ TASKS = {
     "prepare-data": "prepare",
     "train-teacher": "teacher",
     "prune-student": "prune",
+    "ask-teacher": "ask",
     "distill-student": "distill",
     "evaluate-student": "evaluate",
     "publish-bundle": "publish",
@@ -154,7 +155,8 @@ def run(
     results.write_json(folder / "summary.json", found)
     _point_latest(folder)
     dataset = results.read_json(DatasetRecord, artifacts["dataset"] / RECORD)
-    last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started)
+    answers = results.read_json(TrainRecord, artifacts["student"] / results.TRAINING).answers
+    last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started, answers)
     return folder
 
 

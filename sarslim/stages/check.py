@@ -7,6 +7,7 @@ from sarslim import networks, pruning
 from sarslim.chips.inspect import fingerprint
 from sarslim.config import RunConfig
 from sarslim.config.parameters import from_parameters, given_artifacts
+from sarslim.config.recoveries import recovery
 from sarslim.stages.given import check_given
 from sarslim.store.storage import S3Uri, Storage, is_s3, local_copy
 
@@ -18,16 +19,20 @@ def check(parameters: Mapping[str, Any]) -> RunConfig:
     """Validates all pipeline parameters together and looks at the source, or at the artifacts that replace it.
 
     Args:
-        parameters: of the pipeline, by name; ``start`` names the last artifact that an earlier run gives, if any.
+        parameters: of the pipeline, by name; ``start`` names the last artifact that an earlier run gives, if any, and
+            ``methods`` the recovery methods that are compared, if they are.
 
     Returns:
-        The complete configuration, with the fingerprint of the source filled in.
+        The complete configuration, with the fingerprint of the source and what the teacher is shown filled in.
 
     Raises:
         InputError: every wrong parameter, a source that is not there, or an artifact of another kind than asked for.
         ServiceError: the object store cannot be reached.
     """
     config = from_parameters(parameters)
+    methods = [name.strip() for name in parameters.get("methods", "").split(",") if name.strip()]
+    recipes = [recovery(name, config.distill) for name in methods] or [config.distill]
+    config = config.model_copy(update={"ask": config.ask.filled(*recipes)})
     given = {name: parameters[f"{name}_uri"] for name in given_artifacts(parameters.get("start", ""))}
     if given:
         check_given(given)
