@@ -339,15 +339,15 @@ class AskConfig(Section):
     )
     seed: int = Field(0, ge=0, description="Seed of the views.")
     shown: ViewsConfig | None = Field(
-        None, description="What is shown and what is kept, filled in by the check from the distill stage."
+        None,
+        description="What is shown and what is kept, filled in by the check from the distill stage. Empty: nothing.",
     )
 
     def filled(self, *recipes: DistillConfig) -> "AskConfig":
-        """With what these distillations need filled in; no views where none of them has a teacher."""
+        """With what these distillations need filled in; nothing where none of them has a teacher to ask beforehand."""
         taught = [recipe for recipe in recipes if recipe.has_teacher]
-        if not self.views or not taught:
-            return self.model_copy(update={"views": 0, "shown": None})
-        return self.model_copy(update={"shown": ViewsConfig.of(*taught)})
+        shown = ViewsConfig.of(*taught) if self.views and taught else None
+        return self.model_copy(update={"shown": shown})
 
 
 class EvaluateConfig(Section):

@@ -9,13 +9,13 @@ from sarslim.stages.results import ANSWERS, write_json
 
 
 def ask_teacher(config: AskConfig, *, dataset: Path, teacher: Path, answers: Path) -> AskRecord:
-    """Writes the answers of the teacher to ``config.views`` views of every training chip; of none, a record alone.
+    """Writes the answers of the teacher to some views of every training chip, or a record alone if nobody needs them.
 
     Raises:
         InputError: a teacher for other classes, or one whose answers are not finite.
         ServiceError: the file system refused to write.
     """
-    if config.views:
+    if config.views and config.shown:
         # Here, because torch takes seconds to load, and most often there is nothing to ask.
         from sarslim.stages.asking import ask
 

@@ -22,10 +22,10 @@ ALIKE = ("shift", "flip", "rotate", "speckle_looks", "mixup")
 
 def ask(config: AskConfig, *, dataset: Path, teacher: Path, answers: Path) -> AskRecord:
     """As ``ask_teacher``, where there is something to ask."""
-    data = Dataset.open(dataset)
+    assert config.shown is not None
+    shown, data = config.shown, Dataset.open(dataset)
     network, origin = artifact.load(teacher, kind="teacher")
     require_classes(origin, data, teacher)
-    shown = config.shown or ViewsConfig.of(DistillConfig())
     whole = folded(network.to(device()))
     half = shown.mixed_precision and fast_bfloat16(device())
 

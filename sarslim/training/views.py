@@ -15,8 +15,10 @@ DRAWS = 8  # the most numbers that a view takes, beside those of its speckle
 
 
 class Made(NamedTuple):
-    """Views (N, C, H, W) float32, 0..255, each blended with its partner (N,), of which the chip's own ``share`` (N,)
-    is what the partner does not have; without mixup a chip is its own partner."""
+    """Views (N, C, H, W) float32, 0..255: a ``share`` (N,) of the chip, the rest of its partner (N,) among all chips.
+
+    Without mixup a chip is its own partner.
+    """
 
     images: Tensor
     partners: NDArray[np.int64]

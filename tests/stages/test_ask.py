@@ -174,7 +174,9 @@ def test_rounds_and_logits_alone_take_stored_answers_too(house, tmp_path):
 
 
 def test_asked_online_the_stage_writes_a_record_alone_and_nothing_changes(house, tmp_path):
+    unneeded = ask(house, tmp_path / "unneeded", DISTILL.model_copy(update={"method": "finetune"}))
     record = ask(house, tmp_path / "none", DISTILL, views=0)
+    assert unneeded == record
     assert [file.name for file in (tmp_path / "none").iterdir()] == [ANSWERS]
     assert (record.views, record.bytes) == (0, 0)
     short = DISTILL.model_copy(update={"epochs": 1})
@@ -232,10 +234,10 @@ def test_the_check_fills_in_what_the_teacher_is_shown():
     assert (shown.flip, shown.features, shown.unlabelled) == (False, False, True)
     assert checked(distill={"flip": False}) == AskConfig()
     twin = checked(**ask, distill={"method": "finetune"})
-    assert (twin.views, twin.shown) == (0, None)
+    assert (twin.views, twin.shown) == (8, None)
     # In a comparison it is the methods that decide.
     assert checked("kd, finetune", **ask, distill={"method": "finetune"}).shown.features is False
     assert checked("kd+scd, finetune", **ask, distill={"scd_weight": 0}).shown.features is True
-    assert checked("finetune, scratch", **ask).views == 0
+    assert checked("finetune, scratch", **ask).shown is None
     with pytest.raises(InputError, match="'kdd' is not a recovery method known here"):
         checked("kdd", **ask)
