@@ -26,16 +26,19 @@ def check_inputs(
     prepare_options: str,
     teacher_options: str,
     prune_options: str,
+    ask_options: str,
     distill_options: str,
     evaluate_options: str,
     publish_options: str,
     prepare_rerun: str,
     teacher_rerun: str,
     prune_rerun: str,
+    ask_rerun: str,
     distill_rerun: str,
     evaluate_rerun: str,
     publish_rerun: str,
     start: str,
+    methods: str,
     dataset_uri: str,
     teacher_uri: str,
     pruned_uri: str,
@@ -44,7 +47,15 @@ def check_inputs(
     publishes: bool = True,
 ) -> NamedTuple(  # type: ignore[valid-type]
     "Configs",
-    [("prepare", str), ("teacher", str), ("prune", str), ("distill", str), ("evaluate", str), ("publish", str)],
+    [
+        ("prepare", str),
+        ("teacher", str),
+        ("prune", str),
+        ("ask", str),
+        ("distill", str),
+        ("evaluate", str),
+        ("publish", str),
+    ],
 ):
     """Validates all parameters, looks at the source, and hands every stage its complete configuration."""
     parameters = dict(locals())

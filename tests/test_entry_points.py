@@ -17,6 +17,7 @@ from sarslim.store.storage import S3Uri
 CONFIG = {
     "prepare": {"image_size": 32, "simulator": {"chips": 200, "classes": 2}},
     "teacher": {"epochs": 1},
+    "ask": {"views": 2},
     "distill": {"epochs": 1},
     "evaluate": {"latency_seconds": 0.05, "looks": [4], "max_drop": 1.0},
     "publish": {"destination": "s3://entry/models"},

@@ -12,7 +12,7 @@ PIPELINES = (
     "compress", "sweep", "baselines", "sweep-from-teacher", "baselines-from-teacher",
     "from-dataset", "from-teacher", "from-pruned", "from-distilled",
 )  # fmt: skip
-STAGES = ("prepare", "teacher", "prune", "distill", "evaluate", "publish")
+STAGES = ("prepare", "teacher", "prune", "ask", "distill", "evaluate", "publish")
 CONFIGS = Path(__file__).parents[2] / "configs"
 ROOT = "s3://sarslim/pipelines"
 

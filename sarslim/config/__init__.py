@@ -5,6 +5,7 @@ from sarslim.config.parsing import parse
 from sarslim.config.stages import (
     NETWORKS,
     STAGES,
+    AskConfig,
     DistillConfig,
     EvaluateConfig,
     GridConfig,
@@ -16,11 +17,13 @@ from sarslim.config.stages import (
     SimulatorConfig,
     TeacherConfig,
     TrainingConfig,
+    ViewsConfig,
 )
 
 __all__ = [
     "NETWORKS",
     "STAGES",
+    "AskConfig",
     "Budget",
     "DistillConfig",
     "EvaluateConfig",
@@ -33,6 +36,7 @@ __all__ = [
     "SimulatorConfig",
     "TeacherConfig",
     "TrainingConfig",
+    "ViewsConfig",
     "cluster",
     "machine",
     "parameters",

@@ -21,7 +21,7 @@ from sarslim.config.settings import arguments, changed, load_config
 from sarslim.delivery.registry import METRICS
 from sarslim.errors import InputError, SarslimError, ServiceError
 from sarslim.kubeflow import history, run_log, runners
-from sarslim.records import BundleRecord, Comparison, DatasetRecord
+from sarslim.records import BundleRecord, Comparison, DatasetRecord, TrainRecord
 from sarslim.report import last_screen
 from sarslim.stages import results
 from sarslim.stages.publish import bundle_uri
@@ -36,6 +36,7 @@ TASKS = {
     "prepare-data": "prepare",
     "train-teacher": "teacher",
     "prune-student": "prune",
+    "ask-teacher": "ask",
     "distill-student": "distill",
     "evaluate-student": "evaluate",
     "publish-bundle": "publish",
@@ -181,7 +182,8 @@ def _run_in(
     )
     _point_latest(folder)
     if last:
-        last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started)
+        answers = results.read_json(TrainRecord, artifacts["student"] / results.TRAINING).answers
+        last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started, answers)
     return folder
 
 
