@@ -410,12 +410,14 @@ class BundleRecord(Record):
     """The content of ``metrics.json``: on which data a bundle was measured, and what its files can do.
 
     ``data_digest`` is that of the whole data set: bundles with the same one were measured on the same chips.
+    ``data_name`` is what people call it.
     """
 
     schema_version: int = 1
     sarslim_version: str
     network: str
     simulated: bool
+    data_name: str = ""
     data_digest: str
     test_chips: int
     gate_passed: bool

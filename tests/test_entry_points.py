@@ -69,7 +69,7 @@ def test_a_run_from_a_student_evaluates_and_publishes(full, config, tmp_path, st
     uris = [f"{name}_uri={path}" for name, path in full.items()]
     folder = go("from-distilled", config, tmp_path, store, *uris)
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["bundle_uri"].startswith("s3://entry/models/sar-ships/sha-")
+    assert summary["bundle_uri"].startswith("s3://entry/models/simulated-ships/sha-")
     assert {"evaluate", "publish"} < set(summary["seconds"])
     assert not {"prepare", "teacher", "prune", "distill"} & set(summary["seconds"])
 

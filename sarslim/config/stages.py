@@ -335,7 +335,9 @@ class PublishConfig(Section):
     """Where the bundle goes."""
 
     destination: Address = Field("s3://sarslim/models", description="Where bundles are kept.")
-    name: ModelName = Field("sar-ships", min_length=1, description="Name of the model.")
+    name: ModelName = Field(
+        "", description="Name of the model. Empty: taken from the data, such as simulated-ships or opensarship."
+    )
     version: Part = Field("", description="Version. Empty: taken from the digest of the bundle.")
     alias: Part = Field(
         "latest",
