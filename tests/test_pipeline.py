@@ -115,6 +115,13 @@ def test_the_root_of_every_pipeline_shows_its_stages(name, specs):
     assert spec["pipelineInfo"]["description"].endswith(".")
 
 
+def test_descriptions_in_the_ui_can_lead_to_documentation_of_the_house():
+    cluster = settings.load_cluster(None, ["documentation=https://docs.example/sarslim", "prefix=team-"])
+    spec = pipeline.build("from-distilled", cluster).pipeline_spec.pipeline_info
+    assert spec.name == "team-from-distilled"
+    assert spec.description.endswith("of an earlier run. [Documentation](https://docs.example/sarslim)")
+
+
 @pytest.mark.parametrize("name", pipeline.DAGS)
 def test_an_importer_has_no_display_name(name, specs):
     """KFP 2.17 stores an importer under its display name, and the tasks after it look for its own name."""
