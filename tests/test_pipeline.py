@@ -43,6 +43,10 @@ TASKS = {
               "compare-networks"},
     "baselines": {"check-inputs", "plan-methods", "plan-rivals", "prepare-data", "train-teacher", "measure-network",
                   "for-loop-1", "for-loop-2", "compare-networks"},
+    "sweep-from-teacher": {"check-inputs", "plan-sweep", "importer", "importer-2", "measure-network", "for-loop-1",
+                           "compare-networks"},
+    "baselines-from-teacher": {"check-inputs", "plan-methods", "plan-rivals", "importer", "importer-2",
+                               "measure-network", "for-loop-1", "for-loop-2", "compare-networks"},
 }  # fmt: skip
 
 
@@ -109,6 +113,13 @@ def test_the_root_of_every_pipeline_shows_its_stages(name, specs):
     spec, _ = specs[name]
     assert set(run_of(spec)) == TASKS[name]
     assert spec["pipelineInfo"]["description"].endswith(".")
+
+
+def test_descriptions_in_the_ui_can_lead_to_documentation_of_the_house():
+    cluster = settings.load_cluster(None, ["documentation=https://docs.example/sarslim", "prefix=team-"])
+    spec = pipeline.build("from-distilled", cluster).pipeline_spec.pipeline_info
+    assert spec.name == "team-from-distilled"
+    assert spec.description.endswith("of an earlier run. [Documentation](https://docs.example/sarslim)")
 
 
 @pytest.mark.parametrize("name", pipeline.DAGS)

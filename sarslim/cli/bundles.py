@@ -5,7 +5,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,9 +52,13 @@ def predict(
     threads: Threads = 0,
     form: Annotated[Format, typer.Option("--format", help="CSV, or a JSON object a line.")] = Format.csv,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A file in place of the standard output.")] = None,
+    refuse_outside: Annotated[
+        bool,
+        typer.Option("--refuse-outside", help="Stop at a chip that is far outside of what the network was trained on."),
+    ] = False,
     runs: Runs = OURS,
 ) -> None:
-    """Name the class of every chip."""
+    """Name the class of every chip, and tell how far it lies outside of what the network was trained on."""
     answers = sys.stdout
     with redirect_stdout(sys.stderr):  # a download tells of its progress, which is no prediction
         from sarslim.delivery.runtime import Bundle
@@ -62,18 +66,20 @@ def predict(
 
         with reachable([bundle, *chips], runs):
             loaded = Bundle.open(bundle, int8=int8, threads=threads)
-            predictions = loaded.predict(chips)
+            predictions = loaded.predict(chips, refuse_outside=refuse_outside)
             first = next(predictions)  # what is wrong with the chips is told before a line is written
             with _writer(out, answers) as file, _progress() as step:
                 writer = csv.writer(file, lineterminator="\n")
                 if form is Format.csv:
-                    writer.writerow(["chip", "class", "confidence", *loaded.classes])
+                    writer.writerow(["chip", "class", "confidence", "outside", *loaded.classes])
                 for found in itertools.chain([first], predictions):
                     shares = [round(share, 6) for share in found.probabilities.tolist()]
+                    far = "" if found.outside is None else round(found.outside.distance, 3)
                     if form is Format.csv:
-                        writer.writerow([found.chip, found.label, f"{found.confidence:.6f}", *shares])
+                        writer.writerow([found.chip, found.label, f"{found.confidence:.6f}", far, *shares])
                     else:
                         row = {"chip": found.chip, "class": found.label, "confidence": round(found.confidence, 6)}
+                        row["outside"] = far
                         row["probabilities"] = dict(zip(loaded.classes, shares, strict=True))
                         print(json.dumps(row, ensure_ascii=False), file=file)
                     step()
@@ -176,13 +182,29 @@ def shares(scores: Any) -> tuple[str, str]:
     return (f"{scores.accuracy:.2%}", f"{scores.macro_f1:.2%}") if scores else ("", "")
 
 
-def _writer(out: Path | None, answers: Any) -> Any:
+@contextmanager
+def _writer(out: Path | None, answers: Any) -> Iterator[Any]:
+    """Where predictions go; a file appears whole or not at all. Names of files may be no UTF-8, and stay as they are.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     if out is None:
-        return nullcontext(answers)
+        if hasattr(answers, "reconfigure"):
+            answers.reconfigure(errors="surrogateescape")
+        yield answers
+        return
+    draft = out.with_name(f".{out.name}.part")
     try:
-        return out.open("w", newline="", encoding="utf-8")
+        file = draft.open("w", newline="", encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise InputError(str(out), f"cannot be written ({error.strerror})", "Choose another --out") from error
+    try:
+        with file:
+            yield file
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 @contextmanager

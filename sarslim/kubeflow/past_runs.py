@@ -120,6 +120,17 @@ def story(api: Api, look: Look) -> dict[str, Any]:
     return told
 
 
+def file_of(api: Api, uri: str) -> bytes:
+    """A file of the store as the UI's server shows it; a folder as an archive, where it knows folders.
+
+    Raises:
+        NotThere, ServiceError: it has none, or may not read it.
+    """
+    place = S3Uri.parse(uri)
+    asked = {"source": uri.partition(":")[0], "namespace": api.server.pods_namespace}
+    return api.bytes(ARTIFACT_ROUTE, **asked, bucket=place.bucket, key=place.key)
+
+
 def _row(api: Api, look: Look, stage: Stage) -> dict[str, str]:
     text = pod_logs.of_stage(api, look, stage) if stage.state is State.DONE and stage.attempts else None
     return {
@@ -139,15 +150,8 @@ def _through_the_ui(api: Api, look: Look) -> list[JournalEntry]:
     """The journal as the UI's server packs a folder of the store: a tar archive. Older ones know no folders."""
     if not is_s3(look.root):
         return []
-    folder = S3Uri.parse(_root(look)) / journal.FOLDER
-    asked = {
-        "source": look.root.partition(":")[0],
-        "namespace": api.server.pods_namespace,
-        "bucket": folder.bucket,
-        "key": folder.key,
-    }
     try:
-        content = api.bytes(ARTIFACT_ROUTE, **asked)
+        content = file_of(api, f"{_root(look)}/{journal.FOLDER}")
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
             files = [archive.extractfile(member) for member in archive.getmembers() if member.isfile()]
             return [JournalEntry.model_validate_json(file.read()) for file in files if file is not None]

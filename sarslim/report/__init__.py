@@ -14,6 +14,7 @@ from sarslim.report.tables import comparison_table, pruning_table
 from sarslim.report.words.comparison import achieved, lead, measured_rows
 from sarslim.report.words.data import name as data_name
 from sarslim.report.words.run import alias_fate, delivered, gate_failures, headline, summary_table, verdict
+from sarslim.report.words.runs import runs_table
 
 __all__ = [
     "achieved",
@@ -35,8 +36,10 @@ __all__ = [
     "pruning_table",
     "run_report",
     "runs_index",
+    "runs_table",
     "summary_table",
     "terminal",
     "units",
     "verdict",
+    "words",
 ]

@@ -16,6 +16,7 @@ from sarslim.cli.output import INSTALL
 from sarslim.config import RunConfig, TeacherConfig
 from sarslim.errors import InputError, ServiceError
 from sarslim.kubeflow.launch import RunFailed
+from sarslim.records import BundleRecord
 from sarslim.stages import results
 
 ROOT = Path(__file__).parents[2]
@@ -29,9 +30,9 @@ def test_a_configuration_is_a_file_a_name_a_mapping_or_itself(tmp_path, monkeypa
     assert configured(quick, "", {}) == quick
     assert configured(None, "", {}) == RunConfig()
     given = {"prepare": {"image_size": 48, "simulator": {"chips": 2400}}, "teacher.epochs": 8, "teacher.mixup": 0}
-    given |= {"distill": {"epochs": 12}, "evaluate": {"latency_seconds": 0.5}}
+    given |= {"distill": {"epochs": 12}, "evaluate": {"latency_seconds": 0.5}, "publish": {"name": "simulated-ships"}}
     assert configured(given, "", {}) == quick
-    assert set(given) == {"prepare", "teacher.epochs", "teacher.mixup", "distill", "evaluate"}  # left alone
+    assert set(given) == {"prepare", "teacher.epochs", "teacher.mixup", "distill", "evaluate", "publish"}  # left alone
     monkeypatch.chdir(tmp_path)
     (tmp_path / "quick").write_text("teacher: {epochs: 3}")  # a file that is there comes before a name
     assert configured("quick", "", {}).teacher.epochs == 3
@@ -56,11 +57,11 @@ def test_data_and_fields_go_over_it(tmp_path, monkeypatch):
     [
         (["quik"], {}, r"config: 'quik' is not known \(did you mean quick\?\). Choose from fusar, "),
         (["no/such.yaml"], {}, "there is no file no/such.yaml"),
-        (["quick"], {"distil": {"epochs": 3}}, r"distil is not a field \(did you mean distill\?\)"),
-        (["quick"], {"distill": {"epoch": 3}}, r"distill.epoch is not a field \(did you mean epochs\?\)"),
-        (["quick"], {"distill.epochs": 0, "teacher.network": "resnet19"}, "did you mean resnet18.*distill.epochs 0: "),
-        (["quick"], {"epochs": 3}, "epochs is not a field"),
-        (["quick"], {"budgets": "5%"}, "budgets is not a field"),
+        (["quick"], {"distil": {"epochs": 3}}, r"distil: is not a section \(did you mean distill\?\)"),
+        (["quick"], {"distill": {"epoch": 3}}, r"distill.epoch: is not a field \(did you mean distill.epochs\?\)"),
+        (["quick"], {"distill.epochs": 0, "teacher.network": "resnet19"}, "(?s)did you mean resnet18.*distill.epochs"),
+        (["quick"], {"epochs": 3}, "epochs: is not a section"),
+        (["quick"], {"budgets": "5%"}, "budgets: is not a section"),
         (["quick"], {"pipeline": "swep"}, r"pipeline: 'swep' is not known \(did you mean sweep\?\)"),
         (["quick"], {"pipeline": "from-teacher"}, "dataset_uri is missing"),
     ],
@@ -76,7 +77,7 @@ def test_what_a_stage_refuses_is_the_same_exception_in_one_line(tmp_path, capsys
         sarslim.run("quick", data=tmp_path / "nowhere", runs=tmp_path / "runs", pipeline="sweep", budgets=["5%", "2%"])
     error = caught.value
     assert str(error) == f"{error.where}: {error.problem}. {error.remedy}."
-    assert (error.where, error.problem) == ("source", f"there is nothing at '{tmp_path / 'nowhere'}'")
+    assert (error.where, error.problem) == ("prepare.source", f"there is nothing at '{tmp_path / 'nowhere'}'")
     assert "input error" not in str(error)
     assert error.__suppress_context__
     assert "[check] FAILED" in capsys.readouterr().out
@@ -107,7 +108,22 @@ def test_a_run_that_failed_its_gate_says_so(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "report.html").write_text(report.run_report(**story))
     found = results.summary(
-        story["evaluation"], config=story["config"], bundle_uri=None, versions={}, seconds={}, cached=[]
+        story["evaluation"],
+        config=story["config"],
+        data_name="simulated ships",
+        bundle=BundleRecord(
+            sarslim_version="0.1.0",
+            network="resnet18",
+            simulated=True,
+            data_digest="d",
+            test_chips=600,
+            gate_passed=False,
+            files={},
+        ),
+        bundle_uri=None,
+        versions={},
+        seconds={},
+        cached=[],
     )
     verdict = report.verdict(story["dataset"], story["evaluation"])
     results.write_json(folder / "summary.json", {"verdict": verdict, **found})

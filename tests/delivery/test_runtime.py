@@ -174,7 +174,7 @@ def test_it_works_where_pytorch_and_kfp_are_not_installed(bundle, chips, dataset
 def test_predictions_as_csv_and_json_lines(bundle, chips, tmp_path):
     rows = list(csv.DictReader(io.StringIO(call("predict", bundle, chips / "test"))))
     assert len(rows) == 120
-    assert set(rows[0]) == {"chip", "class", "confidence", *CLASSES}
+    assert set(rows[0]) == {"chip", "class", "confidence", "outside", *CLASSES}
     assert all(float(row["confidence"]) == max(float(row[name]) for name in CLASSES) for row in rows)
     call("predict", bundle, chips / "test", "--format", "jsonl", "--out", tmp_path / "out.jsonl", "--threads", 1)
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]

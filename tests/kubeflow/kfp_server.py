@@ -48,6 +48,8 @@ class Kfp(ThreadingHTTPServer):
         self.versions: dict[str, list[dict]] = {}
         self.runs: list[dict] = []
         self.looks: list[dict] = []
+        self.scripts: list[list[dict]] = []
+        self.started: dict[str, list[dict]] = {}
         self.pods: dict[str, str] = {}
         self.files: dict[str, bytes] = {}
         self.away = 0
@@ -61,6 +63,10 @@ class Kfp(ThreadingHTTPServer):
         """The looks at a run that the next questions are answered with; the last one stays. Returns the run's id."""
         self.looks = [copy.deepcopy(answered(name)) for name in names]
         return self.looks[0]["run_id"]
+
+    def script(self, *names: str) -> None:
+        """The looks at the next run that is started."""
+        self.scripts.append([copy.deepcopy(answered(name)) for name in names])
 
     def print(self, look: str, task: str, *attempts: str, cell: int | None = None, template: str = "") -> None:
         """Gives a stage of a recorded run the logs of its attempts, below the lines that KFP itself prints."""
@@ -223,7 +229,13 @@ class Handler(BaseHTTPRequestHandler):
     def start(self, sent: dict) -> None:
         self.server.runs.append(sent)
         run = answered("run_created") | sent
-        if self.server.looks:
+        if self.server.scripts:
+            run["run_id"] = str(uuid.uuid4())
+            kept = {name: sent[name] for name in ("display_name", "runtime_config") if name in sent}
+            self.server.started[run["run_id"]] = [
+                {**look, **kept, "run_id": run["run_id"]} for look in self.server.scripts.pop(0)
+            ]
+        elif self.server.looks:
             run["run_id"] = self.server.looks[0]["run_id"]
         self.answer(run)
 
@@ -231,7 +243,7 @@ class Handler(BaseHTTPRequestHandler):
         return answered("runs_list")["runs"] if self.server.looks or self.server.runs else []
 
     def look(self, run: str) -> None:
-        looks = self.server.looks
+        looks = self.server.started.get(run) or self.server.looks
         if not looks or looks[0]["run_id"] != run:
             self.replay("run_not_found")
             return
