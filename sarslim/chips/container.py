@@ -4,7 +4,6 @@ import os
 import re
 import stat
 import zipfile
-import zlib
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -169,9 +168,19 @@ class Folder:
         """Where a member is."""
         return self._path / member
 
-    def read(self, member: str) -> bytes:
-        """The bytes of one file."""
-        return self.path(member).read_bytes()
+    def read(self, member: str, most_bytes: int) -> bytes:
+        """The bytes of one file.
+
+        Raises:
+            InputError: more than ``most_bytes``, or a file that cannot be read.
+        """
+        where = f"{self.name}/{member}"
+        try:
+            with open(self.path(member), "rb") as file:
+                check_bytes(where, os.fstat(file.fileno()).st_size, most_bytes)
+                return file.read()
+        except OSError as error:
+            raise InputError(where, f"cannot be read ({error.strerror})", "Allow this user to read it") from error
 
 
 class Zip:
@@ -185,8 +194,8 @@ class Zip:
         self.name = name
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise InputError(name, f"is not a whole zip file ({error})", "Download or copy it again") from error
+        except Exception as error:  # it raises whatever it comes across
+            raise InputError(name, f"is not a whole zip file ({said(error)})", "Download or copy it again") from error
         names = self._zip.namelist()
         for entry in names:
             # Backslashes and drive letters are paths for whoever unpacks the file on Windows.
@@ -203,21 +212,38 @@ class Zip:
             Skipped(name=f"{name}/{entry}", reason=reason) for entry, reason in sorted(found.items()) if reason
         ]
 
-    def read(self, member: str) -> bytes:
+    def read(self, member: str, most_bytes: int) -> bytes:
         """The bytes of one member.
 
         Raises:
-            InputError: the member is damaged or encrypted.
+            InputError: more than ``most_bytes``, or the member is damaged or encrypted.
         """
+        where = f"{self.name}/{member}"
+        check_bytes(where, self._zip.getinfo(member).file_size, most_bytes)
         try:
             return self._zip.read(member)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError) as error:
-            raise InputError(
-                f"{self.name}/{member}", f"cannot be unpacked ({error})", "Download or copy the zip again"
-            ) from error
+        except Exception as error:
+            raise InputError(where, f"cannot be unpacked ({said(error)})", "Download or copy the zip again") from error
 
 
 Container = Folder | Zip
+
+
+def check_bytes(name: str, size: int, most: int) -> None:
+    """
+    Raises:
+        InputError: a file of ``size`` bytes is larger than ``most``.
+    """
+    if size > most:
+        raise InputError(
+            name, f"has {size / 1e6:,.0f} MB, more than max_megabytes={most // 1_000_000}",
+            "Cut chips from it, or set prepare.images.max_megabytes",
+        )  # fmt: skip
+
+
+def said(error: Exception) -> str:
+    """What an exception says, in one line, or else its kind."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def why_no_data(path: str) -> str:

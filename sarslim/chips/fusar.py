@@ -6,12 +6,13 @@ The category is the class, the MMSI the ship.
 """
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from sarslim.chips import images
-from sarslim.chips.container import Folder
+from sarslim.chips.container import Folder, said
 from sarslim.chips.index import Chip, Index, Pixels
 from sarslim.config import ImagesConfig
 from sarslim.errors import InputError
@@ -83,11 +84,10 @@ class FusarReader:
             raise InputError(
                 self._folder.name, "has FUSAR-Ship chips but no meta.csv", "Save the meta table as meta.csv at the top"
             )
-        with self._folder.path(table).open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            first = file.readline()
-            file.seek(0)
-            delimiter = max(",;\t", key=first.count)
-            reader = csv.DictReader(file, delimiter=delimiter, restval="")
+        text = _decoded(self._folder.read(table, self._images.max_bytes), table)
+        delimiter = max(",;\t", key=text.partition("\n")[0].count)
+        try:
+            reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
             reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
             missing = [name for name in COLUMNS if name not in reader.fieldnames]
             if missing:
@@ -97,6 +97,17 @@ class FusarReader:
                     f"Name the columns {', '.join(COLUMNS)} in the first line",
                 )
             return {row["id"].strip().removesuffix(".tiff"): row for row in reader}
+        except csv.Error as error:
+            raise InputError(table, f"cannot be read as a table ({said(error)})", "Save it as CSV again") from error
+
+
+def _decoded(data: bytes, name: str) -> str:
+    for encoding in ("utf-8-sig", "gb18030"):  # the second one is what Chinese Windows writes
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise InputError(name, "is neither UTF-8 nor GB 18030", "Save it as UTF-8")
 
 
 def _table(names: Sequence[str]) -> str | None:

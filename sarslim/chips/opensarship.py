@@ -119,7 +119,7 @@ class OpenSarShipReader:
     def _files(self, container: Container, members: Sequence[str]) -> Iterator[tuple[bytes, str, ImagesConfig]]:
         """What it takes to read each of some members."""
         for member in members:
-            yield container.read(member), f"{container.name}/{member}", self._images
+            yield container.read(member, self._images.max_bytes), f"{container.name}/{member}", self._images
 
     def _containers(self, problems: list[InputError]) -> Iterator[Container]:
         source = self._source
@@ -141,7 +141,7 @@ class OpenSarShipReader:
             warnings.append(f"product {product.name} has no Ship.xml: its ships are not known")
             return {}
         try:
-            return shiplist.read(product.container.read(product.ship_list))
+            return shiplist.read(product.container.read(product.ship_list, self._images.max_bytes))
         except InputError as error:
             problems.append(error)
         except ValueError as error:

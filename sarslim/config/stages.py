@@ -57,6 +57,11 @@ class ImagesConfig(BaseModel):
     )
     max_megabytes: int = Field(256, ge=1, le=100_000, description="Largest image file, or member of a zip, in MB.")
 
+    @property
+    def max_bytes(self) -> int:
+        """Largest file in bytes."""
+        return self.max_megabytes * 1_000_000
+
 
 class PrepareConfig(Section):
     """Where the chips come from and how they become arrays."""

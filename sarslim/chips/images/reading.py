@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from sarslim.chips.container import check_bytes, said
 from sarslim.chips.images.content import Content, Header, amplitudes
 from sarslim.chips.images.picture import FORMATS, Picture
 from sarslim.chips.images.tiff import Tiff
@@ -103,7 +104,7 @@ def _mapped(file: Path) -> np.ndarray:
             raise ValueError("it is an archive of several")
     except Exception as error:
         raise InputError(
-            str(file), f"is not an .npy file that can be read ({error})", "Write it by numpy.save"
+            str(file), f"is not an .npy file that can be read ({said(error)})", "Write it by numpy.save"
         ) from error
     return stack
 
@@ -115,7 +116,7 @@ def _opened(data: bytes | Path, name: str, config: ImagesConfig) -> Iterator[Tif
         # Faster than to leave the opening to the decoders.
         with io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb") as stream:
             size = len(data) if isinstance(data, bytes) else os.fstat(stream.fileno()).st_size
-            check_bytes(name, size, config)
+            check_bytes(name, size, config.max_bytes)
             if name.lower().endswith(TIFF_SUFFIXES):
                 with tifffile.TiffFile(stream) as tiff:
                     image = Tiff(tiff)
@@ -130,18 +131,6 @@ def _opened(data: bytes | Path, name: str, config: ImagesConfig) -> Iterator[Tif
         raise
     except Exception as error:  # decoders raise whatever they come across
         raise _not_an_image(name, error) from error
-
-
-def check_bytes(name: str, size: int, config: ImagesConfig) -> None:
-    """
-    Raises:
-        InputError: a file of ``size`` bytes is larger than the configuration allows.
-    """
-    if size > config.max_megabytes * 1_000_000:
-        raise InputError(
-            name, f"has {size / 1e6:,.0f} MB, more than max_megabytes={config.max_megabytes}",
-            "Cut chips from it, or set prepare.images.max_megabytes",
-        )  # fmt: skip
 
 
 def _check_size(name: str, header: Header, config: ImagesConfig) -> None:
@@ -164,5 +153,4 @@ def _not_an_image(name: str, error: Exception) -> InputError:
             "Install the package imagecodecs, or store it uncompressed and as grey",
         )
     kind = "a TIFF" if name.lower().endswith(TIFF_SUFFIXES) else "an image"
-    said = " ".join(str(error).split()) or type(error).__name__
-    return InputError(name, f"is not {kind} that can be read ({said})", "Replace the file or remove it")
+    return InputError(name, f"is not {kind} that can be read ({said(error)})", "Replace the file or remove it")

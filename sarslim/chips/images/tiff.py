@@ -5,6 +5,7 @@ Tags as in TIFF 6.0 (Adobe, 1992) with its Technical Note 1 on sub-files, and GD
 
 import functools
 import math
+import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,8 +14,8 @@ from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage, 
 
 from sarslim.chips.images.content import Content, Header
 
-ORIENTATION, OLD_SUBFILE, NO_DATA = 274, 255, 42113
-REDUCED_OF_OLD = 2
+ORIENTATION, NO_DATA = 274, 42113
+MOST_PAGES = 256
 ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
 KNOWN = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.PALETTE, PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
 CLOSE = 1e-6  # of floats that stand for no data, which are often written with few digits
@@ -30,6 +31,7 @@ class Tiff:
     """
 
     def __init__(self, file: TiffFile) -> None:
+        _check_pages(file)
         self._series, self._mask = _choose(file.series)
         self._page = page = self._series.keyframe
         axes, shape = self._series.axes, self._series.shape
@@ -89,14 +91,35 @@ class Tiff:
             if value.is_integer() and abs(value) < 2**64:
                 found.append(samples == int(value))
         elif value is not None:
-            found.append(np.isclose(samples.real, value, rtol=CLOSE, atol=0))
+            with np.errstate(over="ignore", invalid="ignore"):
+                found.append(np.isclose(samples.real, value, rtol=CLOSE, atol=0))
         return functools.reduce(np.logical_or, found) if found else None
+
+
+def _check_pages(file: TiffFile) -> None:
+    """tifffile follows pages that lead in a circle for ever, or nearly so."""
+    kind, handle = file.tiff, file.filehandle
+    seen: set[int] = set()
+    offset = file.pages.first.offset
+    while 0 < offset < handle.size:
+        if offset in seen:
+            raise ValueError("its pages lead in a circle")
+        if len(seen) == MOST_PAGES:
+            raise ValueError(f"it has more than {MOST_PAGES} pages")
+        seen.add(offset)
+        handle.seek(offset)
+        (tags,) = struct.unpack(kind.tagnoformat, handle.read(kind.tagnosize))
+        handle.seek(offset + kind.tagnosize + tags * kind.tagsize)
+        rest = handle.read(kind.offsetsize)
+        offset = struct.unpack(kind.offsetformat, rest)[0] if len(rest) == kind.offsetsize else 0
+    if len(file.pages.first.subifds or ()) > MOST_PAGES:
+        raise ValueError(f"its first page has more than {MOST_PAGES} sub-files")
 
 
 def _choose(series: Sequence[TiffPageSeries]) -> tuple[TiffPageSeries, TiffPageSeries | None]:
     """The one image in full resolution, and its mask. Sub-files of a full image are its copies."""
     masks = [each for each in series if each.keyframe.is_mask]
-    full = [each for each in series if each not in masks and not _is_reduced(each.keyframe)]
+    full = [each for each in series if each not in masks and not each.keyframe.is_reduced]
     images = [each for each in full if len(each.keyframe.treeindex) == 1] or full
     if len(images) != 1:
         sizes = ", ".join(" x ".join(map(str, each.shape)) for each in images[:4])
@@ -105,10 +128,6 @@ def _choose(series: Sequence[TiffPageSeries]) -> tuple[TiffPageSeries, TiffPageS
     sides = image.keyframe.imagelength, image.keyframe.imagewidth
     fitting = (each for each in masks if (each.keyframe.imagelength, each.keyframe.imagewidth) == sides)
     return image, next(fitting, None)
-
-
-def _is_reduced(page: TiffPage) -> bool:
-    return page.is_reduced or page.tags.valueof(OLD_SUBFILE, 0) == REDUCED_OF_OLD
 
 
 def _check_kind(page: TiffPage) -> str:
