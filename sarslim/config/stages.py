@@ -1,8 +1,8 @@
 """One frozen model per stage: the only home of defaults, and of what a user may set."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from sarslim.config.budget import Budget, count_budget, time_budget
 from sarslim.config.fields import (
@@ -29,6 +29,13 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     rerun: str = Field("", description="Any text: another text runs this stage again, with all else unchanged.")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_python(cls, value: Any, info: ValidationInfo) -> Any:
+        # A budget of 250000 is the same as a text; of 1.10 nobody knows whether it was 1.1.
+        is_text = cls.model_fields[str(info.field_name)].annotation is str
+        return str(value) if is_text and type(value) is int else value
 
 
 class SimulatorConfig(BaseModel):

@@ -55,7 +55,7 @@ def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConf
     if given and not findings.out_of_reach(given.values()):
         with findings.kept():
             records = check_given(given)
-    digest = ""
+    digest = config.prepare.fingerprint
     if "prepare" in stages and not findings.out_of_reach([config.prepare.source]):
         with findings.kept():
             digest = _look_at(config.prepare)
