@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from os.path import splitext
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from sarslim.chips import images, preprocess
-from sarslim.chips.container import Folder, Walk, told
+from sarslim.chips.container import Folder, Walk, readable, told
 from sarslim.chips.dataset import PART, RECORD, Dataset, is_dataset
 from sarslim.chips.formats import open_reader
 from sarslim.chips.given import nearest
@@ -73,7 +74,7 @@ def named(name: str, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
         InputError: other bands than those of the network, or pixels that are not finite.
     """
     wanted = how.channels[0].split("/") if how.polarisation_as == "samples" else how.channels
-    chip = _chip(name, Path(name), pixels)
+    chip = _chip(name, name, pixels)
     if 1 < len(wanted) == len(pixels):
         chip = replace(chip, bands=tuple(wanted))
     yield from _stored(chip, pixels, how)
@@ -139,10 +140,10 @@ def _test_part(path: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iter
         yield Stored(f"test {number}", np.array(image), classes[label])
 
 
-def _part(folder: Path, name: str, how: Preprocessing) -> Iterator[Stored]:
-    """The chips of one part of a dataset artifact, named by the file that they are in."""
+def _part(folder: Path, name: str, shown: str, how: Preprocessing) -> Iterator[Stored]:
+    """The chips of one part of a dataset artifact, named by the file that they are in, ``shown``."""
     for number, image in enumerate(_prepared_alike(folder, how).part(name).images):
-        yield Stored(f"{folder / f'{name}{PART}'} {number}", np.array(image))
+        yield Stored(f"{shown} {number}", np.array(image))
 
 
 def _prepared_alike(path: Path, how: Preprocessing) -> Dataset:
@@ -163,45 +164,49 @@ def _prepared_alike(path: Path, how: Preprocessing) -> Dataset:
 def _raw(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Stored]:
     """The chips of one file, or of all files below a folder; ``skipped`` counts the others by reason."""
     if not path.is_dir():
-        yield from _file(path, how, choices, skipped)
+        yield from _file(path, readable(str(path)), how, choices, skipped)
         return
     walk = Walk(path)
     for directory in walk:
-        here = path / directory.name
-        if RECORD in directory.files and is_dataset(here):
+        real = Path(directory.real)
+        shown = f"{readable(str(path))}/{directory.name}".rstrip("/")
+        if RECORD in directory.files and is_dataset(real):
             directory.folders.clear()
-            yield from _part(here, "test", how)
+            yield from _part(real, "test", f"{shown}/test{PART}", how)
         elif set(directory.folders) & set(FOLDERS.values()):
             directory.folders.clear()
-            yield from _product(Folder(here, here.name), how, choices, skipped)
+            yield from _product(Folder(real, shown.rpartition("/")[2]), how, choices, skipped)
         else:
             for name in directory.files:
-                if PurePath(name).suffix.lower() in KINDS:
-                    yield from _file(here / name, how, choices, skipped)
+                if splitext(name)[1].lower() in KINDS:
+                    yield from _file(Path(directory.path(name)), f"{shown}/{name}", how, choices, skipped)
                 else:
                     skipped[NO_CHIP] += 1
     skipped.update(row.reason for row in walk.skipped)
-    for warning in walk.ways_out:
+    for warning in walk.warnings:
         note(warning)
 
 
-def _file(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Stored]:
+def _file(
+    path: Path, shown: str, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]
+) -> Iterator[Stored]:
+    """The chips of one file, which is named as ``shown``."""
     if path.suffix.lower() == ".zip":
         yield from _product(path, how, choices, skipped)
     elif path.name.endswith(PART) and is_dataset(path.parent):
-        yield from _part(path.parent, path.name.removesuffix(PART), how)
+        yield from _part(path.parent, path.name.removesuffix(PART), shown, how)
     elif path.suffix.lower() == images.STACK:
-        for number, pixels in enumerate(images.read_stack(path, choices.images)):
-            yield from _stored(_chip(f"{path} {number}", path, pixels), pixels, how)
+        for number, pixels in enumerate(images.read_stack(path, shown, choices.images)):
+            yield from _stored(_chip(f"{shown} {number}", shown, pixels), pixels, how)
     else:
-        pixels = images.read(path, str(path), choices.images)
-        yield from _stored(_chip(str(path), path, pixels), pixels, how)
+        pixels = images.read(path, shown, choices.images)
+        yield from _stored(_chip(shown, shown, pixels), pixels, how)
 
 
-def _chip(name: str, path: Path, pixels: Pixels) -> Chip:
+def _chip(name: str, file: str, pixels: Pixels) -> Chip:
     count, height, width = pixels.shape
     names = [str(band + 1) for band in range(count)] if count > 1 else [""]
-    return Chip(name, None, str(path), height, width, tuple(names))
+    return Chip(name, None, file, height, width, tuple(names))
 
 
 def _product(

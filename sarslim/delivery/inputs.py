@@ -65,7 +65,7 @@ def _read(items: Iterable[Any], how: Preprocessing) -> Generator[Stored]:
             yield from _at(os.fspath(item), how)
         elif isinstance(item, Image.Image):
             # Opened from a file, it knows where that is.
-            name = str(getattr(item, "filename", "") or f"image {place}")
+            name = stream.readable(os.fsdecode(getattr(item, "filename", "") or f"image {place}"))
             yield from stream.named(name, images.from_pillow(item, name, stream.reading(how).images), how)
         else:
             yield from _of_array(item, place, how)
