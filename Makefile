@@ -5,6 +5,11 @@ DATA ?=
 SET ?=
 NAME ?= MSTAR
 DEVICE ?=
+HOST ?=
+NAMESPACE ?=
+RUN_AS ?= sarslim-runner
+BUCKET ?= sarslim
+STORE ?= deployment/sarslim-store
 PY := .venv/bin/python
 CLI := .venv/bin/sarslim
 
@@ -14,7 +19,7 @@ TAG ?=
 # Makes a stand-in for the base image where none can be pulled.
 STAND_IN ?= ../shared/tools/stand-in-base
 
-.PHONY: help run test lint manifests lock compile method images base push test-docker clean
+.PHONY: help run test lint manifests lock compile method docs images base push test-docker test-cluster clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +47,11 @@ method: .venv/ready ## methods, pruning paths and rivals against each other: hou
 compile: .venv/ready ## every pipeline as YAML, into build/
 	@$(CLI) compile --out build
 
+docs: .venv/ready ## these pages, as a site that reads offline, into build/docs
+	@$(PY) -m docs.generate
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
+	@echo "The pages are in build/docs/index.html"
+
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sarslim needs Python 3.11 or newer; set PYTHON=")'
 	@echo "Setting up .venv from the locked versions (once; torch is large) ..."
@@ -66,6 +76,16 @@ base:
 
 test-docker: images ## tests that run in the images
 	@$(PY) -m pytest -m docker --durations=10
+
+# On a KFP of yours, in about 30 minutes on two cores. It needs the images where the cluster pulls them (make push, and
+# SARSLIM_REGISTRY set), an overlay of manifests/ applied, and for some scenarios more: kubectl with the right to list
+# and delete pods and to scale STORE (else skipped), Chromium for the clone in the UI, AWS_* that lead to the store to
+# remove what was written there. Everything it makes is in an experiment, under pipeline names and in a folder of its
+# own, and removed afterwards.
+test-cluster: .venv/ready ## scenarios on a KFP (HOST=URL, NAMESPACE=, RUN_AS=, BUCKET=, STORE=)
+	@test -n "$(HOST)" || { echo "Say where: make test-cluster HOST=http://localhost:8080 (make help, Makefile)" >&2; exit 2; }
+	@SARSLIM_CLUSTER_HOST="$(HOST)" SARSLIM_CLUSTER_NAMESPACE="$(NAMESPACE)" SARSLIM_CLUSTER_RUN_AS="$(RUN_AS)" \
+	  SARSLIM_CLUSTER_BUCKET="$(BUCKET)" SARSLIM_CLUSTER_STORE="$(STORE)" $(PY) -m pytest tests/cluster -m cluster -rs
 
 # Every image has its own locked versions, the same as those of the whole.
 COMPILE = uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate

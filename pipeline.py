@@ -62,24 +62,24 @@ def compress(on: Placement, values: Values, start: str = "") -> Outputs:
     return Outputs(dataset=dataset, **networks, **made)
 
 
-def sweep(on: Placement, values: Values) -> Compared:
+def sweep(on: Placement, values: Values, start: str = "") -> Compared:
     """Prunes and recovers one teacher per budget, method and seed; a Pareto report shows what each costs and can do."""
-    config, _ = begin(on, values)
+    config, given = begin(on, values, start)
     plan = plan_sweep(
         **{stage: config[stage] for stage in ("prepare", "teacher", "prune", "distill", "evaluate")},
         **{name: values[name] for name in ("budgets", "methods", "seeds")},
     )
     cells = on("check", plan, "Plan the sweep").outputs["Output"]
-    dataset, teacher = learn(on, config, after=[plan])
+    dataset, teacher = learn(on, config, given, after=[plan])
     whole = measure(on, TEACHER, config["evaluate"], dataset, teacher)
     with dsl.ParallelFor(cells, name="budgets, methods and seeds", parallelism=on.parallel) as cell:
         measured = compressed(on, cell, dataset, teacher)
     return compared(on, compare_networks(reference=whole, others=dsl.Collected(measured)))
 
 
-def baselines(on: Placement, values: Values) -> Compared:
+def baselines(on: Placement, values: Values, start: str = "") -> Compared:
     """Holds the recovered network against its fine-tuned twin and against lightweight networks of the same recipe."""
-    config, _ = begin(on, values)
+    config, given = begin(on, values, start)
     first = plan_methods(
         **{stage: config[stage] for stage in ("prune", "distill", "evaluate")},
         **{name: values[name] for name in ("methods", "seeds")},
@@ -90,7 +90,7 @@ def baselines(on: Placement, values: Values) -> Compared:
         **{name: values[name] for name in ("networks", "seeds")},
     )
     rivals = on("check", second, "Plan the rivals").outputs["Output"]
-    dataset, teacher = learn(on, config, after=[first, second])
+    dataset, teacher = learn(on, config, given, after=[first, second])
     whole = measure(on, TEACHER, config["evaluate"], dataset, teacher)
     with dsl.ParallelFor(methods, name="methods and seeds", parallelism=on.parallel) as cell:
         recovered = compressed(on, cell, dataset, teacher)
@@ -157,6 +157,11 @@ DAGS = {
     "compress": Dag(compress, Outputs),
     "sweep": Dag(sweep, Compared, grid=("budgets", "methods", "seeds")),
     "baselines": Dag(baselines, Compared, grid=("methods", "networks", "seeds")),
+    # The settings of the teacher are still asked for: budgets are checked by them, rivals learn by its recipe.
+    "sweep-from-teacher": Dag(sweep, Compared, start="teacher", grid=("budgets", "methods", "seeds"), keeps="dataset"),
+    "baselines-from-teacher": Dag(
+        baselines, Compared, start="teacher", grid=("methods", "networks", "seeds"), keeps="dataset"
+    ),
     "from-dataset": Dag(compress, Outputs, start="dataset"),
     "from-teacher": Dag(compress, Outputs, start="teacher"),
     "from-pruned": Dag(compress, Outputs, start="pruned"),
@@ -165,5 +170,5 @@ DAGS = {
 
 
 def build(name: str, cluster: ClusterConfig | None = None) -> Any:
-    """A pipeline as KFP knows it, for this machine or for a cluster."""
-    return trace(name, DAGS[name], Placement(cluster))
+    """A pipeline as KFP knows it, for this machine or for a cluster, where others have pipelines, too."""
+    return trace(name if cluster is None else f"{cluster.prefix}{name}", DAGS[name], Placement(cluster))

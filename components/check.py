@@ -41,6 +41,7 @@ def check_inputs(
     pruned_uri: str,
     student_uri: str,
     run_config: dsl.Output[dsl.Artifact],
+    publishes: bool = True,
 ) -> NamedTuple(  # type: ignore[valid-type]
     "Configs",
     [("prepare", str), ("teacher", str), ("prune", str), ("distill", str), ("evaluate", str), ("publish", str)],
@@ -55,6 +56,6 @@ def check_inputs(
     from sarslim.stages.results import write_json
 
     with shell.stage("check", outputs={"run_config": run_config}):
-        config = check(parameters)
+        config = check(parameters, room=Path(run_config.path).parent)
         write_json(Path(run_config.path), config)
     return tuple(getattr(config, stage).model_dump_json() for stage in STAGES)

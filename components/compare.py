@@ -16,7 +16,18 @@ def compare_networks(
     table: dsl.Output[dsl.Markdown],
     more: List[str] = [],  # noqa: B006, UP006
 ):
-    """Writes the table and the Pareto report of networks that were measured on the same test part."""
+    """Writes the table and the Pareto report of networks that were measured on the same test part.
+
+    Args:
+        reference: What measure-network returns for the network that the others are held against.
+        others: What it returns for the others.
+        more: Further networks.
+
+    Returns:
+        comparison: All networks with their figures, as JSON.
+        report: The comparison, one page.
+        table: The table alone.
+    """
     from pathlib import Path
 
     from sarslim.kubeflow import shell
@@ -28,4 +39,5 @@ def compare_networks(
             comparison=Path(comparison.path),
             page=Path(report.path),
             table=Path(table.path),
+            origin=shell.origin(comparison),
         )

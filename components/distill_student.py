@@ -14,7 +14,18 @@ def distill_student(
     student: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
 ):
-    """Recovers the pruned network by distillation with self-reflection, or by fine-tuning."""
+    """Recovers the pruned network by distillation with self-reflection, or by fine-tuning.
+
+    Args:
+        config: JSON object with fields of the distill stage (sarslim/config/stages.py); {} takes the defaults.
+        dataset: What prepare-data makes.
+        teacher: What train-teacher makes.
+        pruned: What prune-student makes.
+
+    Returns:
+        student: The recovered network.
+        metrics: Accuracy and macro-F1 on the validation part.
+    """
     from pathlib import Path
 
     from sarslim.config import DistillConfig, parse

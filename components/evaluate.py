@@ -18,7 +18,23 @@ def evaluate_student(
     metrics: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
 ) -> bool:
-    """Measures teacher, pruned network and student, writes the report and the bundle; True if the gate passes."""
+    """Measures teacher, pruned network and student, writes the report and the bundle; True if the gate passes.
+
+    Args:
+        config: JSON object with fields of the evaluate stage (sarslim/config/stages.py); {} takes the defaults.
+        dataset: What prepare-data makes.
+        teacher: What train-teacher makes.
+        pruned: What prune-student makes.
+        student: What distill-student makes.
+
+    Returns:
+        evaluation: Every figure, as JSON.
+        bundle: ONNX, INT8, weights, model card, checksums: what is published.
+        report: The story of the run, one page.
+        metrics: The main figures of the three networks.
+        confusion: The confusion matrix of the student.
+        Output: whether the student passes the gate.
+    """
     from pathlib import Path
 
     from sarslim.config import EvaluateConfig, parse
@@ -39,6 +55,7 @@ def evaluate_student(
             evaluation=Path(evaluation.path),
             bundle=Path(bundle.path),
             page=Path(report.path),
+            origin=shell.origin(bundle),
         )
         shell.log(metrics, record.figures())
         shell.log_classification(confusion, record.student)

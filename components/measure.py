@@ -14,7 +14,19 @@ def measure_network(
     scores: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
-    """Measures a network; its label and the main figures go on as JSON text, which loops can collect."""
+    """Measures a network; its label and the main figures go on as JSON text, which loops can collect.
+
+    Args:
+        config: JSON object with fields of the evaluate stage (sarslim/config/stages.py); {} takes the defaults.
+        label: JSON object with the name of the network in tables, such as {"name": "teacher"}.
+        dataset: What prepare-data makes.
+        model: Any network that a stage has made.
+
+    Returns:
+        scores: Every figure, as JSON.
+        metrics: The main figures.
+        Output: its label and the main figures, for compare-networks.
+    """
     import json
     from pathlib import Path
 

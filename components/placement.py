@@ -6,6 +6,7 @@ from typing import Any
 from kfp import dsl, kubernetes
 
 from sarslim.config.cluster import ClusterConfig
+from sarslim.store.retries import PATIENCE
 
 TITLES = {
     "check": "Check inputs",
@@ -19,7 +20,9 @@ TITLES = {
 KINDS = {"dataset": dsl.Dataset, "teacher": dsl.Model, "pruned": dsl.Model, "student": dsl.Model}
 TRAINING = ("teacher", "distill")
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+TOKEN = "AWS_SESSION_TOKEN"
 ADDRESS = ("AWS_ENDPOINT_URL", "AWS_REGION")
+BACKOFF_MOST = 3600  # seconds between two attempts, about
 CA_FOLDER = "/etc/sarslim/ca"
 
 
@@ -54,10 +57,15 @@ def _place(task: Any, stage: str, cluster: ClusterConfig) -> None:
     task.set_cpu_request(wanted.cpu_request).set_cpu_limit(wanted.cpu_limit)
     task.set_memory_request(wanted.memory_request).set_memory_limit(wanted.memory_limit)
     if wanted.retries:
-        task.set_retry(wanted.retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="600s")
+        # Argo counts this from the start of the first attempt: a stage that works for long has to have it to the end.
+        longest = (wanted.retries + 1) * (wanted.timeout_minutes * 60 + BACKOFF_MOST)
+        task.set_retry(wanted.retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration=f"{longest}s")
     kubernetes.set_timeout(task, wanted.timeout_minutes * 60)
-    kubernetes.use_secret_as_env(task, cluster.secret, {key: key for key in CREDENTIALS})
-    kubernetes.use_secret_as_env(task, cluster.secret, {key: key for key in ADDRESS}, optional=True)
+    task.set_env_variable(PATIENCE, str(cluster.patience_seconds))
+    optional = (*ADDRESS, TOKEN) if cluster.credentials == "secret" else ADDRESS
+    if cluster.credentials == "secret":
+        kubernetes.use_secret_as_env(task, cluster.secret, {key: key for key in CREDENTIALS})
+    kubernetes.use_secret_as_env(task, cluster.secret, {key: key for key in optional}, optional=True)
     kubernetes.set_security_context(task, run_as_non_root=True)
     # The root file system of the image is not written to.
     kubernetes.empty_dir_mount(task, "tmp", "/tmp")

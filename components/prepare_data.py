@@ -12,7 +12,16 @@ def prepare_data(
     data_card: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
 ):
-    """Reads the chips, splits them without leaks, scales and stores them; the data card shows what is there."""
+    """Reads the chips, splits them without leaks, scales and stores them; the data card shows what is there.
+
+    Args:
+        config: JSON object with fields of the prepare stage (sarslim/config/stages.py); {} takes the defaults.
+
+    Returns:
+        dataset: The chips by part (train, val, test), scaled, in one array each.
+        data_card: A page for people: classes, counts, examples, warnings.
+        metrics: Chips per part, classes, warnings.
+    """
     from pathlib import Path
 
     from sarslim.config import PrepareConfig, parse

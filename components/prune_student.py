@@ -14,7 +14,18 @@ def prune_student(
     pruning_record: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
 ):
-    """Removes channels until the budget is met; the record tells the width of every layer before and after."""
+    """Removes channels until the budget is met; the record tells the width of every layer before and after.
+
+    Args:
+        config: JSON object with fields of the prune stage (sarslim/config/stages.py); {} takes the defaults.
+        dataset: What prepare-data makes.
+        teacher: What train-teacher makes.
+
+    Returns:
+        pruned: The network with fewer channels, not recovered yet.
+        pruning_record: A table for people: the width of every layer before and after.
+        metrics: MACs and parameters, accuracy on the validation part before recovery.
+    """
     from pathlib import Path
 
     from sarslim.config import PruneConfig, parse

@@ -14,12 +14,16 @@ from sarslim.config.parameters import default, description, given_artifacts, nam
 
 @dataclass(frozen=True)
 class Dag:
-    """A pipeline before it is traced: its function, what it returns, the artifact it starts from, more parameters."""
+    """A pipeline before it is traced: its function, what it returns, the artifact it starts from, more parameters.
+
+    ``keeps`` is for pipelines that need settings of stages that they do not run: of those after this artifact.
+    """
 
     function: Callable[..., Any]
     outputs: type
     start: str = ""
     grid: tuple[str, ...] = ()
+    keeps: str = ""
 
     def parameters(self) -> dict[str, tuple[Any, str]]:
         """Default (or none) and description of every parameter by name; what has no default comes first."""
@@ -27,7 +31,7 @@ class Dag:
         fields = {name: GridConfig.model_fields[name] for name in self.grid}
         return (
             {name: (inspect.Parameter.empty, text) for name, text in uris.items()}
-            | {name: (default(name), description(name)) for name in names(self.start)}
+            | {name: (default(name), description(name)) for name in names(self.keeps or self.start)}
             | {name: (field.default, str(field.description)) for name, field in fields.items()}
         )
 
@@ -58,4 +62,5 @@ def trace(name: str, dag: Dag, on: Placement) -> Any:
     traced.__signature__ = inspect.Signature(signature, return_annotation=dag.outputs)  # type: ignore[attr-defined]
     lines = [f"    {parameter}: {text}" for parameter, (_, text) in parameters.items()]
     traced.__doc__ = "\n".join([dag.summary, "", "Args:", *lines])
-    return dsl.pipeline(traced, name=name, description=dag.summary)
+    link = f" [Documentation]({on.cluster.documentation})" if on.cluster and on.cluster.documentation else ""
+    return dsl.pipeline(traced, name=name, description=f"{dag.summary}{link}")

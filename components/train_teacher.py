@@ -12,7 +12,16 @@ def train_teacher(
     teacher: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
 ):
-    """Trains the teacher on the training part and keeps the epoch that the validation part decides on."""
+    """Trains the teacher on the training part and keeps the epoch that the validation part decides on.
+
+    Args:
+        config: JSON object with fields of the teacher stage (sarslim/config/stages.py); {} takes the defaults.
+        dataset: What prepare-data makes.
+
+    Returns:
+        teacher: The trained network, in safetensors.
+        metrics: Accuracy and macro-F1 on the validation part.
+    """
     from pathlib import Path
 
     from sarslim.config import TeacherConfig, parse

@@ -12,8 +12,8 @@ import typer
 from docs import markdown
 
 INTRODUCTION = """\
-Everything is one command, `sarslim`. `sarslim COMMAND --help` says the same as this page. After `make` has set up
-`.venv`, put it on the path once per terminal: `source .venv/bin/activate`.
+Everything is one command, `sarslim`. `sarslim COMMAND --help` says the same as this page. After `make .venv/ready`, or
+any other target, put it on the path once per terminal: `source .venv/bin/activate`.
 """
 EXAMPLES = "<!-- not run: examples of the help; the parser reads them -->"
 DIGITS = re.compile(r"\s*(\d+)\s+(.+)")
@@ -24,10 +24,8 @@ def page(app: typer.Typer, name: str = "sarslim") -> str:
     """The page as Markdown."""
     root = typer.main.get_command(app)
     blocks = [markdown.GENERATED, "# Commands", INTRODUCTION, *_overview(root, name)]
-    blocks += ["## Exit codes and examples", *_epilog(root.epilog)] if root.epilog else []
     context = root.make_context(name, [], resilient_parsing=True)
-    options = _options(root, context)
-    blocks += [f"## {name} {{ #root }}", *options] if options else []
+    blocks += [f"## {name}", *_options(root, context), *_epilog(root.epilog)]
     for path, command, inner in _walk(root, context, (name,)):
         blocks += [f"{'##' if len(path) == 2 else '###'} {' '.join(path)}", *_command(path, command, inner)]
     return "\n\n".join(block.strip("\n") for block in blocks) + "\n"
@@ -50,7 +48,7 @@ def _overview(root: Any, name: str) -> Iterator[str]:
     context = root.make_context(name, [], resilient_parsing=True)
     panels: dict[str, list[tuple[str, str]]] = {}
     for path, command, _ in _walk(root, context, (name,)):
-        if not hasattr(command, "list_commands"):
+        if _runs(command):
             top = root.get_command(context, path[1])
             words = " ".join(path)
             link = f"[`{words}`](#{_slug(words)})"
@@ -63,7 +61,7 @@ def _overview(root: Any, name: str) -> Iterator[str]:
 def _command(path: Sequence[str], command: Any, context: Any) -> Iterator[str]:
     text = (command.help or "").replace("\b", "").strip()
     yield re.sub(r"\n(?=\S)", " ", text.replace("\n\n", "\0")).replace("\0", "\n\n")
-    if hasattr(command, "list_commands"):
+    if not _runs(command):
         return
     arguments = [
         (f"`{_value(parameter, context)}`", markdown.cell(getattr(parameter, "help", None) or ""))
@@ -86,6 +84,11 @@ def _usage(command: Any, context: Any) -> Iterator[str]:
         elif parameter.required:
             yield f"{parameter.opts[0]} {_value(parameter, context)}"
     yield "[OPTIONS]"
+
+
+def _runs(command: Any) -> bool:
+    """Whether a command does something by itself: it is no group, or one that may be called alone."""
+    return not hasattr(command, "list_commands") or bool(command.invoke_without_command)
 
 
 def _value(parameter: Any, context: Any) -> str:
@@ -133,7 +136,8 @@ def _epilog(text: str | None) -> Iterator[str]:
         lines = [line for line in rest.splitlines() if line.strip()]
         codes = [DIGITS.fullmatch(line) for line in lines]
         if lines and all(codes):
-            yield markdown.table((title.rstrip(":"), "Meaning"), [(f"`{c[1]}`", markdown.cell(c[2])) for c in codes if c])
+            yield f"### {title.rstrip(':')}"
+            yield markdown.table(("Code", "Meaning"), [(f"`{c[1]}`", markdown.cell(c[2])) for c in codes if c])
         elif lines:
             commands = "\n".join(line.strip().removeprefix("$ ") for line in lines)
             yield f"{title}\n\n{EXAMPLES}\n```bash\n{commands}\n```"

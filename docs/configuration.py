@@ -212,4 +212,7 @@ def _sets(name: str) -> str:
 def _resources() -> Iterator[tuple[str, ...]]:
     for name, field in ClusterConfig.model_fields.items():
         if field.annotation is Resources:
-            yield f"`{name}`", *(str(value) for value in field.get_default(call_default_factory=True).model_dump().values())
+            yield (
+                f"`{name}`",
+                *(str(value) for value in field.get_default(call_default_factory=True).model_dump().values()),
+            )

@@ -66,7 +66,7 @@ ROOM, GAP, FLOOR, LEFT = (150, 46), 24, 84, 40
 def room_imports(library: Path) -> dict[str, set[str]]:
     """Which rooms of the library each room imports."""
     found: dict[str, set[str]] = {}
-    for path in library.rglob("*.py"):
+    for path in sorted(library.rglob("*.py")):
         room = path.relative_to(library).with_suffix("").parts[0]
         if room == "__init__":
             continue
@@ -89,12 +89,12 @@ def floors(levels: Sequence[Iterable[str]], imports: Edges) -> str:
     places: dict[str, tuple[float, float]] = {}
     parts: list[str] = []
     for level, rooms in enumerate(rows):
-        y = (len(rows) - 1 - level) * FLOOR
+        y: float = (len(rows) - 1 - level) * FLOOR
         parts += [
             f'<rect class="floor" x="0" y="{y + 6}" width="{width}" height="{FLOOR - 12}" rx="8"/>',
             f'<text class="small left" x="14" y="{y + FLOOR / 2 + 4:g}">{level}</text>',
         ]
-        free = (width - LEFT - GAP - len(rooms) * (ROOM[0] + GAP)) / 2
+        free: float = (width - LEFT - GAP - len(rooms) * (ROOM[0] + GAP)) / 2
         for number, room in enumerate(rooms):
             places[room] = (LEFT + free + GAP + number * (ROOM[0] + GAP) + ROOM[0] / 2, y + FLOOR / 2)
     for room, own in reduced(imports).items():
@@ -187,10 +187,11 @@ class Graph:
 
         last = max(map(height, self.nodes), default=0)
 
-        def order(name: str) -> tuple[int, int, str]:
+        def order(name: str) -> tuple[int, int, tuple[str, int]]:
             # What hangs from far above stands at the side, past what is between.
             far = max((depth[before] - depth[name] for before in self.after[name]), default=0)
-            return far, -len(self.nodes[name].inner.nodes) if self.nodes[name].inner else 0, name
+            inner = self.nodes[name].inner
+            return far, -len(inner.nodes) if inner else 0, _counted(name)
 
         for row in range(last, -1, -1):
             self.rows.append(sorted((name for name in self.nodes if depth[name] == row), key=order))
@@ -226,7 +227,7 @@ class Graph:
         row_of = {name: number for number, row in enumerate(self.rows) for name in row}
         found = []
         for name, needed in self.after.items():
-            for before in sorted(needed):
+            for before in sorted(needed, key=_counted):
                 one, other = self.nodes[before], self.nodes[name]
                 if row_of[name] - row_of[before] > 1 and abs(one.x - other.x) > 1:
                     found.append(_around(one, other))
@@ -271,7 +272,9 @@ def pipeline(spec: Mapping[str, Any], title: str) -> str:
 
 def _graph(tasks: Mapping[str, Any], components: Mapping[str, Any]) -> Graph:
     nodes = {}
-    for name, task in sorted(tasks.items()):
+    # KFP gives tasks in no order, and numbers that go on from one pipeline to the next.
+    ordered = {name: tasks[name] for name in sorted(tasks, key=_counted)}
+    for name, task in ordered.items():
         component = components[task["componentRef"]["name"]]
         title = task["taskInfo"]["name"]
         if "dag" in component:
@@ -281,4 +284,10 @@ def _graph(tasks: Mapping[str, Any], components: Mapping[str, Any]) -> Graph:
         made = component.get("outputDefinitions", {}).get("artifacts", {})
         told = [re.sub("_", " ", made_) for made_ in sorted(made) if made_ not in ("metrics", "confusion")]
         nodes[name] = Node(title, ", ".join(told))
-    return Graph(nodes, {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()})
+    return Graph(nodes, {name: set(task.get("dependentTasks", ())) for name, task in ordered.items()})
+
+
+def _counted(name: str) -> tuple[str, int]:
+    """A name such as ``for-loop-10`` so that it comes after ``for-loop-9``."""
+    stem, _, number = name.rpartition("-")
+    return (stem, int(number)) if number.isdigit() else (name, 0)

@@ -11,11 +11,12 @@ ROOMS = ("<!-- rooms -->", "<!-- end of rooms -->")
 def made() -> dict[Path, str]:
     """Every file that is made from the sources, with what belongs into it."""
     sys.path[:0] = [str(ROOT / "tests")]
+    from google.protobuf import json_format
+    from test_floors import FLOORS
+
     import pipeline
     from docs import commands, configuration, drawing
-    from google.protobuf import json_format
     from sarslim.cli.app import app
-    from test_floors import FLOORS
 
     pictures = {
         f"pipeline-{name}.svg": drawing.pipeline(

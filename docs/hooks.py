@@ -25,6 +25,7 @@ ELSEWHERE = {
     **{f"benchmarks/results/{file.name}": f"pictures/{file.name}" for file in ROOT.glob("benchmarks/results/*.svg")},
 }
 
+UNIT = re.compile(r"(?<=\d) (?=(%( \*)?|[kMG]|ms|[kMG]i?B) ?[|(†*])|(?<=%) (?=\*)")
 FENCE = re.compile(r"^( *)(```+|~~~+).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?P<text>!?\[(?:[^\[\]]|\[[^\]]*\])*\])\((?P<path>[^()\s#]*)(?P<anchor>#[^()\s]*)?\)")
 TERM = re.compile(r"^### (?P<term>[A-Z][A-Za-z0-9]*[A-Z][A-Za-z0-9]*)$\n+(?P<meaning>.+?)(?=\n\n|\Z)", re.M | re.S)
@@ -38,8 +39,9 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Leads links into the site, and explains the short names of the glossary where the pointer rests on them."""
+    """Leads links into the site, keeps figures in tables on one line, explains the glossary's short names in place."""
     own = page.file.src_uri
+    markdown = "\n".join(UNIT.sub("\u00a0", row) if row.startswith("|") else row for row in markdown.split("\n"))
     markdown = led(markdown, next((source for source, place in ELSEWHERE.items() if place == own), f"docs/{own}"))
     if own == "glossary.md":
         return markdown
@@ -53,12 +55,14 @@ def led(markdown: str, source: str) -> str:
 
     def lead(link: re.Match[str]) -> str:
         path, anchor = link["path"], link["anchor"] or ""
+        mark, inner = ("!", link["text"][2:-1]) if link["text"].startswith("!") else ("", link["text"][1:-1])
+        inner = LINK.sub(lead, inner)  # a picture that is a link
         if not path or "://" in path or path.startswith("mailto:"):
-            return link[0]
+            return f"{mark}[{inner}]({path}{anchor})"
         place = _in_site(os.path.normpath(os.path.join(os.path.dirname(source), path)))
         if place is None:
-            return link["text"][1:-1]
-        return f"{link['text']}({os.path.relpath(place, os.path.dirname(here) or '.')}{anchor})"
+            return inner
+        return f"{mark}[{inner}]({os.path.relpath(place, os.path.dirname(here) or '.')}{anchor})"
 
     return "".join(text if is_code else LINK.sub(lead, text) for text, is_code in pieces(markdown))
 

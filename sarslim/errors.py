@@ -1,7 +1,9 @@
 """The ways in which sarslim stops: a user's mistake, or a failure of something outside; and how a program ends then."""
 
+import codecs
+import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -20,6 +22,10 @@ class SarslimError(Exception):
         """
         self.where, self.problem, self.remedy = where, problem, remedy
         super().__init__(f"{where}: {problem.rstrip('.')}. {remedy.rstrip('.')}.")
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the one line that a terminal gets, too."""
+        return [f"{type(self).__name__}: {self}"]
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
         return type(self), (self.where, self.problem, self.remedy)  # so that it can come from another process
@@ -44,9 +50,45 @@ class ServiceError(SarslimError):
     kind = "service error"
 
 
+def together(errors: Sequence[InputError]) -> InputError:
+    """One error out of several, each problem with its own remedy behind it."""
+    first, *others = errors
+    if not others:
+        return first
+    told = [f"{error.problem} ({error.remedy[:1].lower()}{error.remedy[1:]})" for error in errors]
+    rest = [f"{error.where}: {text}" for error, text in zip(others, told[1:], strict=True)]
+    return InputError(first.where, "; ".join([told[0], *rest]), f"Mend these {len(errors)}, then run again")
+
+
+SIGNS = {
+    "×": "x", "−": "-", "–": "-", "—": "-", "─": "-", "━": "-", "╸": "-", "╺": "-", "│": "|", "·": ".", "…": "...",
+    "✓": "+", "✗": "x", "→": "->", "►": ">", "≤": "<=", "≥": ">=", "±": "+-", "°": " degrees", "\u00a0": " ",
+    "“": '"', "”": '"', "’": "'",
+}  # fmt: skip
+
+
+def _in_other_signs(error: UnicodeError) -> tuple[str, int]:
+    """Stands in for signs that an output cannot show, and for bytes of a file name that are no text."""
+    assert isinstance(error, UnicodeEncodeError)
+    signs = error.object[error.start : error.end]
+    shown = "".join(SIGNS.get(sign) or ascii(sign)[1:-1].replace("\\udc", "\\x") for sign in signs)
+    return shown, error.end
+
+
+codecs.register_error("sarslim", _in_other_signs)
+
+
+def show_any_sign() -> None:
+    """Lets a program print to terminals and files of any encoding: what they cannot show comes in other signs."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="sarslim")
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """Ends a program with one clear line, and the exit code of the error, where the user or a service is at fault."""
+    show_any_sign()
     try:
         yield
     except SarslimError as error:

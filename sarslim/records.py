@@ -246,9 +246,13 @@ class GateCheck(Record):
 
 
 class Mistake(Record):
-    """A chip of the test part, by its row, that the student took for another class, and what the teacher said."""
+    """A chip of the test part, by its row, that the student took for another class, and what the teacher said.
+
+    ``file`` is where the chip is in the source of the data set.
+    """
 
     chip: int
+    file: str = ""
     true: str
     student: str
     student_confidence: float
@@ -260,7 +264,7 @@ class Preprocessing(Record):
     """How the chips of a source become what a network takes; part of every ONNX file.
 
     A chip (C, H, W) of amplitudes is cropped around its centre, padded with pixels drawn from its border, and scaled
-    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels``, ``merge`` and ``no_data`` are those of
+    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels``, ``merge`` and ``images`` are those of
     the prepare stage: they tell how products and images are read. ``typical`` is None where the network's training
     chips were prepared by an earlier version.
     """
@@ -273,7 +277,7 @@ class Preprocessing(Record):
     polarisation_as: Literal["samples", "channels"]
     labels: Literal["visual", "ais", "marinetraffic"]
     merge: dict[str, str]
-    no_data: Literal["refuse", "keep"] = "refuse"
+    images: dict[str, str | int] = {}
     typical: Typical | None = None
 
 
@@ -325,6 +329,20 @@ class Rival(Record):
     macs: int
     bytes: int
     latency: tuple[Latency, ...]
+
+
+class Origin(Record):
+    """Of which run a page is, and when it was written (UTC, ISO 8601); empty where that is not known.
+
+    ``address`` is that of the artifact it tells of, where others can fetch it: on a cluster, not on this machine.
+    """
+
+    run: str = ""
+    time: str = ""
+    address: str = ""
+
+
+UNKNOWN = Origin()
 
 
 class EvaluateRecord(Record):
@@ -392,12 +410,14 @@ class BundleRecord(Record):
     """The content of ``metrics.json``: on which data a bundle was measured, and what its files can do.
 
     ``data_digest`` is that of the whole data set: bundles with the same one were measured on the same chips.
+    ``data_name`` is what people call it.
     """
 
     schema_version: int = 1
     sarslim_version: str
     network: str
     simulated: bool
+    data_name: str = ""
     data_digest: str
     test_chips: int
     gate_passed: bool
@@ -434,6 +454,15 @@ class PairedScores(Record):
     interval: tuple[float, float] | None
     only_first: int
     only_second: int
+
+    def __repr__(self) -> str:
+        first, second = (f"{100 * accuracy:.1f} %" for accuracy in self.accuracy)
+        difference = f"difference {100 * self.difference:+.1f} points"
+        if self.interval:
+            difference += " (95 % interval {:+.1f} to {:+.1f})".format(*(100 * bound for bound in self.interval))
+        return f"PairedScores({self.chips} chips, accuracy {first} and {second}, {difference})"
+
+    __str__ = __repr__
 
 
 class AliasMove(Record):
@@ -482,15 +511,16 @@ class PublishRecord(Record):
 class Measured(Record):
     """One network on the test part, under the name that tables give it, and how it was recovered.
 
-    An empty method: a network that stands alone, such as the teacher. Few figures, and no more than
-    the beginning of the data set's digest, because KFP hands those of all networks to the comparison in one argument,
-    where Linux allows 128 KiB.
+    An empty method: a network that stands alone, such as the teacher. ``sets`` are the ``--set`` texts that make the
+    network from the configuration of the run. Few figures, and no more than the beginning of the data set's digest,
+    because KFP hands those of all networks to the comparison in one argument, where Linux allows 128 KiB.
     """
 
     name: str
     budget: str = ""
     method: str = ""
     seed: int = 0
+    sets: tuple[str, ...] = ()
     data_digest: str
     test_chips: int
     simulated: bool = False
@@ -504,7 +534,7 @@ class Measured(Record):
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
-        return self.model_dump(exclude={"name", "budget", "method", "seed", "simulated", "data_digest"})
+        return self.model_dump(exclude={"name", "budget", "method", "seed", "sets", "simulated", "data_digest"})
 
 
 class Comparison(Record):
@@ -524,3 +554,42 @@ class JournalEntry(Record):
     message: str = ""
     inputs: dict[str, str]
     outputs: dict[str, str]
+
+
+class RunEntry(Record):
+    """The content of ``run.json``: a run on this machine, from its start on.
+
+    ``started`` is ISO 8601 with the offset to UTC. ``running`` is also what remains of a run that was killed.
+    """
+
+    pipeline: str
+    started: str
+    state: Literal["running", "finished", "failed", "interrupted"] = "running"
+    message: str = ""
+
+
+class RunSummary(Record):
+    """What a run on this machine achieved, for lists of runs; None where it did not come that far.
+
+    Of a sweep or a comparison, the student is the best trade-off, and ``networks`` says among how many. ``macs_share``
+    is that of the student in what the teacher needs; ``bytes`` are those of its weights.
+    """
+
+    id: str
+    started: str
+    pipeline: str
+    state: Literal["finished", "failed", "unfinished"]
+    message: str = ""
+    data: str
+    simulated: bool
+    network: str
+    student: str = ""
+    networks: int = 0
+    teacher_accuracy: float | None = None
+    student_accuracy: float | None = None
+    macs_share: float | None = None
+    params: int | None = None
+    bytes: int | None = None
+    gate_passed: bool | None = None
+    bundle_uri: str | None = None
+    report: bool = False

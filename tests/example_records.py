@@ -20,6 +20,7 @@ from sarslim.records import (
     Mistake,
     ModelRecord,
     NetworkScores,
+    Origin,
     PartCount,
     PruneRecord,
     Quantization,
@@ -27,6 +28,7 @@ from sarslim.records import (
     ReliabilityBin,
     Rival,
     RocCurve,
+    RunSummary,
     Scaling,
     Skipped,
     TrainRecord,
@@ -37,6 +39,11 @@ SHIPS = ("bulk carrier", "container", "fishing", "passenger", "tanker", "tug")
 WIDTHS = {
     "conv1": 64,
     **{f"layer{stage}.{block}.conv{i}": 64 << stage - 1 for stage in (1, 2, 3, 4) for block in (0, 1) for i in (1, 2)},
+}
+SETS = {
+    "distill": (),
+    "kd": ("distill.scd_weight=0.0", "distill.srd_weight=0.0", "distill.crd_weight=0.0"),
+    "finetune": ("distill.method=finetune",),
 }
 TEACHER_CONFUSION = (
     (96, 2, 0, 0, 2, 0),
@@ -228,6 +235,7 @@ def mistakes(classes: tuple[str, ...] = SHIPS) -> tuple[Mistake, ...]:
     return tuple(
         Mistake(
             chip=100 * row + number,
+            file=f"TEST/{classes[row]}/HB{100 * row + number:05d}.png",
             true=classes[row],
             student=classes[column],
             student_confidence=0.98 - 0.02 * number,
@@ -332,6 +340,7 @@ def run(*, simulated: bool = True, classes: tuple[str, ...] = SHIPS, passed: boo
         "evaluation": evaluation(classes, passed=passed),
         "teacher_model": model("teacher", classes),
         "student_model": model("student", classes),
+        "origin": Origin(run="20260128-123400", time="2026-01-28T12:34:56+00:00"),
     } | changes
 
 
@@ -361,7 +370,10 @@ def comparison(seeds: int = 5) -> Comparison:
             for gain, method in enumerate(("finetune", "kd", "distill")):
                 accuracy = 0.96 - 0.03 * harshness + 0.002 * (seed % 3 - 1)
                 accuracy += 0.01 * gain * harshness + 0.001 * (seed % 2) * gain
+                sets = [f"prune.macs={budget}", f"prune.params={budget}", *SETS[method]]
+                sets += [f"prune.seed={seed}", f"distill.seed={seed}"] if seed else []
                 label = {"name": f"{budget} {method} seed {seed}", "budget": budget, "method": method, "seed": seed}
+                label["sets"] = sets
                 networks.append(_measured(label, accuracy, costs))
     for rival, accuracy, params in (("aconvnet", 0.93, 374_000), ("squeezenet1_1", 0.94, 726_000)):
         costs = {"params": params, "macs": 20 * params, "latency_ms": params / 200_000}
@@ -383,3 +395,36 @@ def _measured(label: dict[str, Any], accuracy: float, costs: dict[str, Any]) -> 
         balanced_accuracy=accuracy,
         bytes=4 * costs["params"],
     )
+
+
+def runs() -> list[RunSummary]:
+    """A run that passed, one on simulated chips that did not, a sweep, one that failed, and one that goes on."""
+    times = {"teacher_accuracy": 0.9667, "student_accuracy": 0.9533, "macs_share": 0.0483, "params": 541_000}
+    found: dict[str, Any] = times | {"bytes": 2_210_000, "report": True}
+    base: dict[str, Any] = {"pipeline": "compress", "state": "finished", "network": "resnet18"}
+    real: dict[str, Any] = base | {"data": "MSTAR <10>", "simulated": False}
+    made_up: dict[str, Any] = base | {"data": "my chips", "simulated": True}
+    return [
+        RunSummary(id="20260128-150000", started="2026-01-28T15:00:00+01:00", **(real | {"state": "unfinished"})),
+        RunSummary(
+            id="20260128-140000",
+            started="2026-01-28T14:00:00+01:00",
+            message=f"input error: source: there is nothing at '/{'very/' * 30}long'. Give an existing path.",
+            **(made_up | {"state": "failed"}),
+        ),
+        RunSummary(
+            id="20260128-130000",
+            started="2026-01-28T13:00:00+01:00",
+            student="10% distill",
+            networks=9,
+            **(real | found | {"pipeline": "sweep"}),
+        ),
+        RunSummary(id="20260128-120000", started="2026-01-28T12:00:00+01:00", gate_passed=False, **(made_up | found)),
+        RunSummary(
+            id="20260128-110000",
+            started="2026-01-28T11:00:00+01:00",
+            gate_passed=True,
+            bundle_uri="s3://models/ships/1",
+            **(real | found),
+        ),
+    ]

@@ -3,8 +3,10 @@
 Every case runs in processes; `make test-docker` runs all of them in containers too.
 """
 
+import html
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from sarslim.chips.dataset import Dataset
 from sarslim.chips.prepare import prepare
 from sarslim.config import PrepareConfig, RunConfig, parse
 from sarslim.delivery.runtime import Bundle
-from sarslim.kubeflow import launch, run_folder
+from sarslim.kubeflow import history, launch, run_folder
 from sarslim.networks import artifact
 from sarslim.networks.inference import predict
 from sarslim.store.storage import S3Uri
@@ -94,11 +96,22 @@ def test_the_summary_tells_what_was_kept_and_lost(first):
     assert set(first["seconds"]) == {"check", "prepare", "teacher", "prune", "distill", "evaluate", "publish"}
     assert first["cached"] == []
     assert first["config"]["prepare"]["source"] == "s3://raw/tree"
+    assert first["data"] == {"name": "tree", "simulated": False, "test_chips": 40, "digest": first["data"]["digest"]}
+    assert first["network"] == "resnet18"
 
 
 def test_a_run_leaves_a_report_a_configuration_and_a_log_per_stage(first, runs):
     latest = runs / "latest"
-    assert "test chips" in (latest / "report.html").read_text()
+    page = (latest / "report.html").read_text()
+    assert "test chips" in page
+    assert f'<span data-fill="run">{latest.resolve().name}</span>' in page
+    assert page.count(f">{first['bundle_uri']}</span>") == 3
+    assert re.search(r'title="TEST/\w+/test\d+.png">test\d+.png', page)
+    (done,) = (run for run in history.runs_in(runs) if run.id == latest.resolve().name)
+    assert (done.state, done.data, done.simulated, done.gate_passed) == ("finished", "tree", False, True)
+    assert f'href="{done.id}/report.html"' in (runs / "index.html").read_text()
+    published = next((runs / "store" / "sarslim" / "pipelines").glob("*/publish-bundle/report"))
+    assert published.read_text().count(f">{first['bundle_uri']}</span>") == 3
     assert (latest / "config.yaml").is_file()
     assert {file.stem for file in (latest / "logs").glob("*.log")} >= set(first["seconds"])
 
@@ -180,3 +193,7 @@ def test_a_mistake_ends_the_run_before_anything_is_prepared(change, words, runs,
     assert str(caught.value).startswith("input error: ")
     assert words in str(caught.value)
     assert not list((runs / "bad").glob("store/sarslim/pipelines/*/prepare-data"))
+    newest = history.runs_in(runs / "bad")[0]
+    assert newest.state == "failed"
+    assert words in newest.message
+    assert words in html.unescape((runs / "bad" / "index.html").read_text())

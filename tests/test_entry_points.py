@@ -69,7 +69,7 @@ def test_a_run_from_a_student_evaluates_and_publishes(full, config, tmp_path, st
     uris = [f"{name}_uri={path}" for name, path in full.items()]
     folder = go("from-distilled", config, tmp_path, store, *uris)
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["bundle_uri"].startswith("s3://entry/models/sar-ships/sha-")
+    assert summary["bundle_uri"].startswith("s3://entry/models/simulated-ships/sha-")
     assert {"evaluate", "publish"} < set(summary["seconds"])
     assert not {"prepare", "teacher", "prune", "distill"} & set(summary["seconds"])
 
@@ -138,15 +138,24 @@ def test_a_sweep_measures_every_budget_with_every_method_and_seed(full, config, 
         ("5% kd seed 1", "5%", "kd", 1),
     ]
     teacher, *students = record.networks
+    # From the teacher of that run: the same cells without preparing and training again, with the same figures.
+    again = go("sweep-from-teacher", config, runs, store, f"dataset_uri={full['dataset']}",
+               f"teacher_uri={full['teacher']}", "budgets=5%", "methods=finetune", "seeds=0")  # fmt: skip
+    given = Comparison.model_validate_json((again / "comparison.json").read_bytes())
+    assert [network.name for network in given.networks] == ["teacher", "5% finetune"]
+    assert [network.accuracy for network in given.networks] == [teacher.accuracy, students[0].accuracy]
     for student in students:
         assert student.macs <= 0.05 * teacher.macs
         assert student.params <= 0.05 * teacher.params
     # A hundred networks and more pass through one argument of at most 128 KiB.
-    assert max(len(network.model_dump_json()) for network in record.networks) < 500
+    assert max(len(network.model_dump_json()) for network in record.networks) < 700
     page = (folder / "report.html").read_text()
     assert "5% finetune" in page
     assert "Means over 2 seeds" in page
     assert "<script" not in page
+    # From a row to its bundle: the budget is that of the run.
+    options = " ".join(f"--set {text}" for text in students[1].sets)
+    assert f"sarslim rerun {folder.name} --runs {runs}</span> --from distill {options}</pre>" in page
 
 
 def test_an_unreachable_budget_ends_a_sweep_before_any_training(config, tmp_path, store):

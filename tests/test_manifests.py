@@ -20,9 +20,17 @@ from sarslim import config
 ROOT = Path(__file__).parents[1] / "manifests"
 OVERLAYS = sorted(path.parent.name for path in ROOT.glob("overlays/*/kustomization.yaml"))
 # Optional pieces, each put on an overlay as the README tells to.
-MIXED = {"gpu+kueue": ("gpu", "kueue"), "distributed+standalone": ("distributed", "standalone")}
+MIXED = {
+    "gpu+kueue": ("gpu", "kueue"),
+    "distributed+standalone": ("distributed", "standalone"),
+    "external-s3+workload-identity": ("external-s3", "workload-identity"),
+    "dev+cilium": ("dev", "cilium"),
+}
 KUBERNETES = ("1.31", "1.37")  # the oldest and the newest that we speak for
-NO_SCHEMA = {("kueue.x-k8s.io/v1beta2", "LocalQueue")}  # custom kinds: their schema is not part of Kubernetes
+NO_SCHEMA = {
+    ("kueue.x-k8s.io/v1beta2", "LocalQueue"),
+    ("cilium.io/v2", "CiliumNetworkPolicy"),
+}  # custom kinds: their schema is not part of Kubernetes
 # Pods and objects that we name but that others make: KFP, Argo, JobSet and the cluster.
 FOREIGN_LABELS = {
     "pipelines.kubeflow.org/v2_component", "jobset.sigs.k8s.io/jobset-name", "kubernetes.io/metadata.name", "k8s-app",
@@ -246,11 +254,12 @@ def two_stores(objects: list[Object]) -> list[str]:
     """What KFP's launcher and our tasks are told about the store, where it differs or leads nowhere."""
     problems = []
     store, settings = launcher(objects)["s3"], secret(objects)
-    reference = store["credentials"]["secretRef"]
-    if reference["secretName"] != "sarslim-s3":
-        problems.append(f"kfp-launcher: no Secret/{reference['secretName']}")
-    if (reference["accessKeyKey"], reference["secretKeyKey"]) != ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        problems.append(f"kfp-launcher: other keys, {reference}")
+    if not store["credentials"].get("fromEnv"):
+        reference = store["credentials"]["secretRef"]
+        if reference["secretName"] != "sarslim-s3":
+            problems.append(f"kfp-launcher: no Secret/{reference['secretName']}")
+        if (reference["accessKeyKey"], reference["secretKeyKey"]) != ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            problems.append(f"kfp-launcher: other keys, {reference}")
     missing = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_REGION"} - set(settings)
     if missing:
         return [*problems, f"Secret/sarslim-s3: no {sorted(missing)}"]
@@ -462,3 +471,27 @@ def test_no_secret_is_kept_in_git():
     assert ignored.returncode == 0
     example = (ROOT / "base" / "s3.env.example").read_text()
     assert set(re.findall(r"^(\w+)=", example, re.M)) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+
+
+CONTROLLER = """
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: workflow-controller-configmap }
+data:
+  executor: "imagePullPolicy: IfNotPresent"
+  workflowDefaults: |
+    spec: { templateDefaults: { retryStrategy: { limit: "2", retryPolicy: OnError } } }
+"""
+
+
+def test_the_component_for_the_administrator_changes_the_policy_of_retries_alone(tmp_path):
+    shutil.copytree(ROOT / "components" / "retry-always", tmp_path / "retry-always")
+    (tmp_path / "kfp").mkdir()
+    (tmp_path / "kfp" / "controller.yaml").write_text(CONTROLLER)
+    (tmp_path / "kfp" / "kustomization.yaml").write_text(
+        "resources: [controller.yaml]\ncomponents: [../retry-always]\n"
+    )
+    (changed,) = build(tmp_path / "kfp")
+    defaults = yaml.safe_load(changed["data"]["workflowDefaults"])
+    assert defaults == {"spec": {"templateDefaults": {"retryStrategy": {"limit": "2", "retryPolicy": "Always"}}}}
+    assert changed["data"]["executor"] == "imagePullPolicy: IfNotPresent"

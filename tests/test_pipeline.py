@@ -43,6 +43,10 @@ TASKS = {
               "compare-networks"},
     "baselines": {"check-inputs", "plan-methods", "plan-rivals", "prepare-data", "train-teacher", "measure-network",
                   "for-loop-1", "for-loop-2", "compare-networks"},
+    "sweep-from-teacher": {"check-inputs", "plan-sweep", "importer", "importer-2", "measure-network", "for-loop-1",
+                           "compare-networks"},
+    "baselines-from-teacher": {"check-inputs", "plan-methods", "plan-rivals", "importer", "importer-2",
+                               "measure-network", "for-loop-1", "for-loop-2", "compare-networks"},
 }  # fmt: skip
 
 
@@ -111,6 +115,13 @@ def test_the_root_of_every_pipeline_shows_its_stages(name, specs):
     assert spec["pipelineInfo"]["description"].endswith(".")
 
 
+def test_descriptions_in_the_ui_can_lead_to_documentation_of_the_house():
+    cluster = settings.load_cluster(None, ["documentation=https://docs.example/sarslim", "prefix=team-"])
+    spec = pipeline.build("from-distilled", cluster).pipeline_spec.pipeline_info
+    assert spec.name == "team-from-distilled"
+    assert spec.description.endswith("of an earlier run. [Documentation](https://docs.example/sarslim)")
+
+
 @pytest.mark.parametrize("name", pipeline.DAGS)
 def test_an_importer_has_no_display_name(name, specs):
     """KFP 2.17 stores an importer under its display name, and the tasks after it look for its own name."""
@@ -163,7 +174,7 @@ def test_an_entry_point_takes_uris_and_the_parameters_of_the_stages_that_it_runs
 def test_the_check_takes_every_parameter_of_the_pipeline():
     takes = list(inspect.signature(check_inputs.python_func).parameters)
     assert set(takes) - set(to_parameters(RunConfig())) == {
-        "start", "dataset_uri", "teacher_uri", "pruned_uri", "student_uri", "run_config",
+        "start", "dataset_uri", "teacher_uri", "pruned_uri", "student_uri", "run_config", "publishes",
     }  # fmt: skip
     assert set(to_parameters(RunConfig())) < set(takes)
 
@@ -178,8 +189,15 @@ def labels(cells: list[dict[str, str]]) -> list[dict]:
 def test_a_sweep_has_a_cell_for_every_budget_method_and_seed():
     cells = plan_sweep(**PLANNED, budgets="20%, 2M", methods="finetune, kd+crd, scratch", seeds="0, 3")
     assert len(cells) == 2 * 3 * 2
-    assert labels(cells)[0] == {"name": "20% finetune seed 0", "budget": "20%", "method": "finetune", "seed": 0}
-    assert labels(cells)[-1] == {"name": "2M scratch seed 3", "budget": "2M", "method": "scratch", "seed": 3}
+    assert labels(cells)[0] == {
+        "name": "20% finetune seed 0", "budget": "20%", "method": "finetune", "seed": 0,
+        "sets": ["prune.macs=20%", "prune.params=20%", "distill.method=finetune"],
+    }  # fmt: skip
+    assert labels(cells)[-1] == {
+        "name": "2M scratch seed 3", "budget": "2M", "method": "scratch", "seed": 3,
+        "sets": ["prune.macs=2M", "prune.params=2M", "prune.seed=3", "distill.seed=3", "distill.method=finetune",
+                 "distill.start=fresh"],
+    }  # fmt: skip
     assert len({label["name"] for label in labels(cells)}) == len(cells)
     for cell, label in zip(cells, labels(cells), strict=True):
         prune, distill = (json.loads(cell[stage]) for stage in ("prune", "distill"))
@@ -192,13 +210,24 @@ def test_a_sweep_has_a_cell_for_every_budget_method_and_seed():
     assert len({cell["prune"] for cell in cells}) == 2 * 2
 
 
+def test_the_settings_of_a_cell_make_its_configuration_from_that_of_the_run():
+    cells = plan_sweep(**PLANNED, budgets="20%, 2M", methods="finetune, kd+crd both, scratch", seeds="0, 3")
+    for cell, label in zip(cells, labels(cells), strict=True):
+        made = settings.load_config(None, "", label["sets"])
+        assert made.prune.model_dump_json() == cell["prune"]
+        assert made.distill.model_dump_json() == cell["distill"]
+
+
 def test_one_seed_is_not_named():
     cells = plan_methods(PLANNED["prune"], PLANNED["distill"], PLANNED["evaluate"], methods="kd, finetune", seeds="7")
     assert [label["name"] for label in labels(cells)] == ["5% kd", "5% finetune"]
     assert {json.loads(cell["prune"])["seed"] for cell in cells} == {7}
     timed = PruneConfig(macs="5%", params="250k", latency="1.5ms").model_dump_json()
     named = labels(plan_methods(timed, PLANNED["distill"], PLANNED["evaluate"], methods="kd", seeds="0"))
-    assert named == [{"name": "5% and 250k and 1.5ms kd", "budget": "5% and 250k and 1.5ms", "method": "kd", "seed": 0}]
+    assert [(label["name"], label["budget"]) for label in named] == [
+        ("5% and 250k and 1.5ms kd", "5% and 250k and 1.5ms")
+    ]
+    assert named[0]["sets"] == ["distill.scd_weight=0.0", "distill.srd_weight=0.0", "distill.crd_weight=0.0"]
 
 
 def test_rivals_have_the_recipe_of_the_teacher_for_each_seed():
@@ -253,8 +282,13 @@ def test_every_task_has_resources_of_its_stage(specs):
 def test_failures_of_the_machine_are_retried_with_back_off(specs):
     tasks = run_of(specs["compress"][0])
     policies = {name: task.get("retryPolicy") for name, task in tasks.items()}
-    expected = {"maxRetryCount": 2, "backoffDuration": "30s", "backoffFactor": 2.0, "backoffMaxDuration": "600s"}
-    assert all(policies[name] == expected for name in BUILT if name != "condition-1")
+    short = {"maxRetryCount": 2, "backoffDuration": "30s", "backoffFactor": 2.0, "backoffMaxDuration": "21600s"}
+    assert policies["check-inputs"] == short
+    # Argo counts from the first attempt's start, so several attempts of seven days have to fit.
+    assert policies["train-teacher"] == policies["distill-student"]
+    assert policies["train-teacher"]["maxRetryCount"] == 5
+    assert int(policies["train-teacher"]["backoffMaxDuration"].rstrip("s")) > 6 * 7 * 24 * 3600
+    assert all(policies[name] for name in BUILT if name != "condition-1")
 
 
 def test_credentials_come_from_the_secret_and_never_from_a_parameter(tmp_path):
@@ -262,9 +296,12 @@ def test_credentials_come_from_the_secret_and_never_from_a_parameter(tmp_path):
         assert set(platform) == {f"exec-{name}" for name in executors(spec)}
         for name, task in platform.items():
             keys = {key["envVar"]: s for s in task["secretAsEnv"] for key in s["keyToEnv"]}
-            assert set(keys) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_REGION"}
+            assert set(keys) == {
+                "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_REGION",
+            }  # fmt: skip
             assert {s["secretName"] for s in keys.values()} == {"my-store"}
-            assert [keys[key].get("optional", False) for key in ("AWS_ACCESS_KEY_ID", "AWS_REGION")] == [False, True]
+            named = ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_REGION")
+            assert [keys[key].get("optional", False) for key in named] == [False, True, True]
             assert task["configMapAsVolume"][0]["configMapName"] == "my-ca"
             assert {"name": "AWS_CA_BUNDLE", "value": "/etc/sarslim/ca/ca.crt"} in executors(spec)[
                 name.removeprefix("exec-")
@@ -273,6 +310,19 @@ def test_credentials_come_from_the_secret_and_never_from_a_parameter(tmp_path):
             assert task["activeDeadlineSeconds" if "activeDeadlineSeconds" in task else "timeoutSeconds"]
             assert {"mountPath": "/tmp", "volumeName": "tmp"}.items() <= task["emptyDirMounts"][0].items()
         assert not {"secret", "credentials", "password", "key"} & set(spec["root"]["inputDefinitions"]["parameters"])
+
+
+def test_with_an_identity_of_the_service_account_no_key_is_asked_for(tmp_path):
+    _, platform = compiled(tmp_path, "credentials=service-account")["compress"]
+    for task in platform.values():
+        keys = {key["envVar"]: s.get("optional", False) for s in task["secretAsEnv"] for key in s["keyToEnv"]}
+        assert keys == {"AWS_ENDPOINT_URL": True, "AWS_REGION": True}
+
+
+def test_the_pods_of_a_cluster_wait_for_their_store(tmp_path):
+    for spec, _ in compiled(tmp_path, "patience_seconds=90").values():
+        for container in executors(spec).values():
+            assert {"name": "SARSLIM_PATIENCE_SECONDS", "value": "90"} in container["env"]
 
 
 def test_accelerators_go_to_training_alone(tmp_path):
@@ -301,9 +351,9 @@ def test_accelerators_go_to_training_alone(tmp_path):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("teachr.memory_limit=1Gi", "teachr is not a field (did you mean teacher?)"),
-        ("teacher.memory_limit=lots", "teacher.memory_limit 'lots': "),
-        ("accelerator.count=-1", "accelerator.count -1: "),
+        ("teachr.memory_limit=1Gi", "teachr: is not a field (did you mean teacher?)"),
+        ("teacher.memory_limit=lots", "teacher.memory_limit: 'lots' is no quantity of Kubernetes"),
+        ("accelerator.count=-1", "accelerator.count: '-1' is below 0"),
         ("accelerator", "'accelerator' sets nothing"),
     ],
 )

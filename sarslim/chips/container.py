@@ -259,7 +259,7 @@ def check_bytes(name: str, size: int, most: int) -> None:
     if size > most:
         raise InputError(
             name, f"has {size / 1e6:,.0f} MB, more than max_megabytes={most // 1_000_000}",
-            "Cut chips from it, or set prepare.images.max_megabytes",
+            "Cut chips from it, or raise images.max_megabytes of the prepare stage",
         )  # fmt: skip
 
 

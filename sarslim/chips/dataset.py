@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,8 +38,9 @@ class Part:
 class Dataset:
     """An opened dataset artifact."""
 
-    def __init__(self, record: DatasetRecord, parts: dict[str, Part]) -> None:
+    def __init__(self, path: Path, record: DatasetRecord, parts: dict[str, Part]) -> None:
         self.record = record
+        self._path = path
         self._parts = parts
 
     @classmethod
@@ -61,7 +63,7 @@ class Dataset:
             raise InputError(
                 str(path), f"is a dataset of version {record.schema_version}, version 1 is understood", REPREPARE
             )
-        return cls(record, {name: _open_part(path, name, record) for name in record.parts})
+        return cls(path, record, {name: _open_part(path, name, record) for name in record.parts})
 
     def has(self, name: str) -> bool:
         """Whether there is a part ``name`` with chips in it."""
@@ -79,6 +81,30 @@ class Dataset:
                 f"dataset part {name}", f"is missing; the dataset has {', '.join(self._parts)}", remedy
             )  # fmt: skip
         return self._parts[name]
+
+    def files(self, name: str) -> list[str]:
+        """Where the chips of the part ``name`` are in the source, in the order of its arrays.
+
+        A chip with several polarisations has one name for each; simulated chips are in no file and go by their id.
+
+        Raises:
+            InputError: ``chips.csv`` is missing or does not list the chips of the arrays.
+        """
+        table = self._path / CHIPS
+        try:
+            with table.open(newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.DictReader(file) if row.get("split") == name]
+            names = [row["chip"] if self.record.simulated else row["source"] for row in rows]
+        except (OSError, KeyError, UnicodeDecodeError) as error:
+            raise InputError(str(table), "is not the table of the chips", REPREPARE) from error
+        if len(names) != len(self.part(name).images):
+            raise InputError(
+                str(table), f"lists {len(names)} chips of the part {name}, the arrays hold others", REPREPARE
+            )
+        times = Counter(names)
+        return [
+            f"{each} {row['polarisation']}" if times[each] > 1 else each for each, row in zip(names, rows, strict=True)
+        ]
 
     def examples(self, most: int) -> dict[str, npt.NDArray]:
         """The first training chips of every class, at most ``most`` of each: arrays (n, C, H, W) by class."""

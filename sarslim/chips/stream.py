@@ -17,7 +17,7 @@ from sarslim.chips.given import nearest
 from sarslim.chips.index import Chip, Pixels, Reader
 from sarslim.chips.opensarship import FOLDERS, OpenSarShipReader
 from sarslim.chips.select import Sample, bands
-from sarslim.config import ImagesConfig, PrepareConfig
+from sarslim.config import ImagesConfig, PrepareConfig, parse
 from sarslim.errors import InputError
 from sarslim.progress import note
 from sarslim.records import Preprocessing
@@ -47,7 +47,7 @@ def unlabelled(paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig |
     and what tools left there, are passed over with a note.
 
     Args:
-        limits: of images; the choice about pixels of no value is that of the network's chips.
+        limits: of the size of images, where others are wanted than for the network's own chips.
 
     Raises:
         InputError: nothing there, no chip among it, a chip that cannot be read or lacks a polarisation, or a data set
@@ -122,8 +122,10 @@ def labelled(
 
 
 def reading(how: Preprocessing, limits: ImagesConfig | None = None) -> PrepareConfig:
-    """What readers have to know: the choices that the network's chips were prepared with, and limits of today."""
-    images = (limits or ImagesConfig()).model_copy(update={"no_data": how.no_data})
+    """What readers have to know: the choices that the network's chips were prepared with, or other limits."""
+    images = parse(ImagesConfig, how.images, where="preprocessing.images")
+    if limits is not None:
+        images = limits.model_copy(update={"no_data": images.no_data})
     return PrepareConfig(labels=how.labels, values=how.values, images=images)
 
 

@@ -19,6 +19,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data", rich_help_panel=LOOK, help="Look at data before anything is trained.")
 for group in (run, runs, store, cluster, bundles):
     app.registered_commands += group.app.registered_commands
+    app.registered_groups += group.app.registered_groups
 app.add_typer(models.app, name="models", rich_help_panel=BUNDLES, help="Versions and aliases in an object store.")
 
 

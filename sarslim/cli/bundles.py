@@ -5,7 +5,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,8 +14,6 @@ import typer
 
 from sarslim.cli.options import BUNDLES, Json, Runs
 from sarslim.cli.output import examples, facts, say, show
-from sarslim.cli.store import at_hand
-from sarslim.errors import InputError
 
 app = typer.Typer()
 
@@ -53,27 +51,34 @@ def predict(
     threads: Threads = 0,
     form: Annotated[Format, typer.Option("--format", help="CSV, or a JSON object a line.")] = Format.csv,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A file in place of the standard output.")] = None,
+    refuse_outside: Annotated[
+        bool,
+        typer.Option("--refuse-outside", help="Stop at a chip that is far outside of what the network was trained on."),
+    ] = False,
     runs: Runs = OURS,
 ) -> None:
-    """Name the class of every chip."""
+    """Name the class of every chip, and tell how far it lies outside of what the network was trained on."""
     answers = sys.stdout
     with redirect_stdout(sys.stderr):  # a download tells of its progress, which is no prediction
         from sarslim.delivery.runtime import Bundle
+        from sarslim.store.local_store import reachable
 
-        with at_hand([bundle, *chips], runs):
+        with reachable([bundle, *chips], runs):
             loaded = Bundle.open(bundle, int8=int8, threads=threads)
-            predictions = loaded.predict(chips)
+            predictions = loaded.predict(chips, refuse_outside=refuse_outside)
             first = next(predictions)  # what is wrong with the chips is told before a line is written
             with _writer(out, answers) as file, _progress() as step:
                 writer = csv.writer(file, lineterminator="\n")
                 if form is Format.csv:
-                    writer.writerow(["chip", "class", "confidence", *loaded.classes])
+                    writer.writerow(["chip", "class", "confidence", "outside", *loaded.classes])
                 for found in itertools.chain([first], predictions):
                     shares = [round(share, 6) for share in found.probabilities.tolist()]
+                    far = None if found.outside is None else round(found.outside.distance, 3)
                     if form is Format.csv:
-                        writer.writerow([found.chip, found.label, f"{found.confidence:.6f}", *shares])
+                        writer.writerow([found.chip, found.label, f"{found.confidence:.6f}", far, *shares])
                     else:
                         row = {"chip": found.chip, "class": found.label, "confidence": round(found.confidence, 6)}
+                        row["outside"] = far
                         row["probabilities"] = dict(zip(loaded.classes, shares, strict=True))
                         print(json.dumps(row, ensure_ascii=False), file=file)
                     step()
@@ -90,8 +95,9 @@ def evaluate(
 ) -> None:
     """Score a bundle on labelled chips."""
     from sarslim.delivery.runtime import Bundle
+    from sarslim.store.local_store import reachable
 
-    with at_hand([bundle, data], runs):
+    with reachable([bundle, data], runs):
         scores = Bundle.open(bundle, int8=int8, threads=threads).evaluate(data)
     if as_json:
         print(scores.model_dump_json(indent=2))
@@ -119,8 +125,9 @@ def compare(
 ) -> None:
     """Compare two bundles chip by chip; the interval takes chips as drawn independently."""
     from sarslim.delivery.runtime import Bundle
+    from sarslim.store.local_store import reachable
 
-    with at_hand([first, second, data], runs):
+    with reachable([first, second, data], runs):
         found = Bundle.open(first, int8=first_int8).compare(Bundle.open(second, int8=second_int8), data)
     if as_json:
         print(found.model_dump_json(indent=2))
@@ -140,8 +147,9 @@ def compare(
 def inspect(bundle: Address, runs: Runs = OURS, as_json: Json = False) -> None:
     """Check a bundle and say what is in it: classes, input, figures, files."""
     from sarslim.delivery.runtime import Bundle
+    from sarslim.store.local_store import reachable
 
-    with at_hand([bundle], runs):
+    with reachable([bundle], runs):
         loaded = Bundle.open(bundle)
     metrics = loaded.metrics
     if as_json:
@@ -173,13 +181,11 @@ def shares(scores: Any) -> tuple[str, str]:
     return (f"{scores.accuracy:.2%}", f"{scores.macro_f1:.2%}") if scores else ("", "")
 
 
-def _writer(out: Path | None, answers: Any) -> Any:
-    if out is None:
-        return nullcontext(answers)
-    try:
-        return out.open("w", newline="", encoding="utf-8")
-    except OSError as error:
-        raise InputError(str(out), f"cannot be written ({error.strerror})", "Choose another --out") from error
+def _writer(out: Path | None, answers: Any) -> AbstractContextManager[Any]:
+    """Where predictions go; a file appears whole or not at all."""
+    from sarslim.chips.dataset import whole_file
+
+    return nullcontext(answers) if out is None else whole_file(out)
 
 
 @contextmanager

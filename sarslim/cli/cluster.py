@@ -29,6 +29,7 @@ from sarslim.cli.options import (
     Wait,
 )
 from sarslim.cli.output import examples
+from sarslim.errors import InputError
 
 app = typer.Typer()
 
@@ -39,16 +40,20 @@ def compile_pipelines(
     cluster: Cluster = None,
     places: Places = None,
 ) -> None:
-    """Write every pipeline as YAML, to upload to Kubeflow Pipelines."""
+    """Write every pipeline as YAML, to upload to Kubeflow Pipelines, and every stage as a component for your own."""
     from sarslim.kubeflow import launch
 
     launch.compile_all({name: _built(name, cluster, places) for name in pipelines().DAGS}, out)
+    from components.alone import COMPONENTS
+
+    launch.compile_all(COMPONENTS, out / "components")
 
 
 @app.command(
     rich_help_panel=CLUSTER,
     epilog=examples(
         "sarslim submit --host http://localhost:8080 -c mstar -d s3://raw/chips --wait",
+        "sarslim submit --host http://localhost:8080 -c mstar -d ~/chips --upload",
         "sarslim submit --host http://localhost:8080 -p sweep -i budgets=20%,5% --dry-run",
     ),
 )
@@ -57,6 +62,7 @@ def submit(
     pipeline: Pipeline = "compress",
     config: Config = "",
     data: Data = "",
+    upload: Annotated[bool, typer.Option("--upload", help="Copy the folder of --data to the store first.")] = False,
     sets: Sets = None,
     inputs: Inputs = None,
     namespace: Namespace = None,
@@ -73,22 +79,24 @@ def submit(
 ) -> None:
     """Start a run on a cluster."""
     from sarslim.config import settings
-    from sarslim.kubeflow import remote
+    from sarslim.kubeflow.submission import Submission
 
     settings.choose("--pipeline", pipeline, options.PIPELINES)
+    if upload:
+        data = _brought(data, pipeline_root, dry_run)
     chosen = options.configuration(config, data, sets)
     settings.require_remote_source(chosen)
     dag = _built(pipeline, cluster, places)
     values = settings.arguments(dag, chosen, inputs or [])
     named = run_name or f"{pipeline} {time.strftime('%Y-%m-%d %H:%M:%S')}"
-    sent = remote.Submission(dag, values, named, experiment, pipeline_root, run_as)
+    sent = Submission(dag, values, named, experiment, pipeline_root, run_as)
     send(server(host, namespace, service_account, ca), sent, wait, dry_run)
 
 
 @app.command(rich_help_panel=CLUSTER, epilog=examples("sarslim upload --host http://localhost:8080"))
 def upload(
     host: Host,
-    version: Annotated[str, typer.Option(help="Name of the version. Empty: the time.")] = "",
+    version: Annotated[str, typer.Option(help="Name of the version. Empty: after the digest of the pipeline.")] = "",
     namespace: Namespace = None,
     service_account: ServiceAccount = False,
     ca: CaFile = None,
@@ -96,15 +104,15 @@ def upload(
     places: Places = None,
 ) -> None:
     """Upload all pipelines to the KFP UI, or a new version of those that are there."""
-    from sarslim.kubeflow import remote
+    from sarslim.kubeflow import submission
 
-    dags = {name: _built(name, cluster, places) for name in pipelines().DAGS}
-    remote.upload(server(host, namespace, service_account, ca), dags, version or time.strftime("%Y%m%d-%H%M%S"))
+    api = server(host, namespace, service_account, ca).connect()
+    submission.upload(api, {name: _built(name, cluster, places) for name in pipelines().DAGS}, version)
 
 
 def server(host: str, namespace: str | None, service_account: bool, ca: str | None) -> Any:
     """Where Kubeflow Pipelines answers, and as whom we ask."""
-    from sarslim.kubeflow.remote import Server
+    from sarslim.kubeflow.server import Server
 
     return Server(host, namespace, service_account, ca)
 
@@ -126,31 +134,54 @@ def again(
         InputError: no such run or stage, or one whose artifacts are not there.
     """
     from sarslim.config import settings
-    from sarslim.kubeflow import remote
+    from sarslim.kubeflow import past_runs
+    from sarslim.kubeflow.submission import Submission
 
     settings.choose("--from", start, options.STAGES)
-    made = remote.artifacts_of(at, run, pipeline_root)
     entry = settings.entry_point(start)
+    api = at.connect()
+    look = past_runs.look_at(api, run)
+    was = past_runs.config_of(look)
+    made = past_runs.artifacts_of(api, look) if entry else {}
     dags = pipelines().DAGS
     name = next(name for name, dag in dags.items() if dag.function is dags["compress"].function and dag.start == entry)
     dag = _built(name, cluster, places)
-    config = settings.changed(remote.config_of(made, run), start, sets)
-    given = [f"{key}={uri}" for key, uri in remote.uris(made, entry, run).items()]
+    config = settings.changed(was, start, sets)
+    given = [f"{key}={uri}" for key, uri in past_runs.uris(made, entry, run).items()]
     values = settings.arguments(dag, config, given)
-    return remote.Submission(dag, values, f"{name} of {run}", experiment, pipeline_root, run_as)
+    return Submission(dag, values, f"{name} of {run}", experiment, pipeline_root, run_as)
 
 
 def send(at: Any, submission: Any, wait: bool, dry_run: bool) -> None:
     """Shows or starts a run; with ``wait`` a run that fails ends the program with 1."""
-    from sarslim.kubeflow import remote
+    from sarslim.kubeflow import watching
+    from sarslim.kubeflow.submission import submit as start
 
     if dry_run:
         print(submission.shown(at.namespace))
         return
-    run = remote.submit(at, submission)
-    print(f"run     {run}")
-    if wait and not remote.wait(at, run):
+    api = at.connect()
+    run = start(api, submission)
+    print(f"run     {run}\nsee     {api.link('runs', run)}", flush=True)
+    if not wait:
+        print(f"watch   sarslim runs watch {run} {at.words}")
+    elif not watching.wait(api, run):
         raise typer.Exit(1)
+
+
+def _brought(data: str, pipeline_root: str, dry_run: bool) -> str:
+    """The address to which the folder of ``--data`` was copied: beside the artifacts of runs."""
+    from sarslim.cli.data import send as copy
+    from sarslim.store.storage import S3Uri, is_s3
+
+    if not data or is_s3(data):
+        raise InputError("--upload", f"--data {data or 'names nothing'}", "Name the folder to copy with --data")
+    folder = Path(data).expanduser().resolve()
+    address = str(S3Uri(S3Uri.parse(pipeline_root).bucket) / "raw" / folder.name)
+    if not dry_run:
+        told = copy(folder, address)
+        print(f"data    {address} ({told['sent']} sent, {told['there already']} were there)", flush=True)
+    return address
 
 
 def _built(name: str, cluster: Path | None, places: list[str] | None) -> Any:

@@ -60,5 +60,41 @@ def simulate(
     facts({"folder": str(out), "chips": _counts(counts), "data": "simulated; no radar measured them"}, as_json=as_json)
 
 
+@app.command(
+    epilog=examples(
+        "sarslim data upload ~/chips s3://sarslim/raw/chips", "sarslim submit --host URL -d ~/chips --upload"
+    )
+)
+def upload(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of chips, or one file.")],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Where to: s3://bucket/path.")],
+    as_json: Json = False,
+) -> None:
+    """Copy chips to an object store; what is there already, with the right checksum, is not sent again.
+
+    The store is the one that AWS_ENDPOINT_URL and the keys beside it name. One in a cluster is reached through kubectl
+    port-forward; see manifests/README.md.
+    """
+    told = send(folder, address)
+    facts(told | {"next": f"sarslim submit --host URL --data {told['address']}"}, as_json=as_json)
+
+
+def send(folder: Path, address: str) -> dict[str, str]:
+    """Copies a folder to an ``s3://`` address and tells what was sent.
+
+    Raises:
+        InputError: nothing to copy, or no address in a store.
+    """
+    from sarslim.store import transfer
+    from sarslim.store.storage import S3Uri, Storage
+
+    uri = S3Uri.parse(address)
+    if not uri.key:
+        raise InputError(address, "names a bucket and no place in it", "Write s3://bucket/path")
+    done = transfer.upload(Storage.from_environment(), folder.expanduser(), uri)
+    sent = f"{done.sent} files, {done.bytes / 1e6:,.1f} MB"
+    return {"address": str(uri), "sent": sent, "there already": f"{done.there} files"}
+
+
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())

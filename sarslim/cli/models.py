@@ -8,7 +8,6 @@ import typer
 from sarslim.cli.bundles import shares
 from sarslim.cli.options import Json, Runs
 from sarslim.cli.output import examples, show
-from sarslim.cli.store import at_hand
 from sarslim.errors import InputError
 
 app = typer.Typer(no_args_is_help=True)
@@ -22,20 +21,24 @@ OURS = Path("runs")
 def list_models(at: At = AT, runs: Runs = OURS, as_json: Json = False) -> None:
     """List every version."""
     from sarslim.delivery.registry import ONNX, Models
+    from sarslim.store.local_store import reachable
 
-    with at_hand([at], runs):
+    with reachable([at], runs):
         rows = [
             (
                 each.name,
                 each.version,
                 ", ".join(each.aliases),
+                {True: "simulated", False: "real", None: ""}[each.simulated],
+                each.data_digest[:12],
+                f"{each.published:%Y-%m-%d %H:%M}",
                 f"{each.bytes:,}",
                 *shares(each.metrics and each.metrics.files[ONNX]),
             )
             for each in Models.at(at).list()
         ]
-    header = ("name", "version", "aliases", "bytes", "accuracy", "macro-F1")
-    show(header, rows, as_json=as_json, optional=("macro-F1", "bytes"))
+    header = ("name", "version", "aliases", "chips", "data", "published", "bytes", "accuracy", "macro-F1")
+    show(header, rows, as_json=as_json, optional=("macro-F1", "bytes", "data", "published"))
 
 
 @app.command(epilog=examples("sarslim models pull sar-ships@latest bundle/"))
@@ -47,10 +50,11 @@ def pull(
 ) -> None:
     """Download a bundle and check every file."""
     from sarslim.delivery.registry import Models
+    from sarslim.store.local_store import reachable
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(str(folder), "exists already", "Name a folder that does not exist or is empty")
-    with at_hand([at], runs):
+    with reachable([at], runs):
         print(f"{len(Models.at(at).pull(model, folder))} files in {folder}, all as their checksums say")
 
 
@@ -65,8 +69,9 @@ def promote(
 ) -> None:
     """Move an alias to a version, whatever it scored."""
     from sarslim.delivery.registry import Models
+    from sarslim.store.local_store import reachable
 
-    with at_hand([at], runs):
+    with reachable([at], runs):
         name = model.partition("/")[0].partition("@")[0]
         print(f"{name}@{alias} is at {Models.at(at).promote(model, alias).version}")
 
@@ -80,7 +85,8 @@ def rollback(
 ) -> None:
     """Move an alias back to where it was before."""
     from sarslim.delivery.registry import Models
+    from sarslim.store.local_store import reachable
 
-    with at_hand([at], runs):
+    with reachable([at], runs):
         move = Models.at(at).rollback(name, alias)
         print(f"{name}@{alias} is at {move.version}: {move.reason}")

@@ -8,7 +8,10 @@ import typer
 from sarslim.errors import InputError
 
 HERE, CLUSTER, BUNDLES, LOOK = "On this machine", "On a cluster", "A bundle at work", "Look first"  # panels of the help
-PIPELINES = ("compress", "sweep", "baselines", "from-dataset", "from-teacher", "from-pruned", "from-distilled")
+PIPELINES = (
+    "compress", "sweep", "baselines", "sweep-from-teacher", "baselines-from-teacher",
+    "from-dataset", "from-teacher", "from-pruned", "from-distilled",
+)  # fmt: skip
 STAGES = ("prepare", "teacher", "prune", "distill", "evaluate", "publish")
 CONFIGS = Path(__file__).parents[2] / "configs"
 ROOT = "s3://sarslim/pipelines"

@@ -173,7 +173,7 @@ def begin(pipeline: str, config: Any, inputs: list[str], here: Here, require_gat
     from sarslim.config import settings
 
     settings.choose("--pipeline", pipeline, options.PIPELINES)
-    if require_gate and pipeline in ("sweep", "baselines"):
+    if require_gate and pipeline.startswith(("sweep", "baselines")):
         raise InputError("--require-gate", f"{pipeline} has no gate", "Leave it out, or run compress")
 
     from sarslim.kubeflow import launch, tracking

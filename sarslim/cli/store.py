@@ -5,8 +5,8 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,6 @@ from sarslim.cli.output import examples
 from sarslim.errors import InputError
 
 app = typer.Typer()
-NAMED = ("AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE")
 
 
 @app.command(
@@ -57,26 +56,3 @@ def with_store(command: Sequence[str], runs: Path) -> int:
                 threading.Event().wait()
             return 0
         return subprocess.run(command, env={**os.environ, **served, "PATH": path}, check=False).returncode
-
-
-@contextmanager
-def at_hand(addresses: Sequence[str], runs: Path) -> Iterator[None]:
-    """Makes ``s3://`` addresses reachable: by what the environment names, or else in the store of local runs.
-
-    Raises:
-        InputError: neither; nobody else's store is asked without credentials.
-    """
-    from sarslim.store import local_store
-    from sarslim.store.storage import is_s3
-
-    asked = [address for address in addresses if is_s3(address)]
-    if not asked or any(os.environ.get(name) for name in NAMED):
-        yield
-        return
-    if not (runs / "store").is_dir():
-        raise InputError(
-            asked[0], f"there are no credentials for an object store, and no store of local runs in {runs}",
-            "Set AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name the folder of --runs",
-        )  # fmt: skip
-    with local_store.at_hand(runs.resolve() / "store"):
-        yield

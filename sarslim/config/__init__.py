@@ -1,9 +1,10 @@
 """What a user may set: a frozen model per stage, the knobs of KFP, what a cluster gives, files and ``--set`` texts."""
 
+from sarslim.config.budget import Budget
+from sarslim.config.parsing import parse
 from sarslim.config.stages import (
     NETWORKS,
     STAGES,
-    Budget,
     DistillConfig,
     EvaluateConfig,
     GridConfig,
@@ -15,7 +16,6 @@ from sarslim.config.stages import (
     SimulatorConfig,
     TeacherConfig,
     TrainingConfig,
-    parse,
 )
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "TeacherConfig",
     "TrainingConfig",
     "cluster",
+    "machine",
     "parameters",
     "parse",
     "recoveries",

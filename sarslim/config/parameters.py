@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sarslim.config.stages import STAGES, RunConfig, parse
+from sarslim.config.parsing import from_json, parse
+from sarslim.config.stages import STAGES, RunConfig
 from sarslim.errors import InputError
 
 # Parameters that people turn in the KFP UI, and the fields they set.
@@ -28,11 +29,25 @@ KNOBS: dict[str, tuple[str, ...]] = {
 
 # What a run can start from: each artifact, and the stage that makes it.
 ARTIFACTS = {"dataset": "prepare", "teacher": "teacher", "pruned": "prune", "student": "distill"}
+# The pipeline that starts from each.
+STARTS = {
+    "dataset": "from-dataset", "teacher": "from-teacher", "pruned": "from-pruned", "student": "from-distilled",
+}  # fmt: skip
 
 
 def given_artifacts(start: str) -> tuple[str, ...]:
     """What an earlier run has to give where a run starts from the artifact ``start``: it and all before it."""
     return tuple(ARTIFACTS)[: tuple(ARTIFACTS).index(start) + 1] if start else ()
+
+
+def start_with(artifacts: Mapping[str, str]) -> str:
+    """The pipeline that goes on furthest from these artifacts of a run, with its parameters; empty: none does."""
+    for start in reversed(ARTIFACTS):
+        needed = given_artifacts(start)
+        if all(artifacts.get(name) for name in needed):
+            given = " ".join(f"{name}_uri={artifacts[name]}" for name in needed)
+            return f"{STARTS[start]} with {given}"
+    return ""
 
 
 def names(start: str = "") -> tuple[str, ...]:
@@ -98,8 +113,8 @@ def from_parameters(parameters: Mapping[str, Any]) -> RunConfig:
 
 def _options(name: str, text: str) -> dict[str, Any]:
     try:
-        options = json.loads(text or "{}")
-    except json.JSONDecodeError as error:
+        options = from_json(text or "{}")
+    except ValueError as error:
         raise InputError(name, f"{text!r} is not JSON ({error})", 'Write an object such as {"mixup": 0.2}') from None
     if not isinstance(options, dict):
         raise InputError(name, f"{text!r} is not a JSON object", 'Write an object such as {"mixup": 0.2}')

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sarslim.config.stages import DistillConfig, parse
+from sarslim.config.parsing import parse
+from sarslim.config.stages import DistillConfig
 from sarslim.errors import InputError
 
 TWIN = "finetune"

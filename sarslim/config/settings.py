@@ -4,13 +4,16 @@ import difflib
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
+from pydantic import BaseModel
 
 from sarslim.config.cluster import ClusterConfig
-from sarslim.config.parameters import ARTIFACTS, to_parameters
-from sarslim.config.stages import STAGES, RunConfig, parse
+from sarslim.config.parameters import ARTIFACTS, KNOBS, to_parameters
+from sarslim.config.parsing import field_at, parse, sections
+from sarslim.config.stages import STAGES, PrepareConfig, RunConfig
+from sarslim.config.texts import from_command_line, from_yaml
 from sarslim.errors import InputError
 from sarslim.store.storage import is_s3
 
@@ -21,10 +24,9 @@ def load_config(file: Path | None, source: str, sets: list[str]) -> RunConfig:
     Raises:
         InputError: a missing or malformed file, an unknown field, a wrong value.
     """
-    values = {} if file is None else _read_yaml(file, f"Write a section per stage: {', '.join(STAGES)}")
+    values = {} if file is None else _read_yaml(RunConfig, file, f"Write a section per stage: {', '.join(STAGES)}")
     if source:
-        address = source if is_s3(source) else str(Path(source).expanduser().resolve())
-        _assign(values, "prepare.source", address)
+        _assign(RunConfig, values, "prepare.source", source if is_s3(source) else _absolute(source))
     return _with(values, sets)
 
 
@@ -35,12 +37,12 @@ def changed(config: RunConfig, start: str, sets: list[str]) -> RunConfig:
         InputError: no such stage, or a change to a stage before ``start``.
     """
     choose("--from", start, STAGES)
-    early = [text for text in sets if text.split(".")[0] in STAGES[: STAGES.index(start)]]
+    early = [text for text in sets if text.split(".")[0].strip() in STAGES[: STAGES.index(start)]]
     if early:
         raise InputError("--set", f"{early[0]!r} changes a stage before {start}", "Start --from that stage")
     if not any(text.startswith(f"{start}.") for text in sets):
         # Nothing of the stage changes, so it is forced.
-        sets = [*sets, f"{start}.rerun='{time.strftime('%Y%m%d-%H%M%S')}'"]
+        sets = [*sets, f"{start}.rerun={time.strftime('%Y%m%d-%H%M%S')}"]
     return _with(config.model_dump(mode="json"), sets)
 
 
@@ -50,11 +52,13 @@ def load_cluster(file: Path | None, places: list[str]) -> ClusterConfig:
     Raises:
         InputError: a missing or malformed file, an unknown field, a wrong value.
     """
-    values = {} if file is None else _read_yaml(file, "Write fields such as secret, teacher or accelerator")
+    values = (
+        {} if file is None else _read_yaml(ClusterConfig, file, "Write fields such as secret, teacher or accelerator")
+    )
     for text in places:
         if "=" not in text:
             raise InputError("--place", f"{text!r} sets nothing", "Write field=value, such as accelerator.count=1")
-        _set(values, text)
+        _set(ClusterConfig, values, text)
     return parse(ClusterConfig, values)
 
 
@@ -96,6 +100,26 @@ def entry_point(stage: str) -> str:
     return before[-1] if before else ""
 
 
+LAYOUTS = {
+    "folder": "a folder per class",
+    "opensarship": "OpenSARShip products",
+    "fusar": "FUSAR-Ship chips",
+}
+
+
+def require_data(config: PrepareConfig) -> None:
+    """
+    Raises:
+        InputError: the configuration reads data, and none are given; simulated ships would not be what is meant.
+    """
+    if not config.source and not config.simulated:
+        raise InputError(
+            "prepare.source",
+            f"prepare.format={config.format} reads {LAYOUTS[config.format]}, and no data are given",
+            "Give them: --data PATH_OR_S3_URI, or with make run DATA=PATH_OR_S3_URI",
+        )
+
+
 def require_remote_source(config: RunConfig) -> None:
     """
     Raises:
@@ -110,36 +134,59 @@ def _with(values: dict[str, Any], sets: list[str]) -> RunConfig:
     for text in sets:
         path, equals, _ = text.partition("=")
         if not equals or "." not in path:
-            raise InputError("--set", f"{text!r} sets nothing", "Write stage.field=value, such as distill.epochs=20")
-        _set(values, text)
+            raise InputError("--set", f"{text!r} {'names no stage' if equals else 'sets nothing'}", _in_full(text))
+        _set(RunConfig, values, text)
     return parse(RunConfig, values)
 
 
-def _set(values: dict[str, Any], text: str) -> None:
+def _in_full(text: str) -> str:
+    """How a setting without its stage or its value is written."""
+    name, _, value = (part.strip() for part in text.partition("="))
+    value = value or "VALUE"
+    paths = {knob: list(own) for knob, own in KNOBS.items()}
+    for field in {field for fields in sections(RunConfig).values() for field in fields}:
+        paths[field] = [f"{stage}.{field}" for stage, fields in sections(RunConfig).items() if field in fields]
+    near = [name] if name in paths else difflib.get_close_matches(name, paths, n=1, cutoff=0.6)
+    if not near or name in STAGES:
+        return "Write stage.field=value, such as distill.epochs=20"
+    return f"Write stage.field=value, such as {' or '.join(f'{path}={value}' for path in paths[near[0]])}"
+
+
+def _set(model: type[BaseModel], values: dict[str, Any], text: str) -> None:
     path, _, value = text.partition("=")
-    try:
-        _assign(values, path, yaml.safe_load(value) if value else "")
-    except yaml.YAMLError:
-        raise InputError(path, f"{value!r} cannot be read", "Quote it as YAML asks") from None
+    path = path.strip()
+    _assign(model, values, path, from_command_line(model, path.split("."), value))
 
 
-def _read_yaml(file: Path, remedy: str) -> dict[str, Any]:
+def _read_yaml(model: type[BaseModel], file: Path, remedy: str) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = from_yaml(model, file.read_text(encoding="utf-8-sig"), str(file))
     except FileNotFoundError:
         raise InputError("--config", f"there is no file {file}", "Check the path; ready ones are in configs/") from None
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         summary = " ".join(str(error).split())
         raise InputError(str(file), f"is not YAML ({summary})", remedy) from None
+    except OSError as error:
+        raise InputError(
+            str(file), f"cannot be read ({error.strerror})", "Give a YAML file that you may read"
+        ) from None
     if not isinstance(values, dict):
         raise InputError(str(file), "holds no sections", remedy)
     return values
 
 
-def _assign(values: dict[str, Any], path: str, value: Any) -> None:
-    *sections, name = path.split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
+def _assign(model: type[BaseModel], values: dict[str, Any], path: str, value: Any) -> None:
+    *names, last = path.split(".")
+    for depth, name in enumerate(names):
+        info = field_at(model, names[: depth + 1])
+        values = values.setdefault(name, {})
         if not isinstance(values, dict):
-            raise InputError(path, f"{section} is not a section", "Write stage.field=value")
-    values[name] = value
+            raise InputError(path, f"{name} is not a section", "Write stage.field=value")
+        if info is not None and get_origin(info.annotation) is dict:  # the rest is a name in it, which may hold dots
+            last = ".".join([*names[depth + 1 :], last])
+            break
+    values[last] = value
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().resolve())

@@ -1,59 +1,32 @@
 """One frozen model per stage: the only home of defaults, and of what a user may set."""
 
-import difflib
-import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sarslim.errors import InputError
-
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Weight = Annotated[float, Field(ge=0, le=1000)]
-Count = Annotated[int, Field(ge=1)]
-
-UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
-BUDGET = re.compile(r"(?P<number>\d+(\.\d*)?|\.\d+)\s*(?P<unit>%|ms|[kMG]?)")
-
-
-class Budget(BaseModel):
-    """An upper bound, as a share of what the teacher needs or as an absolute number."""
-
-    model_config = ConfigDict(frozen=True)
-
-    value: float
-    relative: bool
-
-    @classmethod
-    def parse(cls, text: str) -> "Budget":
-        """Reads ``5%``, ``250k``, ``20M`` or ``1.5 ms``.
-
-        Raises:
-            ValueError: not a number with one of these units, zero, or more than 100 %.
-        """
-        match = BUDGET.fullmatch(text.strip())
-        if match is None:
-            raise ValueError("is not a budget; write a share such as 5% or a number such as 250k, 20M or 1.5ms")
-        number, unit = float(match["number"]), match["unit"]
-        if number == 0:
-            raise ValueError("leaves no network; ask for more than 0")
-        if unit == "%":
-            if number > 100:
-                raise ValueError("is more than the teacher has; ask for less than 100%")
-            return cls(value=number / 100, relative=True)
-        return cls(value=number * UNITS.get(unit, 1.0), relative=False)
-
-    def limit(self, teacher_cost: float) -> float:
-        """The bound in the unit of ``teacher_cost``."""
-        return self.value * teacher_cost if self.relative else self.value
+from sarslim.config.budget import Budget, count_budget, time_budget
+from sarslim.config.fields import (
+    LICENSES,
+    MOST,
+    NETWORKS,
+    Address,
+    Count,
+    Few,
+    Fraction,
+    ModelName,
+    Network,
+    Part,
+    Rate,
+    Seed,
+    Weight,
+)
+from sarslim.config.parsing import nearest
 
 
 class Section(BaseModel):
     """What the configurations of all stages share."""
 
-    # YAML reads a budget of 250000 or a version of 1.0 as a number.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     rerun: str = Field("", description="Any text: another text runs this stage again, with all else unchanged.")
 
@@ -63,10 +36,10 @@ class SimulatorConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    chips: int = Field(2400, ge=20, description="Number of chips in all, spread evenly over the classes.")
+    chips: int = Field(2400, ge=20, le=MOST, description="Number of chips in all, spread evenly over the classes.")
     classes: int = Field(6, ge=2, le=8, description="Number of ship classes.")
     chips_per_ship: Count = Field(4, description="Chips of one ship: other headings, sea states and speckle.")
-    looks: Count = Field(2, description="Equivalent number of looks of the speckle.")
+    looks: int = Field(2, ge=1, le=100, description="Equivalent number of looks of the speckle.")
 
 
 class ImagesConfig(BaseModel):
@@ -102,7 +75,7 @@ class PrepareConfig(Section):
     )
     classes: tuple[str, ...] = Field((), description="Classes to keep, after merging. Empty: all.")
     merge: dict[str, str] = Field({}, description="Label in the source -> class to count it as.")
-    min_chips_per_class: int = Field(2, ge=2, description="Classes with fewer labelled chips are left out.")
+    min_chips_per_class: int = Field(2, ge=2, le=MOST, description="Classes with fewer labelled chips are left out.")
     keep_unlabelled: bool = Field(
         True, description="Keep chips without a label as a part of their own, for distillation and later teachers."
     )
@@ -140,7 +113,7 @@ class PrepareConfig(Section):
     group_by: Literal["auto", "ship", "scene", "chip"] = Field(
         "auto", description="What must not be torn apart by a split. auto: ship and scene where known."
     )
-    seed: int = Field(0, ge=0, description="Seed of the splits and of the simulator.")
+    seed: Seed = Field(0, description="Seed of the splits and of the simulator.")
     images: ImagesConfig = Field(ImagesConfig(), description="How image files are read, and how large they may be.")
     simulator: SimulatorConfig = SimulatorConfig()
 
@@ -151,6 +124,11 @@ class PrepareConfig(Section):
         if not value.isascii() and value.encode("utf-8", "replace").decode() != value:
             raise ValueError("has a name that is not UTF-8; rename it, or make a link to it and give that")
         return value
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the built-in simulator makes the chips."""
+        return not self.source and self.format in ("auto", "simulator")
 
     @field_validator("percentiles")
     @classmethod
@@ -164,48 +142,32 @@ class TrainingConfig(Section):
     """What training a teacher and recovering a student have in common."""
 
     epochs: Count = Field(40, description="Passes over the training chips.")
-    batch_size: int = Field(32, ge=2, description="Chips per step.")
+    batch_size: int = Field(32, ge=2, le=MOST, description="Chips per step.")
     optimizer: Literal["sgd", "adamw"] = Field("adamw", description="SGD with Nesterov momentum, or AdamW.")
-    learning_rate: float = Field(0.002, gt=0, le=10, description="Peak learning rate, reached after the warm-up.")
+    learning_rate: Rate = Field(0.002, description="Peak learning rate, reached after the warm-up.")
     weight_decay: float = Field(0.05, ge=0, le=1, description="Decay of the weights of convolutions and linear layers.")
-    warmup_epochs: float = Field(2.0, ge=0, description="Linear warm-up; a cosine to zero follows.")
+    warmup_epochs: float = Field(2.0, ge=0, le=MOST, description="Linear warm-up; a cosine to zero follows.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the label spread over all classes.")
     mixup: float = Field(0.2, ge=0, le=2, description="Alpha of the Beta distribution of mixup. 0: off.")
     class_balanced: bool = Field(False, description="Draw every class equally often.")
-    shift: int = Field(4, ge=0, description="Largest random shift in pixels.")
+    shift: Few = Field(4, description="Largest random shift in pixels.")
     flip: bool = Field(True, description="Random mirror images.")
     rotate: float = Field(0.0, ge=0, le=180, description="Largest random rotation in degrees.")
-    speckle_looks: float = Field(0.0, ge=0, description="Looks of extra random speckle in training. 0: off.")
+    speckle_looks: float = Field(0.0, ge=0, le=1000, description="Looks of extra random speckle in training. 0: off.")
     ema_decay: float = Field(0.99, ge=0, lt=1, description="Decay of an average of the weights. 0: off.")
-    patience: int = Field(
-        0, ge=0, description="Stop after this many epochs without a better validation macro-F1. 0: off."
-    )
-    clip_norm: float = Field(5.0, gt=0, description="Largest norm of the gradient.")
+    patience: Few = Field(0, description="Stop after this many epochs without a better validation macro-F1. 0: off.")
+    clip_norm: float = Field(5.0, gt=0, le=MOST, description="Largest norm of the gradient.")
     mixed_precision: bool = Field(True, description="bfloat16 on GPUs, and on CPUs that have instructions for it.")
-    processes: int = Field(
-        0, ge=0, description="Processes that share the work on every batch, each with a GPU. 0: one per GPU, or one."
+    processes: Few = Field(
+        0, description="Processes that share the work on every batch, each with a GPU. 0: one per GPU, or one."
     )
-    seed: int = Field(0, ge=0, description="Seed of the initial weights, the order of the chips and the augmentation.")
-    checkpoints: str = Field(
+    seed: Seed = Field(0, description="Seed of the initial weights, the order of the chips and the augmentation.")
+    checkpoints: Address = Field(
         "s3://sarslim/checkpoints", description="Where interrupted training is kept, to resume from. Empty: nowhere."
     )
-    checkpoint_seconds: float = Field(20.0, ge=0, description="Least time between two checkpoints. 0: every epoch.")
-
-
-NETWORKS = (
-    "resnet18", "resnet34", "resnet50", "vgg16_bn", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",
-    "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "mnasnet0_5", "ghostnet", "efficientnet_b0", "squeezenet1_1",
-    "aconvnet",
-)  # fmt: skip
-
-
-def _known_network(name: str) -> str:
-    if name not in NETWORKS:
-        raise ValueError(f"is not a network known here{_nearest(name, NETWORKS)}; choose from {', '.join(NETWORKS)}")
-    return name
-
-
-Network = Annotated[str, AfterValidator(_known_network)]
+    checkpoint_seconds: float = Field(
+        20.0, ge=0, le=MOST, description="Least time between two checkpoints. 0: every epoch."
+    )
 
 
 class TeacherConfig(TrainingConfig):
@@ -245,13 +207,13 @@ class PruneConfig(Section):
         (0.5, 0.7, 1.0, 1.4), min_length=1, description="search: the values of stage_growth to try."
     )
     search_epochs: Count = Field(12, description="search: epochs of recovery after which a candidate is judged.")
-    sparse_epochs: int = Field(
-        0, ge=0, description="A copy of the teacher learns so long to do with few channels, and is pruned. 0: off."
+    sparse_epochs: Few = Field(
+        0, description="A copy of the teacher learns so long to do with few channels, and is pruned. 0: off."
     )
     sparse_weight: float = Field(
         1e-4, gt=0, le=1, description="Group lasso of this learning: its pull on a weight of usual size."
     )
-    sparse_learning_rate: float = Field(0.0005, gt=0, le=10, description="Peak learning rate of this learning.")
+    sparse_learning_rate: Rate = Field(0.0005, description="Peak learning rate of this learning.")
     criterion: Literal["l1", "l2", "bn_scale", "lamp", "fpgm", "taylor", "hessian", "random"] = Field(
         "l2", description="What makes a channel worth keeping."
     )
@@ -262,20 +224,32 @@ class PruneConfig(Section):
     steps: int = Field(
         40, ge=1, le=1000, description="Small steps towards the budget with global and isomorphic allocation."
     )
-    calibration_chips: int = Field(1024, ge=1, description="Training chips for BatchNorm statistics and gradients.")
-    seed: int = Field(0, ge=0, description="Seed of the random criterion and of the choice of calibration chips.")
+    weak_teacher: Literal["refuse", "accept"] = Field(
+        "refuse",
+        description="A teacher that is not clearly better than guessing on the validation part: refuse it, or accept "
+        "it to try a pipeline out.",
+    )
+    calibration_chips: Count = Field(1024, description="Training chips for BatchNorm statistics and gradients.")
+    seed: Seed = Field(0, description="Seed of the random criterion and of the choice of calibration chips.")
 
-    @field_validator("macs", "params", "latency")
+    @field_validator("macs", "params")
     @classmethod
-    def _budget(cls, value: str) -> str:
+    def _counted(cls, value: str) -> str:
         if value:
-            Budget.parse(value)
+            count_budget(value)
+        return value
+
+    @field_validator("latency")
+    @classmethod
+    def _timed(cls, value: str) -> str:
+        if value:
+            time_budget(value)
         return value
 
     @model_validator(mode="after")
     def _some_budget(self) -> "PruneConfig":
         if not self.budgets:
-            raise ValueError("needs a budget: set macs, params or latency, for example macs=5%")
+            raise ValueError("needs a budget; set macs, params or latency, for example macs=5%")
         return self
 
     @model_validator(mode="after")
@@ -333,10 +307,12 @@ class DistillConfig(TrainingConfig):
 class EvaluateConfig(Section):
     """What is measured, and the gate before publishing."""
 
-    batch_sizes: tuple[int, int] = Field((1, 64), description="Batch sizes of the latency measurement.")
+    batch_sizes: tuple[Count, Count] = Field((1, 64), description="Batch sizes of the latency measurement.")
     threads: Count = Field(1, description="CPU threads of the latency measurement.")
     latency_seconds: float = Field(2.0, gt=0, le=60, description="Longest time spent on one latency figure.")
-    looks: tuple[float, ...] = Field((16, 8, 4, 2, 1), description="Speckle levels of the robustness curve.")
+    looks: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = Field(
+        (16, 8, 4, 2, 1), description="Speckle levels of the robustness curve."
+    )
     rivals: tuple[Network, ...] = Field(
         ("mobilenet_v3_small", "shufflenet_v2_x0_5"),
         description="Lightweight networks timed beside the student, untrained; see the pipeline baselines for trained.",
@@ -344,29 +320,52 @@ class EvaluateConfig(Section):
     pictures: bool = Field(
         True, description="Show chips in the report. It is published: turn off where their licence forbids that."
     )
+    data_name: str = Field(
+        "", description="Name of the data set in report and model card, such as MSTAR. Empty: by its format and source."
+    )
+    data_license: str = Field(
+        "",
+        description="Licence of the chips, for the model card: an identifier of Hugging Face such as cc-by-4.0, or the "
+        "https:// address of its text. Empty: unknown; of simulated chips apache-2.0.",
+    )
     min_accuracy: float = Field(0.0, ge=0, le=1, description="Gate: least test accuracy of the student.")
     max_drop: float = Field(0.05, ge=0, le=1, description="Gate: largest drop of accuracy from teacher to student.")
-    seed: int = Field(0, ge=0, description="Seed of the speckle.")
+    seed: Seed = Field(0, description="Seed of the speckle.")
+
+    @field_validator("data_license")
+    @classmethod
+    def _license(cls, value: str) -> str:
+        if value and value not in LICENSES and not value.startswith("https://"):
+            known = ", ".join(LICENSES)
+            raise ValueError(
+                f"is not a licence known here{nearest(value, LICENSES)}; give the https:// address of its text, or "
+                f"choose from {known}"
+            )
+        return value
 
 
 class PublishConfig(Section):
     """Where the bundle goes."""
 
-    destination: str = Field("s3://sarslim/models", pattern=r"^s3://[^/]+", description="Where bundles are kept.")
-    name: str = Field("sar-ships", pattern=r"^[a-z0-9][a-z0-9._-]*$", description="Name of the model.")
-    version: str = Field(
-        "",
-        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$",
-        description="Version. Empty: taken from the digest of the bundle.",
+    destination: Address = Field("s3://sarslim/models", description="Where bundles are kept.")
+    name: ModelName = Field(
+        "", description="Name of the model. Empty: taken from the data, such as simulated-ships or opensarship."
     )
-    alias: str = Field(
+    version: Part = Field("", description="Version. Empty: taken from the digest of the bundle.")
+    alias: Part = Field(
         "latest",
-        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$",
         description="Moved to this version, if it passed the gate and is not worse on the same data. Empty: none.",
     )
     max_regression: float = Field(
         0.0, ge=0, le=1, description="Largest drop of accuracy or macro-F1 from the version that the alias is at."
     )
+
+    @field_validator("destination")
+    @classmethod
+    def _somewhere(cls, value: str) -> str:
+        if not value:
+            raise ValueError("names no place; write s3://bucket/path")
+        return value
 
     @field_validator("version")
     @classmethod
@@ -403,52 +402,3 @@ class GridConfig(BaseModel):
         "squeezenet1_1, efficientnet_b0, aconvnet",
         description="Rival networks, trained from scratch with the teacher's recipe.",
     )
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def parse(model: type[Model], values: Mapping[str, Any] | str, where: str = "") -> Model:
-    """Validates ``values`` (a mapping or JSON text), with all problems reported at once.
-
-    Raises:
-        InputError: names every wrong field, its value and, for a misspelt one, the nearest right name.
-    """
-    try:
-        if isinstance(values, str):
-            return model.model_validate_json(values)
-        return model.model_validate(values)
-    except ValidationError as error:
-        problems = [_describe(model, problem, where) for problem in error.errors()]
-    raise InputError(
-        ", ".join(name for name, _, _ in problems),
-        "; ".join(text for _, text, _ in problems),
-        " ".join(dict.fromkeys(remedy for _, _, remedy in problems)),
-    )
-
-
-def _describe(model: type[BaseModel], problem: Any, where: str) -> tuple[str, str, str]:
-    parts = [str(part) for part in problem["loc"]]
-    name = ".".join([where, *parts] if where else parts) or model.__name__
-    if problem["type"] == "extra_forbidden":
-        fields = _fields_at(model, parts[:-1])
-        return name, f"{name} is not a field{_nearest(parts[-1], fields)}", f"Known fields: {', '.join(sorted(fields))}"
-    message = problem["msg"].removeprefix("Value error, ")
-    value = problem["input"]
-    shown = "" if isinstance(value, dict | BaseModel) else f" {value!r}"
-    remedy = "Correct the value" if problem["type"] != "json_invalid" else "Write it as a JSON object"
-    return name, f"{name}{shown}: {message[:1].lower()}{message[1:]}", remedy
-
-
-def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
-    for part in path:
-        annotation = model.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)
-
-
-def _nearest(name: str, candidates: Any) -> str:
-    near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
-    return f" (did you mean {near[0]}?)" if near else ""

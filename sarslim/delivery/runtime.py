@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from sarslim.chips import stream
 from sarslim.chips.typical import Outside, outside
-from sarslim.config import parse
+from sarslim.config import ImagesConfig, parse
+from sarslim.config.machine import require_threads
 from sarslim.delivery import inputs, registry
 from sarslim.delivery.registry import INT8, METRICS, ONNX
 from sarslim.delivery.session import Session
@@ -23,9 +24,11 @@ from sarslim.errors import InputError
 from sarslim.evaluation.statistics import bootstrap_interval, macro_f1, paired
 from sarslim.progress import note
 from sarslim.records import BundleRecord, BundleScores, ClassScores, PairedScores
+from sarslim.store.local_store import reachable
 from sarslim.store.storage import SUMS, is_s3, local_copy, sha256, verify_sums
 
 BATCH = 64
+RUNS = Path("runs")  # whose embedded store is asked where the environment names none
 MANY = 0.05  # of the chips; hardly any test chip is far outside
 UNLIKE = "far outside of what the network was trained on"
 
@@ -88,13 +91,15 @@ class Bundle:
             threads: CPU threads. 0: one per core.
 
         Raises:
-            InputError: no bundle there, a file that differs from its checksum, or no such network in it.
+            InputError: no bundle there, a file that differs from its checksum, no such network in it, or more threads
+                than processors.
         """
+        require_threads("threads", threads)
         network = INT8 if int8 else ONNX
         if not is_s3(str(address)):
             folder = Path(address)
             return cls._load(folder, verify_sums(folder), network, threads, _model_of(folder))
-        with tempfile.TemporaryDirectory() as copy:
+        with reachable([str(address)], RUNS), tempfile.TemporaryDirectory() as copy:
             name, sums = registry.fetch(str(address), Path(copy))
             return cls._load(Path(copy), sums, network, threads, name)
 
@@ -113,7 +118,11 @@ class Bundle:
         return self.session.classes
 
     def predict(
-        self, chips: inputs.Item | Iterable[inputs.Item], *, refuse_outside: bool = False
+        self,
+        chips: inputs.Item | Iterable[inputs.Item],
+        *,
+        refuse_outside: bool = False,
+        limits: ImagesConfig | None = None,
     ) -> Iterator[Prediction]:
         """Recognises every chip of a path, an array or a Pillow image, or of any iterable of these, in their order.
 
@@ -138,6 +147,7 @@ class Bundle:
 
         Args:
             refuse_outside: stop at the first chip that is far outside of what the network was trained on.
+            limits: of the size of images, where others are wanted than in training.
 
         Raises:
             InputError: at once, or of an iterable that is no list or tuple where it comes to that: something else, a
@@ -148,7 +158,7 @@ class Bundle:
             raise InputError(
                 self.name, "does not say what its network was trained on", "Publish it again, or do without refusing"
             )
-        return self._predictions(inputs.chips(chips, self.session.preprocessing), refuse_outside)
+        return self._predictions(inputs.chips(chips, self.session.preprocessing, limits), refuse_outside)
 
     def _predictions(self, chips: Generator[stream.Stored], refuse_outside: bool) -> Iterator[Prediction]:
         typical, count, far = self.session.preprocessing.typical, 0, Counter[str]()

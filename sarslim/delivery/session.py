@@ -9,6 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from sarslim.config import parse
+from sarslim.config.machine import require_threads
 from sarslim.errors import InputError
 from sarslim.records import Preprocessing
 
@@ -32,8 +33,10 @@ class Session:
             threads: CPU threads of the operators. 0: one per core.
 
         Raises:
-            InputError: not a file that ONNX Runtime can load, or one that sarslim did not write.
+            InputError: more threads than processors, not a file that ONNX Runtime can load, or one that sarslim did not
+                write.
         """
+        require_threads("threads", threads)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = ERRORS_ONLY

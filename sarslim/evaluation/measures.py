@@ -10,6 +10,7 @@ from torch import nn
 
 from sarslim.chips.speckle import add_speckle
 from sarslim.config import EvaluateConfig
+from sarslim.evaluation.statistics import beats_guessing
 from sarslim.networks import cost
 from sarslim.networks.inference import predict
 from sarslim.records import ClassScores, GateCheck, Mistake, NetworkScores, ReliabilityBin, RocCurve, Scaling
@@ -17,6 +18,7 @@ from sarslim.records import ClassScores, GateCheck, Mistake, NetworkScores, Reli
 BINS = 15
 ROC_POINTS = 200
 MOST_MISTAKES = 24
+BEATS_GUESSING = "95 % lower bound of accuracy above the largest class's"
 
 
 def score(
@@ -192,24 +194,29 @@ def gate(
     student: NetworkScores,
     budgets: Sequence[tuple[str, float, float]],
 ) -> tuple[GateCheck, ...]:
-    """The conditions for publishing: enough accuracy, not too far below the teacher, within every budget.
+    """The conditions for publishing: better than guessing, enough accuracy, near the teacher, within every budget.
+
+    Whatever its teacher can do, a student has to be clearly better than always naming the largest class. Conditions
+    that nothing could fail, an accuracy of at least 0 or a drop of at most 1, are left out.
 
     Args:
         budgets: for each one its name, what the student needs and the most it may need.
     """
     # Differences of decimals are not exact: 0.95 - 0.90 must pass a bound of 0.05.
     slack = 1e-9
+    better, low, share = beats_guessing(student.accuracy, [each.chips for each in student.classes])
+    checks = [GateCheck(condition=BEATS_GUESSING, found=low, bound=share, passed=better)]
+    if config.min_accuracy > 0:
+        enough = student.accuracy >= config.min_accuracy - slack
+        checks.append(
+            GateCheck(condition="accuracy at least", found=student.accuracy, bound=config.min_accuracy, passed=enough)
+        )
     drop = teacher.accuracy - student.accuracy
-    at_most = [("drop of accuracy from the teacher", drop, config.max_drop), *budgets]
+    at_most = [("drop of accuracy from the teacher", drop, config.max_drop)] if config.max_drop < 1 else []
     return (
-        GateCheck(
-            condition="accuracy at least",
-            found=student.accuracy,
-            bound=config.min_accuracy,
-            passed=student.accuracy >= config.min_accuracy - slack,
-        ),
+        *checks,
         *(
             GateCheck(condition=f"{name} at most", found=found, bound=bound, passed=found <= bound + slack)
-            for name, found, bound in at_most
+            for name, found, bound in (*at_most, *budgets)
         ),
     )

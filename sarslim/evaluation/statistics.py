@@ -1,5 +1,6 @@
 """Macro-F1, intervals of a mean, and differences that are paired."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -38,6 +39,32 @@ def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / len(values) ** 0.5
     half = float(t.ppf(0.975, len(values) - 1)) * error
     return mean - half, mean + half
+
+
+def wilson(hits: float, chips: int, z: float = 1.959964) -> tuple[float, float]:
+    """The 95 % interval of a share of ``chips`` (Wilson 1927); (0, 1) where there are none."""
+    if chips == 0:
+        return 0.0, 1.0
+    share = hits / chips
+    middle = (share + z * z / (2 * chips)) / (1 + z * z / chips)
+    half = z * math.sqrt(share * (1 - share) / chips + z * z / (4 * chips * chips)) / (1 + z * z / chips)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def beats_guessing(accuracy: float, chips: Sequence[int]) -> tuple[bool, float, float]:
+    """Whether an accuracy is clearly more than guessing gets, which learns nothing of the chips.
+
+    Args:
+        chips: how many there are of each class.
+
+    Returns:
+        The verdict; the lower end of the accuracy's 95 % interval (Wilson 1927); and what this has to exceed, the
+        larger of the largest class's share and of 1 / classes.
+    """
+    total = sum(chips)
+    low, _ = wilson(accuracy * total, total)
+    bound = max(max(chips) / total, 1 / len(chips))
+    return low > bound, low, bound
 
 
 def paired(first: Mapping[Key, float], second: Mapping[Key, float]) -> list[float]:

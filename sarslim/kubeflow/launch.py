@@ -1,12 +1,14 @@
 """Runs a DAG on this machine, compiles it, and tells what came out. The DAG itself comes in as an argument."""
 
+import errno
 import re
+import shlex
 import shutil
 import sys
 import time
 import warnings
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +18,16 @@ from kfp import compiler, local
 from sarslim import report
 from sarslim.chips.dataset import RECORD
 from sarslim.config import RunConfig
-from sarslim.config.settings import arguments, changed, load_config
+from sarslim.config.settings import arguments, changed, load_config, require_data
+from sarslim.delivery.registry import METRICS
 from sarslim.errors import InputError, SarslimError, ServiceError
-from sarslim.kubeflow import run_log, runners
-from sarslim.records import Comparison, DatasetRecord
+from sarslim.kubeflow import history, run_log, runners
+from sarslim.records import BundleRecord, Comparison, DatasetRecord
 from sarslim.report import last_screen
 from sarslim.stages import results
-from sarslim.stages.publish import bundle_uri
+from sarslim.stages.publish import bundle_uri, fate
 from sarslim.store import local_store
-from sarslim.store.storage import SUMS, Storage
+from sarslim.store.storage import SUMS, S3Uri, Storage
 
 TASKS = {
     "check-inputs": "check",
@@ -47,6 +50,7 @@ LOOPS = {
     "plan-rivals": {"teacher": 1, "measure": 0},
 }
 REFUSING = ("check", "plan")
+LEAST_BYTES = 256 * 2**20  # of a run: a teacher, its checkpoint with two moments and an average, and the bundle
 INTERRUPTED = "interrupted; the same command goes on: stages that ended are cached, training resumes"
 
 
@@ -64,11 +68,32 @@ class RunFailed(SarslimError):
 
 
 def compile_all(pipelines: Mapping[str, Any], out: Path) -> None:
-    """Writes ``<name>.yaml`` for every pipeline."""
-    out.mkdir(parents=True, exist_ok=True)
-    for name, pipeline in pipelines.items():
-        compiler.Compiler().compile(pipeline, str(out / f"{name}.yaml"))
-        print(f"wrote {out / name}.yaml")
+    """Writes ``<name>.yaml`` for every pipeline.
+
+    Raises:
+        InputError: a folder that cannot be made or written to.
+    """
+    with written_to("--out", out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name, pipeline in pipelines.items():
+            compiler.Compiler().compile(pipeline, str(out / f"{name}.yaml"))
+            print(f"wrote {out / name}.yaml")
+
+
+@contextmanager
+def written_to(option: str, folder: Path) -> Iterator[None]:
+    """
+    Raises:
+        InputError: what is written cannot be where ``option`` says.
+        ServiceError: the disk is full or broken.
+    """
+    try:
+        yield
+    except OSError as error:
+        problem = f"{folder} cannot be written to ({error.strerror or type(error).__name__})"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise ServiceError(option, problem, "Make room, or name another folder") from None
+        raise InputError(option, problem, "Name a folder that you may write to") from None
 
 
 def rerun_config(run: Path, start: str, sets: list[str]) -> RunConfig:
@@ -91,28 +116,52 @@ def run(
     inputs: list[str] | None = None,
     s3_endpoint: str = "",
     docker: bool = False,
+    last: bool = True,
 ) -> Path:
     """Runs ``dag`` with KFP's local runner; results land in ``runs/<id>`` and ``runs/latest``.
 
     Args:
         inputs: ``name=value`` for parameters of the pipeline that no stage has.
         docker: run every task in the image of its stage.
+        last: print the last screen; without it the caller tells what came out.
 
     Returns:
         The folder of the run.
 
     Raises:
-        InputError: an input that the pipeline does not take, or one that it lacks.
+        InputError: an input that the pipeline does not take, or one that it lacks; no data where the configuration
+            needs them; a folder of runs that cannot be written to.
+        ServiceError: the disk is full.
         RunFailed: what a stage said before it ended.
     """
     started = time.monotonic()
     parameters = arguments(dag, config, inputs or [])
+    if "source" in parameters:
+        require_data(config.prepare)
     runs = runs.resolve()
-    pipeline_root = runs / "store" / "sarslim" / "pipelines"
     if docker:
         runners.require_images(dag)
-    folder = _new_folder(runs)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    with written_to("--runs", runs):
+        folder = _new_folder(runs)
+        (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        _require_room(folder, config)
+    with _listed(runs), history.noted(folder, dag.name):
+        return _run_in(folder, dag, config, parameters, started, s3_endpoint=s3_endpoint, docker=docker, last=last)
+
+
+def _run_in(
+    folder: Path,
+    dag: Any,
+    config: RunConfig,
+    parameters: Mapping[str, Any],
+    started: float,
+    *,
+    s3_endpoint: str,
+    docker: bool,
+    last: bool,
+) -> Path:
+    runs = folder.parent
+    pipeline_root = runs / "store" / "sarslim" / "pipelines"
     if not parameters.get("source", "given"):
         print("No data given: these are SIMULATED SAR ship chips, not real ones.", flush=True)
     warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
@@ -138,23 +187,31 @@ def run(
             except KeyboardInterrupt:
                 raise RunFailed(INTERRUPTED, 130) from None
         artifacts = {name: Path(artifact.path) for name, artifact in outputs.items()}
-        shutil.copyfile(artifacts["report"], folder / "report.html")
         if "comparison" in artifacts:
-            return _end_comparison(artifacts["comparison"], folder, time.monotonic() - started)
+            _tell(artifacts["report"], folder)
+            return _end_comparison(artifacts["comparison"], folder, time.monotonic() - started, last)
         evaluation = results.read_evaluation(artifacts["evaluation"])
         uri = _published(config, artifacts["bundle"]) if evaluation.passed else None
+        alias = fate(config.publish, S3Uri.parse(uri)) if uri else None
+        _tell(artifacts["report"], folder, bundle=uri or str(artifacts["bundle"]))
+    dataset = results.read_json(DatasetRecord, artifacts["dataset"] / RECORD)
     found = results.summary(
         evaluation,
         config=config,
+        data_name=report.data_name(dataset.format, dataset.source, config.evaluate.data_name),
+        bundle=results.read_json(BundleRecord, artifacts["bundle"] / METRICS),
         bundle_uri=uri,
         versions=results.versions(),
         seconds=log.seconds,
         cached=log.cached,
     )
-    results.write_json(folder / "summary.json", found)
+    kept = {name: str(path.relative_to(runs)) for name, path in artifacts.items() if path.is_relative_to(runs)}
+    results.write_json(
+        folder / "summary.json", {"verdict": report.verdict(dataset, evaluation), **found, "artifacts": kept}
+    )
     _point_latest(folder)
-    dataset = results.read_json(DatasetRecord, artifacts["dataset"] / RECORD)
-    last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started)
+    if last:
+        last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started, alias)
     return folder
 
 
@@ -174,6 +231,41 @@ def _new_folder(runs: Path) -> Path:
             continue
         return runs / name
     raise InputError("--runs", f"{runs} is full of runs of this second", "Try again")
+
+
+def _require_room(folder: Path, config: RunConfig) -> None:
+    """
+    Raises:
+        ServiceError: no room for what a run leaves at least; the folder of this one is gone.
+    """
+    prepare = config.prepare
+    chips = prepare.simulator.chips * prepare.image_size**2 if prepare.simulated else 0
+    need, free = LEAST_BYTES + chips, shutil.disk_usage(folder).free
+    if free < need:
+        shutil.rmtree(folder)
+        problem = f"the disk of {folder.parent} has {free / 2**20:.0f} MiB free, and a run takes {need / 2**20:.0f} MiB"
+        raise ServiceError("--runs", f"{problem} or more", "Make room, or name another folder")
+
+
+def _tell(page: Path, folder: Path, **known: str) -> None:
+    """Puts a page into the folder of its run, with what is known at the end only."""
+    option = "" if folder.parent == Path("runs").resolve() else f" --runs {shlex.quote(str(folder.parent))}"
+    told = report.filled(
+        page.read_text(encoding="utf-8"), run=folder.name, rerun=f"sarslim rerun {folder.name}{option}", **known
+    )
+    (folder / "report.html").write_text(told, encoding="utf-8")
+
+
+@contextmanager
+def _listed(runs: Path) -> Iterator[None]:
+    """Writes the list of all runs anew at the end, however this one ends."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # a full disk must not hide why the run ended
+            unfinished = runs / ".index.html.part"
+            unfinished.write_text(report.runs_index(history.runs_in(runs)), encoding="utf-8")
+            unfinished.replace(runs / "index.html")
 
 
 def _point_latest(folder: Path) -> None:
@@ -206,8 +298,9 @@ def _published(config: RunConfig, bundle: Path) -> str:
     return str(uri)
 
 
-def _end_comparison(comparison: Path, folder: Path, seconds: float) -> Path:
+def _end_comparison(comparison: Path, folder: Path, seconds: float, last: bool) -> Path:
     shutil.copyfile(comparison, folder / "comparison.json")
     _point_latest(folder)
-    last_screen.show_comparison(results.read_json(Comparison, comparison), folder, seconds)
+    if last:
+        last_screen.show_comparison(results.read_json(Comparison, comparison), folder, seconds)
     return folder

@@ -14,11 +14,12 @@ from kfp.local import docker_task_handler
 
 from sarslim.chips.inspect import linked_folders
 from sarslim.errors import InputError, ServiceError
+from sarslim.store import client
 
 # The user of docker/Dockerfile, for callers who are root.
 IMAGE_USER = 10001
 # How results and credentials reach a task; everything else of the caller's environment stays outside.
-INHERITED = ("AWS_", "OMP_NUM_THREADS")
+INHERITED = ("AWS_", "OMP_NUM_THREADS", *(f"{name}_PROXY" for name in ("HTTP", "HTTPS", "ALL", "NO")))
 
 
 def require_images(dag: Any) -> None:
@@ -74,7 +75,8 @@ def containers(pipeline_root: Path, source: str) -> local.DockerRunner:
             mounts.append(Mount(path, path, type="bind", read_only=True))
     return local.DockerRunner(
         user=f"{user}:{group}",
-        environment={name: value for name, value in os.environ.items() if name.startswith(INHERITED)},
+        environment={name: value for name, value in os.environ.items() if name.upper().startswith(INHERITED)}
+        | client.variables(),
         mounts=mounts,
         # The embedded object store listens on loopback only.
         network_mode="host",

@@ -5,13 +5,16 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sarslim.errors import InputError, SarslimError
+from sarslim.config.parameters import ARTIFACTS, start_with
+from sarslim.errors import InputError, SarslimError, show_any_sign
 from sarslim.progress import note
-from sarslim.records import JournalEntry
+from sarslim.records import JournalEntry, Origin
 from sarslim.store import journal
+from sarslim.store.storage import is_s3
 
 
 @contextmanager
@@ -28,19 +31,32 @@ def stage(name: str, *, inputs: Mapping[str, Any] | None = None, outputs: Mappin
         inputs={key: artifact.uri for key, artifact in (inputs or {}).items()},
         outputs={key: artifact.uri for key, artifact in outputs.items()},
     )
+    show_any_sign()
     _refuse_again(entry)
     _write(entry)
+    for key, uri in entry.inputs.items():
+        print(f"given {key}  {uri}", flush=True)
     try:
         yield
     except SarslimError as error:
-        print(error.line, flush=True)
         state = "refused" if isinstance(error, InputError) else "failed"
         _write(entry.model_copy(update={"state": state, "message": error.line}))
+        print(error.line, flush=True)  # last, where people look first
         sys.exit(error.exit_code)
     except BaseException as error:
         _write(entry.model_copy(update={"state": "failed", "message": f"{type(error).__name__}: {error}"}))
         raise
     _write(entry.model_copy(update={"state": "succeeded"}))
+    _tell(entry)
+
+
+def _tell(entry: JournalEntry) -> None:
+    """The end of the log: what the stage made, and how a later run starts from there."""
+    for key, uri in entry.outputs.items():
+        print(f"made {key}  {uri}", flush=True)
+    made = [name for name in ARTIFACTS if name in entry.outputs]
+    if made and (pipeline := start_with({**entry.inputs, **entry.outputs})):
+        print(f"to start from this {made[-1]}: {pipeline}", flush=True)
 
 
 def _write(entry: JournalEntry) -> None:
@@ -58,6 +74,15 @@ def _refuse_again(entry: JournalEntry) -> None:
         if past.outputs == entry.outputs and past.state == "refused":
             print(past.message, flush=True)
             sys.exit(InputError.exit_code)
+
+
+def origin(artifact: Any) -> Origin:
+    """The run that writes a KFP artifact, the time, and the address of the artifact if others can reach it."""
+    return Origin(
+        run=journal.run_root(artifact.uri).rpartition("/")[2],
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        address=artifact.uri if is_s3(artifact.uri) else "",
+    )
 
 
 def log(metrics: Any, figures: Mapping[str, float]) -> None:

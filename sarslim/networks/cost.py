@@ -101,6 +101,32 @@ def peak_memory_bytes(network: nn.Module, input_shape: tuple[int, ...], batch: i
     return live.peak
 
 
+def kept_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> float:
+    """Bytes that a training step keeps of each chip, in FP32, from the forward pass until the backward pass needs them.
+
+    Args:
+        network: in whatever mode; statistics of BatchNorm are left as they are.
+        input_shape: shape of one chip (C, H, W).
+    """
+    weights = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
+    seen: dict[int, int] = {}
+    chips = 2  # BatchNorm asks for more than one
+    alive = []  # so that no address is used twice
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            seen[storage.data_ptr()] = storage.nbytes()
+            alive.append(storage)
+        return tensor
+
+    with _inference(network) as device, torch.enable_grad():
+        images = torch.zeros(chips, *input_shape, device=device)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            network(images)
+    return sum(seen.values()) / chips
+
+
 class _LiveBytes(TorchDispatchMode):
     """Follows the storages that operators return, from their birth to their release."""
 

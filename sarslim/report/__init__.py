@@ -4,16 +4,28 @@ Importing this needs no more than pydantic: a page loads its own tools when it i
 images hold the same ones (prepare has no matplotlib, prune has no jinja2).
 """
 
-from sarslim.report.cards import comparison_table, model_card, pruning_table
-from sarslim.report.pages import comparison_page, data_card, run_report
-from sarslim.report.words import delivered, gate_failures, headline, lead, measured_rows, summary_table, verdict
+from sarslim.report.model_card import model_card
+from sarslim.report.pages.comparison import comparison_page
+from sarslim.report.pages.data import data_card
+from sarslim.report.pages.rendering import filled
+from sarslim.report.pages.run import run_report
+from sarslim.report.pages.runs import runs_index
+from sarslim.report.tables import comparison_table, pruning_table
+from sarslim.report.words.comparison import achieved, lead, measured_rows
+from sarslim.report.words.data import name as data_name
+from sarslim.report.words.run import alias_fate, delivered, gate_failures, headline, summary_table, verdict
+from sarslim.report.words.runs import runs_table
 
 __all__ = [
+    "achieved",
+    "alias_fate",
     "comparison_page",
     "comparison_table",
     "data_card",
+    "data_name",
     "delivered",
     "drawing",
+    "filled",
     "gate_failures",
     "headline",
     "last_screen",
@@ -23,8 +35,11 @@ __all__ = [
     "pareto",
     "pruning_table",
     "run_report",
+    "runs_index",
+    "runs_table",
     "summary_table",
     "terminal",
     "units",
     "verdict",
+    "words",
 ]

@@ -4,10 +4,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import sarslim.report.words as words
+import sarslim.report.words.comparison as comparison_words
+import sarslim.report.words.run as words
 from sarslim.config import RunConfig
 from sarslim.progress import duration
-from sarslim.records import Comparison, DatasetRecord, EvaluateRecord
+from sarslim.records import AliasDecision, Comparison, DatasetRecord, EvaluateRecord
 from sarslim.report.terminal import command, readable, say, show_facts, show_steps, show_table
 
 LEAST_NEEDED = ("Macro-F1", "File", "Latency", "MACs")
@@ -20,11 +21,13 @@ def show_run(
     folder: Path,
     uri: str | None,
     seconds: float,
+    alias: AliasDecision | None = None,
 ) -> None:
     """Prints the end of a run in ``folder``.
 
     Args:
         uri: the address of the bundle, if it was published.
+        alias: what became of it then.
     """
     _show(words.verdict(dataset, evaluation), words.summary_table(evaluation))
     show_facts(
@@ -34,6 +37,7 @@ def show_run(
             "in use": words.delivered(evaluation),
             "report": readable(folder / "report.html"),
             "bundle": uri or "not published, because the gate did not pass",
+            "alias": [words.alias_fate(alias)] if alias else [],
             "took": duration(seconds),
         }
     )
@@ -43,7 +47,7 @@ def show_run(
 
 def show_comparison(record: Comparison, folder: Path, seconds: float) -> None:
     """Prints the end of a sweep or a comparison in ``folder``."""
-    _show(words.lead(record), words.measured_rows(record))
+    _show(comparison_words.lead(record), comparison_words.measured_rows(record))
     show_facts({"report": readable(folder / "report.html"), "took": duration(seconds)})
 
 

@@ -27,6 +27,8 @@ MOST_NAMES = 3  # more networks that stand alone are numbered
 REACHES = (5, 9, 14, 20)
 DIRECTIONS = ((1, 0), (-1, 0), (0.7, 0.7), (0.7, -0.7), (-0.7, 0.7), (-0.7, -0.7), (0, 1), (0, -1))
 NAME_SIZE = 9
+CHOSEN = "best trade-off"
+CIRCLE: Any = {"color": INK, "marker": "o", "linestyle": "none", "markerfacecolor": "none", "markersize": 13}
 ENTRY = 52  # points of a column of the legend beside its longest name
 ROW = 17  # points of height of a row of the legend
 
@@ -35,7 +37,8 @@ class Point(NamedTuple):
     """A network in the Pareto figure.
 
     A line joins the points of a ``series``, such as a recovery method; the mark of a network that stands alone, with
-    an empty series, bears its ``name``. A ring says that such a network was trained in another way, ``ring``.
+    an empty series, bears its ``name``. A ring says that such a network was trained in another way, ``ring``. The
+    point that is ``chosen`` stands in a circle.
     ``accuracy``, ``low`` and ``high`` are shares, and a whisker goes from low to high; costs are above 0.
     """
 
@@ -48,6 +51,7 @@ class Point(NamedTuple):
     macs: float
     latency_ms: float
     ring: str = ""
+    chosen: bool = False
 
 
 def figure(points: Sequence[Point], *, stacked: bool = False) -> str:
@@ -120,13 +124,16 @@ def _cost_axis(axes: Axes, costs: Sequence[float], label: str) -> None:
 
 
 def _marks(axes: Axes, points: Sequence[Point], cost: str, place: Transform, *, color: str, **style: Any) -> None:
-    """Marks, the line that joins them, and whiskers."""
+    """Marks, the line that joins them, whiskers, and a circle around the point that is chosen."""
     points = sorted(points, key=attrgetter(cost))
     costs = [getattr(point, cost) for point in points]
     for where, point in zip(costs, points, strict=True):
         whisker = [100 * point.low, 100 * point.high]
         axes.plot([where] * 2, whisker, color=color, linewidth=1.3, alpha=0.5, transform=place)
     axes.plot(costs, [100 * point.accuracy for point in points], color=color, transform=place, **style)
+    for where, point in zip(costs, points, strict=True):
+        if point.chosen:
+            axes.plot(where, 100 * point.accuracy, transform=place, label=CHOSEN, **CIRCLE)
 
 
 def _name_marks(axes: Axes, points: Sequence[Point], names: Sequence[str], cost: str) -> None:

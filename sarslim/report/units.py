@@ -3,6 +3,8 @@
 import math
 import re
 
+from sarslim.evaluation.statistics import wilson as wilson  # among the words of pages, too
+
 NO_BREAK_SPACE = "\u00a0"
 UNIT = re.compile(r"(?<=\d) (?=(%|k|M|G|ms|B|kB|MB|GB|points?)\b|%)")
 
@@ -80,16 +82,6 @@ def gate_value(condition: str, value: float) -> str:
     if "drop" in text:
         return points(value).removeprefix("+")
     return percent(value)
-
-
-def wilson(hits: float, chips: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a share of ``chips`` (Wilson 1927); (0, 1) where there are none."""
-    if chips == 0:
-        return 0.0, 1.0
-    share = hits / chips
-    middle = (share + z * z / (2 * chips)) / (1 + z * z / chips)
-    half = z * math.sqrt(share * (1 - share) / chips + z * z / (4 * chips * chips)) / (1 + z * z / chips)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def no_break(text: str) -> str:

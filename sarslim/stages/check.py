@@ -1,78 +1,124 @@
-"""Stage 0: what can be known to be wrong is refused before anything expensive starts."""
+"""Stage 0: what can be known to be wrong is refused before anything expensive starts, all of it at once.
+
+This is the one place for that. It looks at the source, builds every network that the run needs, holds numbers against
+the machine, and writes to every place that the run will write to.
+"""
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from sarslim import networks, pruning
 from sarslim.chips.inspect import check_names, fingerprint, is_data, names
-from sarslim.config import PrepareConfig, RunConfig
-from sarslim.config.parameters import from_parameters, given_artifacts
+from sarslim.chips.simulated_folder import is_simulated
+from sarslim.config import STAGES, PrepareConfig, RunConfig, TrainingConfig
+from sarslim.config.parameters import ARTIFACTS, from_parameters, given_artifacts
+from sarslim.config.settings import require_data
+from sarslim.delivery import registry
+from sarslim.progress import note
+from sarslim.stages.findings import Findings
 from sarslim.stages.given import check_given
-from sarslim.store.storage import S3Uri, Storage, is_s3, local_copy
+from sarslim.stages.tryout import Setting, try_networks
+from sarslim.store import client
+from sarslim.store.storage import SUMS, S3Uri, Storage, is_s3, local_copy
 
-# Where the source decides how many classes there are: the classifier is a small part of the costs.
-TYPICAL_CLASSES = 5
+PATIENCE_SECONDS = 2.0
 
 
-def check(parameters: Mapping[str, Any]) -> RunConfig:
-    """Validates all pipeline parameters together and looks at the source, or at the artifacts that replace it.
+def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConfig:
+    """Validates all pipeline parameters together and tries out all that the run will need.
 
     Args:
-        parameters: of the pipeline, by name; ``start`` names the last artifact that an earlier run gives, if any.
+        parameters: of the pipeline, by name; ``start`` names the last artifact that an earlier run gives, if any, and
+            ``publishes`` is False where no bundle is published.
+        room: a folder on the disk that the artifacts go to.
 
     Returns:
         The complete configuration, with the fingerprint of the source filled in.
 
     Raises:
-        InputError: every wrong parameter, a source that is not there or whose folders contradict each other, or an
-            artifact of another kind than asked for.
+        InputError: everything that is wrong, at once: parameters; a source that is not there, is needed and was not
+            given, or whose folders contradict each other; artifacts of another kind than asked for; a network that does
+            not take chips of this size, a budget out of reach; numbers beyond this machine; a place that cannot be
+            written to.
         ServiceError: the object store cannot be reached.
     """
     config = from_parameters(parameters)
-    given = {name: parameters[f"{name}_uri"] for name in given_artifacts(parameters.get("start", ""))}
-    if given:
-        check_given(given)
-    if "pruned" not in given:
-        check_budgets(config)
-    if given:
-        return config
-    prepare = config.prepare.model_copy(update={"fingerprint": _look_at(config.prepare)})
-    return config.model_copy(update={"prepare": prepare})
+    start = parameters.get("start", "")
+    given = {name: parameters[f"{name}_uri"] for name in given_artifacts(start)}
+    stages = STAGES[STAGES.index(ARTIFACTS[start]) + 1 :] if start else STAGES
+    if not parameters.get("publishes", True):
+        stages = tuple(stage for stage in stages if stage != "publish")
+    findings = Findings()
+    records = None
+    _try_places(config, stages, findings)
+    if given and not findings.out_of_reach(given.values()):
+        with findings.kept():
+            records = check_given(given)
+    digest = ""
+    if "prepare" in stages and not findings.out_of_reach([config.prepare.source]):
+        with findings.kept():
+            digest = _look_at(config.prepare)
+    if "publish" in stages and config.publish.name and not findings.errors:
+        with findings.kept("publish.name"):
+            _look_at_name(config, _simulated(config.prepare, records))
+    if records is not None or not given:
+        try_networks(Setting.of(config, stages, records), config, room, findings)
+    findings.end()
+    return config.model_copy(update={"prepare": config.prepare.model_copy(update={"fingerprint": digest})})
 
 
 def _look_at(config: PrepareConfig) -> str:
     """The fingerprint of the source, whose names are held against the configuration first."""
+    require_data(config)
     if not config.source:
         return ""
     if is_s3(config.source):
-        uri = S3Uri.parse(config.source)
-        rows = [row for row in Storage.from_environment().objects(uri) if is_data(row[0])]
+        uri = S3Uri.parse(config.source, "prepare.source")
+        rows = [row for row in _store().objects(uri) if is_data(row[0])]
         check_names([key or uri.key for key, _, _ in rows], config)
         return hashlib.sha256(repr(rows).encode()).hexdigest()
-    with local_copy(config.source) as path:
+    with local_copy(config.source, "prepare.source") as path:
         check_names(names(path), config)
         return fingerprint(path)
 
 
-def check_budgets(config: RunConfig) -> None:
-    """Builds the teacher, untrained, to see whether the budget can be met; costs depend on shapes only."""
-    # A measured latency means nothing before the prune stage, which may run on another machine.
-    untimed = config.prune.model_copy(update={"latency": ""})
-    if not untimed.budgets:
-        return
-    teacher = networks.build(
-        config.teacher.network,
-        classes=len(config.prepare.classes) or TYPICAL_CLASSES,
-        channels=1,
-        stem=config.teacher.stem,
-        mean=(0.0,),
-        std=(1.0,),
-    )
-    pruning.check(
-        teacher,
-        untimed,
-        input_shape=(1, config.prepare.image_size, config.prepare.image_size),
-        output_layers=networks.output_layers(teacher),
-        stages=networks.stages(teacher),
-    )
+def _store() -> Storage:
+    """The object store, asked with little patience: who waits for the check waits for an answer."""
+    return Storage.from_environment(retries=1, timeout_seconds=PATIENCE_SECONDS)
+
+
+def _try_places(config: RunConfig, stages: tuple[str, ...], findings: Findings) -> None:
+    """Writes, reads and deletes a small object wherever the run will write to."""
+    places: dict[str, list[str]] = {}
+    if "publish" in stages:
+        places.setdefault(config.publish.destination, []).append("publish.destination")
+    for stage in ("teacher", "distill"):
+        section: TrainingConfig = getattr(config, stage)
+        # Without any store training goes on without checkpoints.
+        if stage in stages and section.checkpoints and (places or client.configured()):
+            places.setdefault(section.checkpoints, []).append(f"{stage}.checkpoints")
+    for address, fields in places.items():
+        with findings.kept(", ".join(fields)):
+            _store().probe(S3Uri.parse(address))
+        if findings.store_is_out_of_reach:
+            return
+
+
+def _look_at_name(config: RunConfig, simulated: bool | None) -> None:
+    """Refuses a name of networks for other chips, and tells of a version that only the same bundle can be."""
+    publish, root = config.publish, S3Uri.parse(config.publish.destination)
+    if simulated is not None:
+        registry.Models(_store(), root).require_kind(publish.name, simulated=simulated)
+    place = root / publish.name / publish.version
+    if publish.version and _store().exists(place / SUMS):
+        note(f"{place} is published already; another bundle will not take its place")
+
+
+def _simulated(config: PrepareConfig, records: Mapping[str, Any] | None) -> bool | None:
+    """Whether the chips are simulated, as far as it can be known before they are read."""
+    if records is not None:
+        return bool(records["dataset"].simulated)
+    if not config.source or is_s3(config.source):
+        return config.simulated or None
+    return is_simulated(Path(config.source))

@@ -5,15 +5,16 @@ from pathlib import Path
 from sarslim import report
 from sarslim.config import parse
 from sarslim.errors import InputError
-from sarslim.records import Comparison, Measured
+from sarslim.records import UNKNOWN, Comparison, Measured, Origin
 from sarslim.stages.results import write_json
 
 
-def compare(measured: list[str], *, comparison: Path, page: Path, table: Path) -> Comparison:
+def compare(measured: list[str], *, comparison: Path, page: Path, table: Path, origin: Origin = UNKNOWN) -> Comparison:
     """Writes records, page and table; the first network is the one that the others are held against.
 
     Args:
         measured: records of :func:`sarslim.stages.measure.measure` as JSON.
+        origin: of which run the page is.
 
     Raises:
         InputError: networks that were measured on different data.
@@ -27,6 +28,6 @@ def compare(measured: list[str], *, comparison: Path, page: Path, table: Path) -
     record = Comparison(networks=networks)
     write_json(comparison, record)
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(report.comparison_page(record), encoding="utf-8")
+    page.write_text(report.comparison_page(record, origin), encoding="utf-8")
     table.write_text(report.comparison_table(record), encoding="utf-8")
     return record

@@ -11,6 +11,7 @@ from sarslim.config import DistillConfig, PruneConfig
 from sarslim.networks import Recogniser, artifact, cost
 from sarslim.networks.inference import folded
 from sarslim.records import TrainRecord
+from sarslim.stages import bounds
 from sarslim.stages.learn import device, input_shape, joined, parents_of, require_classes, save_trained, train
 from sarslim.stages.processes import in_processes
 from sarslim.stages.prune import calibration
@@ -28,13 +29,14 @@ def distill_student(config: DistillConfig, *, dataset: Path, teacher: Path, prun
     of pruning and distillation.
 
     Raises:
-        InputError: models for other classes than the data set, or no loss term switched on.
+        InputError: models for other classes than the data set, no loss term switched on, or batches beyond the memory.
     """
     data = Dataset.open(dataset)
     whole, origin = artifact.load(teacher, kind="teacher")
     small, cut = artifact.load(pruned, kind="pruned")
     require_classes(origin, data, teacher)
     require_classes(cut, data, pruned)
+    bounds.bound_batch("distill", config, whole, input_shape(data), len(data.part("train").images))
     parents = parents_of(data, teacher=teacher, pruned=pruned)
     whole.to(device())
     with kept_until_saved(config, "distill", parents) as places:

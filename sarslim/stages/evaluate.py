@@ -10,26 +10,30 @@ from typing import Any
 from sarslim import __version__, report
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, EvaluateConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig
-from sarslim.delivery.registry import INT8, METRICS, ONNX
+from sarslim.delivery.registry import INT8, METRICS, ONNX, REPORT
 from sarslim.evaluation import measures
 from sarslim.networks import artifact
 from sarslim.records import (
+    UNKNOWN,
     BundleRecord,
     EvaluateRecord,
     FileScores,
     ModelRecord,
     NetworkScores,
+    Origin,
     PruneRecord,
     TrainRecord,
 )
+from sarslim.stages import bounds
 from sarslim.stages.deploy import deploy, time_rivals
+from sarslim.stages.learn import input_shape
 from sarslim.stages.measure import score
 from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, versions, write_json
 from sarslim.store.storage import write_sums
 
 EXAMPLES_PER_CLASS = 4
 COSTS = {"macs": "MACs", "params": "parameters", "latency": "latency"}
-REPORT, CARD, LABELS = "report.html", "MODEL_CARD.md", "labels.json"
+CARD, LABELS = "MODEL_CARD.md", "labels.json"
 
 
 def evaluate(
@@ -42,8 +46,12 @@ def evaluate(
     evaluation: Path,
     bundle: Path,
     page: Path,
+    origin: Origin = UNKNOWN,
 ) -> EvaluateRecord:
     """Measures the three networks on the test part, exports, writes report and bundle, and judges by the gate.
+
+    Args:
+        origin: of which run report and bundle are.
 
     Raises:
         InputError: no test part, or models for other classes than the data set.
@@ -51,12 +59,17 @@ def evaluate(
     """
     start = time.monotonic()
     data = Dataset.open(dataset)
-    test, train = data.part("test"), data.part("train")
+    test, train, files = data.part("test"), data.part("train"), data.files("test")
     assert test.labels is not None
     assert train.labels is not None
     folders = {"teacher": teacher, "pruned": pruned, "student": student}
+    bounds.bound_threads(config)
+    bounds.bound_evaluation(config, {"teacher": artifact.load(teacher)[0]}, input_shape(data))
     scores = {kind: score(folder, data, config, name=kind, kind=kind) for kind, folder in folders.items()}
     bundle.mkdir(parents=True, exist_ok=True)
+    mistakes = measures.surest_mistakes(
+        artifact.load(student)[0], artifact.load(teacher)[0], test.images, test.labels, data.record.classes
+    )
     with tempfile.TemporaryDirectory() as aside:
         prepared = read_json(PrepareConfig, dataset / CONFIG)
         written_to = {"teacher": Path(aside), "student": bundle}
@@ -71,18 +84,12 @@ def evaluate(
         rivals=time_rivals(data, prepared, config),
         majority_accuracy=measures.majority_accuracy(train.labels, test.labels),
         gate=measures.gate(config, scores["teacher"], scores["student"], _budgets(pruned, scores)),
-        mistakes=measures.surest_mistakes(
-            artifact.load(student)[0],
-            artifact.load(teacher)[0],
-            test.images,
-            test.labels,
-            data.record.classes,
-        ),
+        mistakes=tuple(each.model_copy(update={"file": files[each.chip]}) for each in mistakes),
         seconds=time.monotonic() - start,
     )
     write_json(evaluation / CONFIG, config)
     write_json(evaluation / EVALUATION, record)
-    _write_bundle(bundle, record, config, dataset=dataset, **folders)
+    _write_bundle(bundle, record, config, origin, dataset=dataset, **folders)
     page.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(bundle / REPORT, page)
     return record
@@ -104,6 +111,7 @@ def _write_bundle(
     bundle: Path,
     record: EvaluateRecord,
     config: EvaluateConfig,
+    origin: Origin,
     *,
     dataset: Path,
     teacher: Path,
@@ -127,11 +135,12 @@ def _write_bundle(
         "evaluation": record,
         "teacher_model": read_json(ModelRecord, teacher / artifact.MODEL),
         "student_model": read_json(ModelRecord, student / artifact.MODEL),
+        "origin": origin,
     }
     model: ModelRecord = story["student_model"]
     for name in (artifact.MODEL, artifact.WEIGHTS):
         shutil.copyfile(student / name, bundle / name)
-    write_json(bundle / METRICS, _metrics(record, data, model))
+    write_json(bundle / METRICS, _metrics(record, data, model, config))
     (bundle / LABELS).write_text(json.dumps(list(model.classes), indent=2) + "\n", encoding="utf-8")
     page = report.run_report(
         **story,
@@ -140,17 +149,18 @@ def _write_bundle(
         versions=versions(),
     )
     (bundle / REPORT).write_text(page, encoding="utf-8")
-    card = report.model_card(**story, name=f"{model.network} student", version="")
+    card = report.model_card(**story, name=f"{model.network} student")
     (bundle / CARD).write_text(card, encoding="utf-8")
     write_sums(bundle)
 
 
-def _metrics(record: EvaluateRecord, data: Dataset, model: ModelRecord) -> BundleRecord:
+def _metrics(record: EvaluateRecord, data: Dataset, model: ModelRecord, config: EvaluateConfig) -> BundleRecord:
     files = {"FP32": ONNX, "INT8": INT8}
     return BundleRecord(
         sarslim_version=__version__,
         network=model.network,
         simulated=data.record.simulated,
+        data_name=report.data_name(data.record.format, data.record.source, config.data_name),
         data_digest=data.record.digest,
         test_chips=data.record.parts["test"].chips,
         gate_passed=record.passed,

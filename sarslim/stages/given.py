@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,19 +16,23 @@ Model = TypeVar("Model", bound=BaseModel)
 PASTE = "Paste the URI of a {} artifact of an earlier run"
 
 
-def check_given(given: Mapping[str, str]) -> None:
+def check_given(given: Mapping[str, str]) -> dict[str, Any]:
     """Reads the record of every artifact, a few kilobytes, and holds the models against the data set.
 
     Args:
         given: address of each artifact by the part it plays: ``dataset``, ``teacher``, ``pruned``, ``student``.
+
+    Returns:
+        The records under the same names: a ``DatasetRecord`` and ``ModelRecord``s.
 
     Raises:
         InputError: the first artifact that is missing, of another kind, or made for other chips.
         ServiceError: the object store cannot be reached.
     """
     chips = _dataset(given["dataset"])
+    records: dict[str, Any] = {"dataset": chips}
     for kind in [name for name in given if name != "dataset"]:
-        model = _model(kind, given[kind])
+        model = records[kind] = _model(kind, given[kind])
         for field in ("classes", "channels", "image_size"):
             if getattr(model, field) != getattr(chips, field):
                 raise InputError(
@@ -37,6 +41,7 @@ def check_given(given: Mapping[str, str]) -> None:
                     f"{getattr(chips, field)}",
                     "Give artifacts of one run",
                 )
+    return records
 
 
 def _dataset(uri: str) -> DatasetRecord:
@@ -61,7 +66,7 @@ def _read(kind: str, uri: str, name: str) -> bytes:
     if not uri:
         raise InputError(f"{kind}_uri", "is empty", PASTE.format(kind))
     if is_s3(uri):
-        storage, address = Storage.from_environment(), S3Uri.parse(uri) / name
+        storage, address = Storage.from_environment(), S3Uri.parse(uri, f"{kind}_uri") / name
         if storage.exists(address):
             return storage.read(address)
     elif (file := Path(uri) / name).is_file():

@@ -7,15 +7,18 @@ to every parameter in a loop that is the output of a task outside (kfp 2.17.0). 
 
 import json
 import re
+from typing import Any
+
+from pydantic import BaseModel
 
 from sarslim.config import DistillConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig, parse
 from sarslim.config.recoveries import recovery
 from sarslim.errors import InputError
-from sarslim.stages.check import check_budgets
+from sarslim.stages.tryout import check_budgets, check_rivals
 
 Cell = dict[str, str]
 
-SEED = re.compile("0|[1-9][0-9]*")
+SEED, MOST_SEED = re.compile("0|[1-9][0-9]{,9}", re.ASCII), 2**32
 
 
 def plan_sweep(
@@ -39,7 +42,7 @@ def plan_sweep(
     for budget in _items("budgets", budgets):
         cut = parse(PruneConfig, base.prune.model_dump() | {"macs": budget, "params": budget}, where="budgets")
         check_budgets(base.model_copy(update={"prune": cut}))
-        cells += plan_methods(cut.model_dump_json(), distill, evaluate, methods=methods, seeds=seeds)
+        cells += _recoveries(base.prune, cut, distill, evaluate, methods=methods, seeds=seeds)
     return cells
 
 
@@ -51,32 +54,51 @@ def plan_methods(prune: str, distill: str, evaluate: str, *, methods: str, seeds
     Raises:
         InputError: an unknown method or a malformed seed.
     """
-    cut, recipe = parse(PruneConfig, prune), parse(DistillConfig, distill)
+    given = parse(PruneConfig, prune)
+    return _recoveries(given, given, distill, evaluate, methods=methods, seeds=seeds)
+
+
+def _recoveries(
+    given: PruneConfig, cut: PruneConfig, distill: str, evaluate: str, *, methods: str, seeds: str
+) -> list[Cell]:
+    """Every recovery method and seed after pruning as ``cut`` says, in a run whose configuration is ``given``."""
+    recipe = parse(DistillConfig, distill)
     budget = " and ".join(dict.fromkeys(text for text in (cut.macs, cut.params, cut.latency) if text))
     recoveries = {method: recovery(method, recipe) for method in _items("methods", methods)}
-    return [
-        {
-            "label": _label(f"{budget} {method}", suffix, budget=budget, method=method, seed=seed),
-            "prune": cut.model_copy(update={"seed": seed}).model_dump_json(),
-            "distill": config.model_copy(update={"seed": seed}).model_dump_json(),
-            "evaluate": evaluate,
-        }
-        for seed, suffix in _seeds(seeds).items()
-        for method, config in recoveries.items()
-    ]
+    cells = []
+    for seed, suffix in _seeds(seeds).items():
+        for method, config in recoveries.items():
+            pruning, recovering = (each.model_copy(update={"seed": seed}) for each in (cut, config))
+            sets = _sets("prune", given, pruning) + _sets("distill", recipe, recovering)
+            origin = {"budget": budget, "method": method, "seed": seed, "sets": sets}
+            cells.append(
+                {
+                    "label": _label(f"{budget} {method}", suffix, **origin),
+                    "prune": pruning.model_dump_json(),
+                    "distill": recovering.model_dump_json(),
+                    "evaluate": evaluate,
+                }
+            )
+    return cells
 
 
-def plan_rivals(teacher: str, evaluate: str, *, networks: str, seeds: str) -> list[Cell]:
+def plan_rivals(teacher: str, evaluate: str, prepare: str = "", *, networks: str, seeds: str) -> list[Cell]:
     """Every rival network and seed from scratch, with the recipe and the epochs of the teacher.
 
+    Args:
+        teacher, evaluate, prepare: configurations as JSON. Without ``prepare`` nobody looks whether a network takes
+            chips of this size.
+
     Raises:
-        InputError: an unknown network or a malformed seed.
+        InputError: an unknown network, one that does not take chips of this size, or a malformed seed.
     """
-    recipe = parse(TeacherConfig, teacher).model_dump() | {"pretrained": "", "generations": 1}
+    recipe = parse(TeacherConfig, teacher)
+    own = recipe.model_dump() | {"pretrained": "", "generations": 1}
     rivals = {
-        name: parse(TeacherConfig, recipe | {"network": name}, where="networks")
-        for name in _items("networks", networks)
+        name: parse(TeacherConfig, own | {"network": name}, where="networks") for name in _items("networks", networks)
     }
+    if prepare:
+        check_rivals(RunConfig(prepare=parse(PrepareConfig, prepare), teacher=recipe), list(rivals))
     return [
         {
             "label": _label(name, suffix, method=name, seed=seed),
@@ -88,16 +110,28 @@ def plan_rivals(teacher: str, evaluate: str, *, networks: str, seeds: str) -> li
     ]
 
 
-def _label(name: str, suffix: str, **origin: str | int) -> str:
+def _sets(stage: str, given: BaseModel, wanted: BaseModel) -> list[str]:
+    """The ``--set`` texts that make ``wanted`` of ``given``, which differ in numbers, switches and plain words."""
+    before, after = given.model_dump(mode="json"), wanted.model_dump(mode="json")
+    changed = {name: value for name, value in after.items() if value != before[name]}
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in changed.items()}
+    return [f"{stage}.{name}={text}" for name, text in texts.items()]
+
+
+def _label(name: str, suffix: str, **origin: Any) -> str:
     return json.dumps({"name": f"{name}{suffix}", **origin})
 
 
 def _seeds(text: str) -> dict[int, str]:
     """The seeds, each with what it adds to a name: nothing where it is the only one."""
     items = _items("seeds", text)
-    wrong = ", ".join(repr(item) for item in items if not SEED.fullmatch(item))
+    wrong = ", ".join(repr(item) for item in items if not SEED.fullmatch(item) or int(item) >= MOST_SEED)
     if wrong:
-        raise InputError("seeds", f"{wrong}: not a seed", "Write whole numbers from 0 on, such as 0, 1, 2")
+        raise InputError(
+            "seeds",
+            f"{wrong}: not a seed",
+            f"Write whole numbers from 0 on, such as 0, 1, 2; none above {MOST_SEED - 1}",
+        )
     return {int(item): f" seed {item}" if len(items) > 1 else "" for item in items}
 
 

@@ -20,7 +20,7 @@ def prepare(config: PrepareConfig, *, dataset: Path, card: Path) -> DatasetRecor
     Raises:
         InputError: a source without usable chips.
     """
-    with local_copy(config.source) if config.source else nullcontext() as source:
+    with local_copy(config.source, "prepare.source") if config.source else nullcontext() as source:
         record = prepare_chips(config, source, dataset)
     write_json(dataset / CONFIG, config)
     card.parent.mkdir(parents=True, exist_ok=True)

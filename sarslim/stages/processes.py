@@ -22,6 +22,7 @@ import torch
 from sarslim.config import parse
 from sarslim.errors import InputError, SarslimError, ServiceError
 from sarslim.records import TrainRecord
+from sarslim.stages.bounds import require_processes
 from sarslim.stages.results import read_json, write_json
 from sarslim.training import parallel
 
@@ -39,7 +40,7 @@ def in_processes(stage: Stage) -> Stage:
     Results and errors are those of the stage in one process: what a process raises is raised here.
 
     Raises:
-        InputError: more processes than GPUs.
+        InputError: more processes than GPUs or, without any, than processors.
         ServiceError: a process failed without saying more than what it wrote to standard error, which is shown.
     """
 
@@ -50,11 +51,7 @@ def in_processes(stage: Stage) -> Stage:
         if wanted == 1 or parallel.count() > 1:
             return stage(config, **paths)
         section = stage.__module__.rpartition(".")[2]
-        if gpus and wanted > gpus:
-            raise InputError(
-                f"{section}.processes", f"{wanted} is more than the {gpus} GPUs here",
-                "Choose fewer processes, or 0 for one per GPU",
-            )  # fmt: skip
+        require_processes(section, wanted)
         with tempfile.TemporaryDirectory(prefix="sarslim-") as folder:
             job = {"stage": [stage.__module__, stage.__name__], "config": config.model_dump(mode="json")}
             job["paths"] = {name: str(path) for name, path in paths.items()}

@@ -11,9 +11,13 @@ from torch import Tensor
 from sarslim import __version__, networks, pruning, report
 from sarslim.chips.dataset import Dataset, Part
 from sarslim.config import PruneConfig, TeacherConfig
+from sarslim.errors import InputError
+from sarslim.evaluation.statistics import beats_guessing
 from sarslim.networks import Recogniser, artifact, cost
 from sarslim.networks.inference import predict
+from sarslim.progress import note
 from sarslim.records import ModelRecord, PruneRecord, Trial
+from sarslim.stages import bounds
 from sarslim.stages.learn import described, input_shape, parents_of, require_classes
 from sarslim.stages.results import CONFIG, PRUNING, read_json, write_json
 from sarslim.stages.search import search
@@ -32,12 +36,16 @@ def prune_student(config: PruneConfig, *, dataset: Path, teacher: Path, pruned: 
     configuration of the winner, so that whoever prunes like it needs no search.
 
     Raises:
-        InputError: a budget out of reach, an unknown layer, a teacher for other classes.
+        InputError: a budget out of reach, an unknown layer, a teacher for other classes or one that has learned
+            nothing.
     """
     start = time.monotonic()
     data = Dataset.open(dataset)
     whole, origin = artifact.load(teacher, kind="teacher")
     require_classes(origin, data, teacher)
+    if config.weak_teacher == "refuse":
+        require_teacher(whole, data, teacher)
+    bounds.bound_calibration(config, input_shape(data), len(data.part("train").images))
     views = read_json(TeacherConfig, teacher / CONFIG).model_dump(include=VIEWS)
     batches = calibration(data.part("train"), config)
     uncut = learn_sparsely(whole, config, data, views) if config.sparse_epochs else whole
@@ -95,6 +103,35 @@ def prune_student(config: PruneConfig, *, dataset: Path, teacher: Path, pruned: 
     table.parent.mkdir(parents=True, exist_ok=True)
     table.write_text(report.pruning_table(record), encoding="utf-8")
     return record
+
+
+def require_teacher(teacher: Recogniser, data: Dataset, path: Path) -> None:
+    """Refuses a teacher that has learned nothing: there would be nothing to keep of it.
+
+    Judged on the validation part. The test part must not be seen before the end, or what is refused because of it
+    would select by it. The validation part chose the epoch of this very teacher, so it flatters: who fails here fails.
+    Where it has so few chips that not even right answers alone could pass, being above guessing at all is enough.
+
+    Raises:
+        InputError: its accuracy is not clearly (by the lower end of its 95 % interval) above the share of the largest
+            class and above chance.
+    """
+    part = data.part("val")
+    assert part.labels is not None
+    share_right = accuracy(teacher, part)
+    counts = np.bincount(part.labels, minlength=len(data.record.classes)).tolist()
+    better, low, share = beats_guessing(share_right, counts)
+    if not better and not beats_guessing(1.0, counts)[0]:
+        note(f"{sum(counts)} validation chips are too few to tell whether the teacher is better than guessing")
+        better = share_right > share
+    if not better:
+        raise InputError(
+            str(path),
+            f"the teacher is right for {share_right:.1%} of the {sum(counts)} validation chips, {low:.1%} by the lower "
+            f"end of its 95 % interval, and always naming the largest class is for {share:.1%}",
+            "Train it better (teacher.epochs, teacher.learning_rate, more chips), or set prune.weak_teacher=accept to "
+            "try out the rest",
+        )
 
 
 def calibration(part: Part, config: PruneConfig) -> list[tuple[Tensor, Tensor]]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from sarslim import __version__
 from sarslim.config import RunConfig
 from sarslim.errors import InputError
-from sarslim.records import EvaluateRecord
+from sarslim.records import BundleRecord, EvaluateRecord
 
 CONFIG, TRAINING, PRUNING, EVALUATION = "config.json", "training.json", "pruning.json", "evaluation.json"
 
@@ -68,13 +68,26 @@ def summary(
     evaluation: EvaluateRecord,
     *,
     config: RunConfig,
+    data_name: str,
+    bundle: BundleRecord,
     bundle_uri: str | None,
     versions: Mapping[str, str],
     seconds: Mapping[str, float],
     cached: list[str],
 ) -> dict[str, Any]:
-    """The content of ``summary.json``."""
+    """The content of ``summary.json``.
+
+    Args:
+        bundle: what the bundle says of itself; its artifacts may come from runs with other configurations.
+    """
     return {
+        "data": {
+            "name": data_name,
+            "simulated": bundle.simulated,
+            "digest": bundle.data_digest,
+            "test_chips": bundle.test_chips,
+        },
+        "network": bundle.network,
         "teacher": evaluation.teacher.summary(),
         "pruned": evaluation.pruned.summary(),
         "student": evaluation.student.summary(),

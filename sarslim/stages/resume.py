@@ -1,13 +1,13 @@
 """Where interrupted training is kept: objects named after all that decides its result."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sarslim.config import TrainingConfig
 from sarslim.stages import sources
+from sarslim.store import client
 from sarslim.store.storage import S3Uri, Storage, StoredBytes
 from sarslim.training import parallel
 
@@ -27,7 +27,7 @@ def kept_until_saved(config: TrainingConfig, stage: str, parents: dict[str, str]
     finished part is trained again. Names are digests of the configuration, the input artifacts and the sources:
     another run never resumes from them.
     """
-    if not config.checkpoints or "AWS_ACCESS_KEY_ID" not in os.environ:
+    if not config.checkpoints or not client.configured():
         yield nowhere
         return
     decides: tuple[Any, ...] = (

@@ -10,7 +10,8 @@ from sarslim.config import TeacherConfig
 from sarslim.networks import Recogniser, artifact
 from sarslim.networks.inference import folded
 from sarslim.records import TrainRecord
-from sarslim.stages.learn import joined, parents_of, save_trained, train
+from sarslim.stages import bounds
+from sarslim.stages.learn import input_shape, joined, parents_of, save_trained, train
 from sarslim.stages.processes import in_processes
 from sarslim.stages.resume import Places, kept_until_saved
 from sarslim.store.storage import local_copy
@@ -28,7 +29,7 @@ def train_teacher(config: TeacherConfig, *, dataset: Path, teacher: Path) -> Tra
     2020).
 
     Raises:
-        InputError: a foreign data set, or pretrained weights of another network.
+        InputError: a foreign data set, pretrained weights of another network, or batches beyond the memory.
     """
     data = Dataset.open(dataset)
     parents = parents_of(data)
@@ -54,8 +55,9 @@ def _taught(
     """A network that has learned from labels and, where there is one, from the network of the generation before."""
     torch.manual_seed(config.seed)
     network = networks.build_for(data.record, config.network, config.stem)
+    bounds.bound_batch("teacher", config, network, input_shape(data), len(data.part("train").images))
     if config.pretrained:
-        with local_copy(config.pretrained) as file:
+        with local_copy(config.pretrained, "teacher.pretrained") as file:
             artifact.load_pretrained(network, file)
     objective = TaughtObjective(folded(by)) if by else LabelObjective()
     return network, train(

@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import getproxies_environment
 
-from sarslim.errors import ServiceError
+from sarslim.errors import InputError, ServiceError
+from sarslim.store.address import S3Uri, is_s3
+from sarslim.store.client import configured
 
 READY = re.compile(r"Starting s3 server on \[(http://[^/\]]+)")
 
@@ -47,11 +50,22 @@ def serve(root: Path) -> Iterator[dict[str, str]]:
             "AWS_ENDPOINT_URL": _address(server),
             "AWS_ACCESS_KEY_ID": access,
             "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_SESSION_TOKEN": "",  # the user's own belongs to other keys
             "AWS_REGION": "us-east-1",
+            **_past_proxies(),
         }
     finally:
         server.terminate()
         server.wait(timeout=10)
+
+
+def _past_proxies() -> dict[str, str]:
+    """No proxy leads to this machine."""
+    proxies = getproxies_environment()
+    if not proxies.keys() - {"no"}:
+        return {}
+    hosts = ",".join(host for host in (proxies.get("no"), "127.0.0.1") if host)
+    return {"NO_PROXY": hosts, "no_proxy": hosts}
 
 
 @contextmanager
@@ -63,6 +77,28 @@ def at_hand(root: Path) -> Iterator[None]:
     """
     with serve(root) as served, in_environment(served):
         yield
+
+
+@contextmanager
+def reachable(addresses: Iterable[str], runs: Path) -> Iterator[None]:
+    """Makes ``s3://`` addresses reachable: by what the environment names, or else in the store of the runs in ``runs``.
+
+    Raises:
+        InputError: neither, nor keys in a profile; nobody else's store is asked without credentials.
+    """
+    asked = [S3Uri.parse(address) for address in addresses if is_s3(address)]
+    if not asked or configured(profiles=False):
+        yield
+    elif any((runs / "store" / uri.bucket).is_dir() for uri in asked):
+        with at_hand(runs.resolve() / "store"):
+            yield
+    elif configured():
+        yield
+    else:
+        raise InputError(
+            str(asked[0]), f"there are no credentials for an object store, and no store of local runs in {runs}",
+            "Set AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name the folder of --runs",
+        )  # fmt: skip
 
 
 @contextmanager

@@ -2,106 +2,47 @@
 
 import hashlib
 import io
-import os
-import re
+import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from typing import Any
 
-import urllib3
 from minio import Minio
-from minio.credentials import EnvAWSProvider
-from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.error import InvalidResponseError, S3Error
 
-from sarslim.errors import InputError, SarslimError, ServiceError
+from sarslim.errors import InputError, SarslimError
 from sarslim.progress import Progress
+from sarslim.store import client, faults
+from sarslim.store.address import S3Uri, is_s3
+
+__all__ = ["SUMS", "S3Uri", "Storage", "StoredBytes", "is_s3", "local_copy", "sha256", "verify_sums", "write_sums"]
 
 SUMS = "SHA256SUMS"
 PARALLEL_TRANSFERS = 8
-CREDENTIAL_CODES = {
-    "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed", "InvalidToken",
-}  # fmt: skip
-MISSING_CODES = {"NoSuchKey", "NoSuchObject", "NotFound", "ResourceNotFound"}
-
-
-@dataclass(frozen=True)
-class S3Uri:
-    """An address in an object store: ``s3://bucket/key``. ``minio://``, which KFP writes by default, means the same."""
-
-    bucket: str
-    key: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> "S3Uri":
-        """
-        Raises:
-            InputError: not of the form ``s3://bucket[/key]``.
-        """
-        match = re.fullmatch(r"(?:s3|minio)://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", text)
-        if match is None:
-            raise InputError("S3 address", f"{text!r} is not one", "Write s3://bucket/path")
-        return cls(match[1], (match[2] or "").strip("/"))
-
-    def __truediv__(self, name: str) -> "S3Uri":
-        return S3Uri(self.bucket, f"{self.key}/{name}".lstrip("/"))
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}".rstrip("/")
-
-
-def is_s3(text: str) -> bool:
-    """Whether ``text`` is an address in an object store."""
-    return text.startswith(("s3://", "minio://"))
 
 
 class Storage:
     """An object store behind the S3 protocol."""
 
-    def __init__(self, client: Minio, endpoint: str) -> None:
-        self._client, self.endpoint = client, endpoint
+    def __init__(self, client: Minio, endpoint: str, region: str) -> None:
+        self._client, self.endpoint, self._region = client, endpoint, region
 
     @classmethod
     def from_environment(cls, *, retries: int = 3, timeout_seconds: float = 30) -> "Storage":
-        """The store that the usual variables name.
-
-        ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``, ``AWS_CA_BUNDLE``.
+        """The store that the variables and files name which AWS users have; see :func:`sarslim.store.client.connect`.
 
         Raises:
-            InputError: no credentials in the environment, or an endpoint that is not a URL.
+            InputError: no credentials, or a variable or a file that cannot be used.
         """
-        endpoint = os.environ.get("AWS_ENDPOINT_URL", "https://s3.amazonaws.com")
-        parts = urlsplit(endpoint)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise InputError("AWS_ENDPOINT_URL", f"{endpoint!r} is not a URL", "Write http://host:port or https://host")
-        if not os.environ.get("AWS_ACCESS_KEY_ID") or not os.environ.get("AWS_SECRET_ACCESS_KEY"):
-            raise InputError(
-                "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY",
-                f"no credentials for {endpoint}",
-                "Set both in the environment",
-            )
-        http = urllib3.PoolManager(
-            maxsize=PARALLEL_TRANSFERS,
-            timeout=urllib3.Timeout(connect=min(5, timeout_seconds), read=timeout_seconds),
-            retries=urllib3.Retry(total=retries, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
-            ca_certs=os.environ.get("AWS_CA_BUNDLE"),
-        )
-        client = Minio(
-            parts.netloc,
-            secure=parts.scheme == "https",
-            credentials=EnvAWSProvider(),
-            region=os.environ.get("AWS_REGION", "us-east-1"),
-            http_client=http,
-        )
-        return cls(client, endpoint)
+        return cls(*client.connect(retries=retries, timeout_seconds=timeout_seconds, connections=PARALLEL_TRANSFERS))
 
     def list(self, uri: S3Uri) -> list[tuple[str, int, str]]:
         """Objects below ``uri`` as (key relative to it, bytes, etag), sorted; the object itself if ``uri`` is one."""
         with self._errors(uri):
-            self._need_bucket(uri)
             prefix = f"{uri.key}/" if uri.key else ""
             objects = list(self._client.list_objects(uri.bucket, prefix=prefix, recursive=True))
             if objects:
@@ -111,6 +52,11 @@ class Storage:
                 item = self._client.stat_object(uri.bucket, uri.key)
                 return [("", item.size or 0, item.etag or "")]
             return []
+
+    def has_bucket(self, uri: S3Uri) -> bool:
+        """Whether the bucket of this address is there."""
+        with self._errors(uri):
+            return self._client.bucket_exists(uri.bucket)
 
     def exists(self, uri: S3Uri) -> bool:
         """Whether there is an object at exactly this address."""
@@ -131,13 +77,40 @@ class Storage:
         """Writes one object; the bucket is made if it is missing."""
         with self._errors(uri):
             self._make_bucket(uri)
-            self._client.put_object(uri.bucket, uri.key, io.BytesIO(content), len(content))
+            self._stored(self._client.put_object(uri.bucket, uri.key, io.BytesIO(content), len(content)), uri)
 
     def delete(self, uri: S3Uri) -> None:
         """Deletes one object, if it is there."""
         if self.exists(uri):
             with self._errors(uri):
                 self._client.remove_object(uri.bucket, uri.key)
+
+    def modified(self, uri: S3Uri) -> datetime:
+        """When one object was written, in UTC.
+
+        Raises:
+            InputError: there is no such object.
+        """
+        with self._errors(uri):
+            found = self._client.stat_object(uri.bucket, uri.key).last_modified
+        assert found is not None
+        return found
+
+    def probe(self, uri: S3Uri) -> None:
+        """Writes a small object below ``uri``, reads it and deletes it: what can be kept there.
+
+        Raises:
+            InputError: the credentials do not allow it, or what answers is no object store.
+            ServiceError: the store cannot be reached.
+        """
+        place, content = uri / f".sarslim-{secrets.token_hex(8)}", secrets.token_bytes(32)
+        try:
+            self.write(place, content)
+            if self.read(place) != content:
+                raise InputError(str(uri), f"{self.endpoint} does not keep what is written there", faults.NOT_S3)
+        finally:
+            with self._errors(place):
+                self._client.remove_object(place.bucket, place.key)
 
     def download(self, uri: S3Uri, directory: Path) -> Path:
         """Copies the object or all objects below ``uri`` into ``directory``.
@@ -181,7 +154,7 @@ class Storage:
             self._make_bucket(uri)
             for path in files:
                 target = uri / path.relative_to(source).as_posix() if source.is_dir() else uri
-                self._client.fput_object(target.bucket, target.key, str(path))
+                self._stored(self._client.fput_object(target.bucket, target.key, str(path)), target)
 
     def publish(self, bundle: Path, uri: S3Uri) -> None:
         """Uploads a bundle so that a reader sees all of it or none: ``SHA256SUMS`` goes last, and readers need it.
@@ -226,18 +199,24 @@ class Storage:
         try:
             self._client.stat_object(uri.bucket, uri.key)
         except (S3Error, InvalidResponseError) as error:
-            if _code(error) in MISSING_CODES | {"NoSuchBucket"}:
+            if faults.code(error) in faults.MISSING | {"NoSuchBucket"}:
                 return False
             raise
         return True
 
-    def _need_bucket(self, uri: S3Uri) -> None:
-        if not self._client.bucket_exists(uri.bucket):
-            raise InputError(str(uri), f"there is no bucket {uri.bucket!r} at {self.endpoint}", "Check the address")
+    def _stored(self, result: Any, uri: S3Uri) -> None:
+        """Every S3 store answers an upload with an etag; a web server may say yes to anything."""
+        if not result.etag:
+            raise InputError(str(uri), f"{self.endpoint} does not answer as an S3 store", faults.NOT_S3)
 
     def _make_bucket(self, uri: S3Uri) -> None:
-        if not self._client.bucket_exists(uri.bucket):
+        if self._client.bucket_exists(uri.bucket):
+            return
+        try:
             self._client.make_bucket(uri.bucket)
+        except (S3Error, InvalidResponseError) as error:
+            if faults.code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):  # somebody was faster
+                raise
 
     @contextmanager
     def _errors(self, uri: S3Uri) -> Iterator[None]:
@@ -245,27 +224,19 @@ class Storage:
             yield
         except SarslimError:
             raise
-        except (S3Error, InvalidResponseError, ServerError) as error:
-            raise self._translate(uri, _code(error)) from error
-        except (MinioException, urllib3.exceptions.HTTPError, ConnectionError) as error:
-            raise ServiceError(
-                str(uri),
-                f"the object store at {self.endpoint} cannot be reached ({type(error).__name__})",
-                "Check AWS_ENDPOINT_URL and that the store is running, then run again",
-            ) from error
+        except faults.CAUGHT as error:
+            # Without its cause: minio and http.client quote headers, and in them keys.
+            raise faults.explained(self._in_full(error, uri), uri, self.endpoint, self._region) from None
 
-    def _translate(self, uri: S3Uri, code: str) -> SarslimError:
-        if code in CREDENTIAL_CODES:
-            return InputError(
-                str(uri),
-                f"{self.endpoint} refuses the credentials ({code})",
-                "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            )
-        if code == "NoSuchBucket":
-            return InputError(str(uri), f"there is no bucket {uri.bucket!r} at {self.endpoint}", "Check the address")
-        if code in MISSING_CODES:
-            return InputError(str(uri), "there is no such object", "Check the address")
-        return ServiceError(str(uri), f"the object store at {self.endpoint} answered {code}", "Try again later")
+    def _in_full(self, error: Exception, uri: S3Uri) -> Exception:
+        """The answer to HEAD has no body that could say why; the same question by GET has."""
+        if not isinstance(error, S3Error) or error.response.data:
+            return error
+        try:
+            next(iter(self._client.list_objects(uri.bucket, prefix=uri.key)), None)
+        except faults.CAUGHT as other:
+            return other
+        return error
 
 
 @contextmanager
@@ -278,9 +249,11 @@ def local_copy(address: str, where: str = "source") -> Iterator[Path]:
     Raises:
         InputError: nothing at this address.
     """
+    if not address.strip():
+        raise InputError(where, f"{address!r} names nothing", "Give an existing path or an s3:// address")
     if is_s3(address):
         with tempfile.TemporaryDirectory(prefix="sarslim-copy-") as folder:
-            yield Storage.from_environment().download(S3Uri.parse(address), Path(folder))
+            yield Storage.from_environment().download(S3Uri.parse(address, where), Path(folder))
     elif Path(address).exists():
         yield Path(address)
     else:
@@ -337,11 +310,3 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _code(error: MinioException) -> str:
-    if isinstance(error, S3Error):
-        return error.code or "an unnamed error"
-    # Servers that send their errors as text/xml end up here: the code stands in the body that minio quotes.
-    match = re.search(r"<Code>(\w+)</Code>", str(error))
-    return match[1] if match else str(error)[:80]

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from chip_sources import configure
+from chip_sources import PRODUCT, configure, fleet, product_files, write_tree, write_zip
 
 from sarslim.chips.dataset import Dataset, whole_directory
 from sarslim.chips.prepare import prepare
@@ -34,6 +34,41 @@ def test_opens_as_written_and_memory_mapped(written):
         "chips.csv", "dataset.json", "test_images.npy", "test_labels.npy", "train_images.npy", "train_labels.npy",
         "val_images.npy", "val_labels.npy",
     ]  # fmt: skip
+
+
+def test_chips_have_the_names_of_their_files_in_the_order_of_the_arrays(tmp_path, written):
+    source = write_tree(tmp_path / "raw", {"a": 12, "b": 12})
+    prepare(configure(source=str(source)), source, tmp_path / "out")
+    dataset = Dataset.open(tmp_path / "out")
+    names = [dataset.files(part) for part in ("train", "val", "test")]
+    assert sorted(name for part in names for name in part) == sorted(
+        file.relative_to(source).as_posix() for file in source.rglob("*.png")
+    )
+    for part, files in zip(("train", "val", "test"), names, strict=True):
+        labels = dataset.part(part).labels
+        assert [file.split("/")[0] for file in files] == [dataset.record.classes[label] for label in labels]
+    simulated = Dataset.open(written[0]).files("test")
+    assert len(set(simulated)) == len(simulated)
+    assert simulated[0].startswith("sim-")
+
+
+def test_polarisations_of_a_chip_are_told_apart(tmp_path):
+    source = write_zip(tmp_path / "raw" / f"{PRODUCT}.zip", product_files(PRODUCT, fleet(16)))
+    prepare(configure(source=str(source.parent), format="opensarship"), source.parent, tmp_path / "out")
+    files = Dataset.open(tmp_path / "out").files("test")
+    assert len(set(files)) == len(files) > 0
+    assert {file.rsplit(" ", 1)[1] for file in files} == {"VV", "VH"}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"), [(None, "is not the table"), ("chip,class\n", "lists 0 chips of the part test")]
+)
+def test_a_table_of_chips_that_does_not_fit_is_refused(written, tmp_path, table, message):
+    path = tmp_path / "out"
+    shutil.copytree(written[0], path)
+    (path / "chips.csv").unlink() if table is None else (path / "chips.csv").write_text(table)
+    with pytest.raises(InputError, match=message):
+        Dataset.open(path).files("test")
 
 
 def test_missing_part_is_named(written):

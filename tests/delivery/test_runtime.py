@@ -174,7 +174,7 @@ def test_it_works_where_pytorch_and_kfp_are_not_installed(bundle, chips, dataset
 def test_predictions_as_csv_and_json_lines(bundle, chips, tmp_path):
     rows = list(csv.DictReader(io.StringIO(call("predict", bundle, chips / "test"))))
     assert len(rows) == 120
-    assert set(rows[0]) == {"chip", "class", "confidence", *CLASSES}
+    assert set(rows[0]) == {"chip", "class", "confidence", "outside", *CLASSES}
     assert all(float(row["confidence"]) == max(float(row[name]) for name in CLASSES) for row in rows)
     call("predict", bundle, chips / "test", "--format", "jsonl", "--out", tmp_path / "out.jsonl", "--threads", 1)
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
@@ -305,6 +305,11 @@ def test_without_imagecodecs_a_compressed_tiff_is_refused_by_name(bundle, tmp_pa
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "small.tif: is a compressed TIFF. Install the package imagecodecs" in done.stderr
+
+
+def test_more_threads_than_processors_are_refused(bundle, chips):
+    for command in ("predict", "evaluate"):
+        assert "threads: 100000 is more than the" in refused(command, bundle, chips, "--threads", "100000")
 
 
 def test_what_is_no_chip_is_refused_by_name(bundle, chips, dataset, tmp_path):

@@ -16,7 +16,7 @@ from sarslim.evaluation.measures import (
     score,
     surest_mistakes,
 )
-from sarslim.records import EvaluateRecord, Scaling
+from sarslim.records import ClassScores, EvaluateRecord, Scaling
 
 SCALING = (Scaling(kind="linear", low=0.0, high=255.0),)
 CONFIG = EvaluateConfig(batch_sizes=(1, 4), latency_seconds=0.01, looks=(16, 2.5))
@@ -168,35 +168,76 @@ def test_the_majority_comes_from_training():
     assert majority_accuracy(np.array([0, 1, 1]), np.array([0, 0, 0, 1])) == 0.25
 
 
-def with_accuracy(accuracy):
-    return scored(labels=[0], choices=[0], config=CONFIG.model_copy(update={"looks": ()})).model_copy(
-        update={"accuracy": accuracy}
+def with_accuracy(accuracy, chips=(50, 30, 20)):
+    classes = tuple(
+        ClassScores(name=f"class {k}", chips=count, precision=1, recall=1, f1=1, auc=None)
+        for k, count in enumerate(chips)
     )
+    return scored(labels=[0], choices=[0], config=CONFIG.model_copy(update={"looks": ()})).model_copy(
+        update={"accuracy": accuracy, "classes": classes}
+    )
+
+
+GUESSING = "95 % lower bound of accuracy above the largest class's"
 
 
 @pytest.mark.parametrize(
     ("student", "macs", "passed"),
     [
-        (0.90, 20e6, [True, True, True]),
-        (0.90, 21e6, [True, True, False]),
-        (0.89, 20e6, [True, False, True]),
-        (0.79, 20e6, [False, False, True]),
-        (0.99, 1e6, [True, True, True]),
+        (0.90, 20e6, [True, True, True, True]),
+        (0.90, 21e6, [True, True, True, False]),
+        (0.89, 20e6, [True, True, False, True]),
+        (0.79, 20e6, [True, False, False, True]),
+        (0.99, 1e6, [True, True, True, True]),
+        (0.59, 1e6, [False, False, False, True]),
     ],
 )
 def test_the_gate(student, macs, passed):
     config = EvaluateConfig(min_accuracy=0.8, max_drop=0.05)
     checks = gate(config, with_accuracy(0.95), with_accuracy(student), [("macs", macs, 20e6)])
     assert [check.condition for check in checks] == [
+        GUESSING,
         "accuracy at least",
         "drop of accuracy from the teacher at most",
         "macs at most",
     ]
     assert [check.passed for check in checks] == passed
-    assert [check.bound for check in checks] == [0.8, 0.05, 20e6]
-    assert [check.found for check in checks] == pytest.approx([student, 0.95 - student, macs])
+    assert [check.bound for check in checks] == [0.5, 0.8, 0.05, 20e6]
+    assert [check.found for check in checks[1:]] == pytest.approx([student, 0.95 - student, macs])
     record = EvaluateRecord(
         teacher=with_accuracy(0.95), pruned=with_accuracy(0.3), student=with_accuracy(student),
         majority_accuracy=0.3, gate=checks, seconds=1,
     )  # fmt: skip
     assert record.passed == all(passed)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "chips", "passed"),
+    [
+        (0.0, 0.0, (50, 50), False),
+        (0.02, 0.0, (50, 50), False),
+        (0.5, 0.5, (50, 50), False),
+        (0.6, 0.59, (50, 50), False),  # its interval reaches down to 0.492
+        (0.6, 0.6, (50, 50), True),  # and this one to 0.502
+        (0.6, 0.6, (5, 5), False),
+        (1.0, 1.0, (2, 1), False),  # three right answers prove nothing
+        (0.9, 0.9, (90, 10), False),
+        (0.97, 0.97, (90, 10), True),
+        (0.3, 0.3, (10,) * 10, True),
+        (0.17, 0.17, (10,) * 10, True),
+        (0.15, 0.15, (10,) * 10, False),
+        (0.4, 0.4, (100, 0, 0), False),
+    ],
+)
+def test_a_student_has_to_beat_guessing_whatever_its_teacher_can_do(teacher, student, chips, passed):
+    config = EvaluateConfig(max_drop=0.05)
+    checks = gate(config, with_accuracy(teacher, chips), with_accuracy(student, chips), [])
+    assert [check.condition for check in checks] == [GUESSING, "drop of accuracy from the teacher at most"]
+    assert checks[0].passed is passed
+    assert checks[0].bound == pytest.approx(max(chips) / sum(chips))
+
+
+def test_conditions_that_nothing_could_fail_are_left_out():
+    (only,) = gate(EvaluateConfig(min_accuracy=0, max_drop=1), with_accuracy(0.9), with_accuracy(0.9), [])
+    assert only.condition == GUESSING
+    assert only.found == pytest.approx(0.8256, abs=1e-4)

@@ -1,6 +1,7 @@
 """What surrounds a stage: its journal, its one line for a mistake, and a retry that ends at once."""
 
 import json
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +19,15 @@ def student(tmp_path):
 
 def entries(student) -> list:
     return journal.read(journal.run_root(student.uri))
+
+
+def test_a_page_learns_its_run_and_on_a_cluster_the_address_of_its_artifact(student):
+    here = shell.origin(student)
+    assert (here.run, here.address) == ("run", "")
+    assert abs(datetime.fromisoformat(here.time) - datetime.now(UTC)).total_seconds() < 60
+    there = "s3://sarslim/pipelines/compress/0a1b-2c/evaluate-student/77/bundle"
+    found = shell.origin(SimpleNamespace(uri=there))
+    assert (found.run, found.address) == ("0a1b-2c", there)
 
 
 def test_a_stage_that_ends_well_is_in_the_journal(student):

@@ -18,7 +18,7 @@ from sarslim.config import RunConfig
 from sarslim.errors import InputError, ServiceError
 from sarslim.kubeflow import tracking
 from sarslim.kubeflow.run_folder import parameters, read_run
-from sarslim.records import JournalEntry
+from sarslim.records import BundleRecord, JournalEntry
 from sarslim.stages import results
 from sarslim.store import journal
 
@@ -55,6 +55,16 @@ def run(tmp_path) -> Path:
     summary = results.summary(
         records["evaluation"],
         config=records["config"],
+        data_name="simulated ships",
+        bundle=BundleRecord(
+            sarslim_version="0.0.9",
+            network="resnet18",
+            data_digest=records["dataset"].digest,
+            simulated=True,
+            test_chips=600,
+            gate_passed=True,
+            files={},
+        ),
         bundle_uri="s3://sarslim/models/sar-ships/sha-1",
         versions={"python": "3.11.9", "sarslim": "0.0.9"},
         seconds={"teacher": 300.0, "distill": 240.5},

@@ -4,10 +4,11 @@ import html
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import example_records
 import pytest
-from playwright.sync_api import Browser, Frame, sync_playwright
+from playwright.sync_api import Browser, Frame, Page, sync_playwright
 
 from sarslim import report
 from sarslim.records import PartCount
@@ -42,6 +43,7 @@ def pages() -> dict[str, str]:
         "report": report.run_report(**example_records.story()),
         "hostile": report.run_report(**hostile),
         "comparison": report.comparison_page(example_records.comparison()),
+        "runs": report.runs_index(example_records.runs()),
         "card": report.data_card(record, example_records.examples(record)),
     }
 
@@ -86,7 +88,8 @@ class Shown:
 
 @pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize(
-    ("name", "figures", "images"), [("report", 13, 48), ("hostile", 13, 48), ("comparison", 1, 0), ("card", 0, 48)]
+    ("name", "figures", "images"),
+    [("report", 13, 48), ("hostile", 13, 48), ("comparison", 1, 0), ("runs", 0, 0), ("card", 0, 48)],
 )
 def test_nothing_overflows_nothing_is_missing_and_nothing_is_fetched(browser, pages, name, figures, images, screen):
     width, media = SCREENS[screen]
@@ -96,6 +99,49 @@ def test_nothing_overflows_nothing_is_missing_and_nothing_is_fetched(browser, pa
     assert found["outside"] == []
     assert (found["figures"], found["images"], found["broken"]) == (figures, images, 0)
     assert shown.fetched == []
+
+
+def open_file(browser: Browser, text: str, folder: Path, *, width: int) -> Page:
+    """A page as a file, without a frame, on a screen of 700 pixels height."""
+    (folder / "page.html").write_text(text)
+    page = browser.new_context(viewport={"width": width, "height": 700}, java_script_enabled=False).new_page()
+    page.goto((folder / "page.html").as_uri())
+    return page
+
+
+def place(page: Page, selector: str) -> tuple[float, float]:
+    """Upper and lower edge of an element on the screen, in pixels."""
+    box = page.locator(selector).bounding_box()
+    assert box is not None
+    return box["y"], box["y"] + box["height"]
+
+
+def test_contents_stay_in_view_on_wide_screens_and_lead_to_their_sections(browser, pages, tmp_path):
+    page = open_file(browser, pages["report"], tmp_path, width=1280)
+    for name in ("wrong", "reproduce"):
+        page.click(f"nav a[href='#{name}']")
+        assert page.url.endswith(f"#{name}")
+        top, bottom = place(page, "nav.contents")
+        assert (top >= 0, bottom <= 700) == (True, True)
+        assert -1 <= place(page, f"h2#{name}")[0] < 600
+    assert not open_file(browser, pages["report"], tmp_path, width=390).is_visible("nav.contents")
+
+
+def test_contents_do_not_lead_out_of_the_frame_of_the_kfp_ui(browser, pages):
+    shown = Shown(browser, pages["report"], width=1280)
+    shown.frame.click("nav a[href='#reproduce']")
+    shown.page.wait_for_timeout(100)
+    assert shown.frame.url == "about:srcdoc"
+    assert shown.page.url == "about:blank"
+    assert shown.frame.is_visible("text=How to reproduce >> nth=0")
+
+
+def test_the_name_of_a_row_unfolds_what_makes_its_bundle(browser, pages, tmp_path):
+    page = open_file(browser, pages["comparison"], tmp_path, width=1280)
+    assert not page.is_visible("#bundle-5")
+    page.click("table.measured a:text-is('1% kd')")
+    assert page.is_visible("#bundle-5")
+    assert "--set prune.macs=1% --set prune.params=1% --set distill.scd_weight=0.0" in page.inner_text("#bundle-5")
 
 
 def test_faults_are_seen(browser):

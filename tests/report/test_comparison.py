@@ -9,8 +9,9 @@ from defusedxml import ElementTree
 from page import Page
 
 from sarslim import report
-from sarslim.records import Comparison
-from sarslim.report import drawing, pareto, words
+from sarslim.records import Comparison, Measured, Origin
+from sarslim.report import drawing, pareto
+from sarslim.report.words import comparison as words
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,99 @@ def test_comparison_page(comparison):
     assert len(ids) == len(set(ids))
     for label in ("finetune", "kd", "distill", "Parameters", "MACs per chip", "Latency (ms)", "squeezenet1_1"):
         assert comparison.count(f">{label}</text>") >= 2, label
+
+
+def alone(name: str, accuracies: list[float], macs: int) -> list[Measured]:
+    """A network without a budget, once per seed."""
+    template = example_records.comparison(1).networks[0]
+    return [
+        template.model_copy(update={"name": name, "method": name, "seed": seed, "accuracy": accuracy, "macs": macs})
+        for seed, accuracy in enumerate(accuracies)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("middle", "small", "chosen"),
+    [
+        # Of 600 chips 0.90 has the Wilson interval 0.8734 to 0.9216 and 0.89 has 0.8625 to 0.9127.
+        ([0.90], [0.89], "middle"),
+        ([0.89], [0.88], "large"),
+        ([0.90], [0.90], "small"),
+        # Over seeds: always 0.01 below is clear, now below and now above is not.
+        ([0.91, 0.92, 0.91], [0.90, 0.91, 0.90], "large"),
+        ([0.91, 0.93, 0.92], [0.90, 0.91, 0.90], "middle"),
+        ([0.91, 0.93, 0.92], [0.93, 0.91, 0.92], "small"),
+    ],
+)
+def test_the_best_tradeoff_is_the_smallest_that_is_not_clearly_below_the_best(middle, small, chosen):
+    large = [0.92, 0.93, 0.92][: len(middle)]
+    first = alone("teacher", [0.99], 1000)[0].model_copy(update={"method": ""})
+    networks = [first, *alone("large", large, 100), *alone("middle", middle, 10), *alone("small", small, 1)]
+    record = Comparison(networks=tuple(networks))
+    assert words.group_name(words.best_tradeoff(record)) == chosen
+    assert words.tradeoff(record).startswith(f"Best trade-off: {chosen}, ")
+    assert ("paired by seed, lies below zero" in words.tradeoff_rule(record)) == (len(middle) == 3)
+    assert ("Wilson interval, because 3 seeds are missing" in words.tradeoff_rule(record)) == (len(middle) == 1)
+
+
+def test_of_networks_that_cost_the_same_the_most_accurate_is_the_best_tradeoff():
+    first = alone("teacher", [0.99], 1000)[0].model_copy(update={"method": ""})
+    record = Comparison(networks=(first, *alone("a", [0.90], 10), *alone("b", [0.91], 10)))
+    assert words.tradeoff(record) == "Best trade-off: b, 91.0 % with 10 MACs, 100× fewer than the teacher"
+    assert words.best_tradeoff(Comparison(networks=record.networks[:2])) == []
+    assert words.tradeoff(Comparison(networks=record.networks[:2])) == ""
+
+
+def test_the_best_tradeoff_is_marked_and_its_rule_told(comparison):
+    text = Page(comparison).text.replace("\u00a0", " ")
+    assert "★ Best trade-off: 10% distill, 95.0 % with 14.8 M MACs, 10.0× fewer than the teacher." in text
+    assert (
+        "the fewest MACs among the networks that are not clearly below the most accurate of them, 10% distill" in text
+    )
+    assert "The choice was made on the test chips, which flatters it a little." in text
+    assert "10% distill ★ 95.0 %" in text
+    assert comparison.count('<tr class="chosen">') == 1
+    assert comparison.count(">best trade-off</text>") == 2  # beside each other and below each other
+    table = report.comparison_table(example_records.comparison())
+    assert "**Best trade-off: 10% distill, 95.0 % with 14.8 M MACs, 10.0× fewer than the teacher.**" in table
+
+
+def test_every_recovered_row_leads_to_what_makes_its_bundle(comparison):
+    page = Page(comparison)
+    text = page.text
+    assert (
+        "sarslim rerun RUN --from prune --set prune.macs=1% --set prune.params=1% --set distill.method=finetune" in text
+    )
+    assert "They take the first of the seeds 0, 1, 2, 3, 4" in text
+    links = [str(link["href"]).removeprefix("#") for link in page.all("a") if "bundle-" in str(link["href"])]
+    assert links == [pre["id"] for pre in page.all("pre")] == [f"bundle-{number}" for number in range(1, 7)]
+    told = Page(report.filled(comparison, rerun="sarslim rerun 20260128-123400 --runs /a")).text
+    assert told.count("sarslim rerun 20260128-123400 --runs /a --from prune --set ") == 6
+    origin = Origin(run="0a1b", time="2026-01-28T12:34:56+00:00", address="s3://a/b")
+    on_a_cluster = Page(report.comparison_page(example_records.comparison(), origin)).text
+    assert on_a_cluster.count("sarslim rerun 0a1b --host URL --from prune --set ") == 6
+    assert "Run 0a1b Compared 28 January 2026, 12:34 UTC" in on_a_cluster
+
+
+def test_what_makes_a_bundle_starts_with_the_first_stage_that_differs():
+    networks = example_records.comparison(1).networks
+    sets = {
+        "10% finetune": ("distill.method=finetune",),
+        "10% kd": (),
+        "10% distill": ("prune.seed=1", "distill.seed=1"),
+    }
+    record = Comparison(
+        networks=tuple(
+            each.model_copy(update={"sets": sets.get(f"{each.budget} {each.method}", each.sets)}) for each in networks
+        )
+    )
+    assert words.makings(record, remote=False)[:3] == [
+        ("10% finetune", "--from distill --set distill.method=finetune"),
+        ("10% kd", "--from evaluate"),
+        ("10% distill", "--from prune --set prune.seed=1 --set distill.seed=1"),
+    ]
+    # The journal of a run on a cluster has the data set and the teacher only where several students were made.
+    assert {options.split()[1] for _, options in words.makings(record, remote=True)} == {"prune"}
 
 
 POINTS = [

@@ -7,6 +7,7 @@ from pathlib import Path
 import example_records
 import pytest
 
+from sarslim.records import AliasDecision
 from sarslim.report import last_screen, terminal
 
 IN_USE = [
@@ -50,6 +51,24 @@ def test_a_run_that_passed_says_what_it_achieved_and_what_comes_next(capsys, tmp
         "your own chips:",
         "  sarslim data inspect --help",
     ]
+
+
+@pytest.mark.parametrize(
+    ("decision", "line"),
+    [
+        ((True, "sha-1", "the first version"), "alias    latest is at this version now: the first version"),
+        ((False, "sha-0", "measured on other data"), "alias    latest stays at sha-0: measured on other data"),
+        ((False, None, "did not pass its gate"), "alias    latest is nowhere: did not pass its gate"),
+    ],
+)
+def test_the_fate_of_the_alias_is_told(capsys, tmp_path, decision, line):
+    moved, version, reason = decision
+    last_screen.show_run(
+        example_records.config(), example_records.dataset(), example_records.evaluation(), tmp_path / "runs" / "1",
+        "s3://models/ships/sha-1", 75.0, AliasDecision(alias="latest", moved=moved, version=version, reason=reason),
+    )  # fmt: skip
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[lines.index("bundle   s3://models/ships/sha-1") + 1] == line
 
 
 def test_a_run_that_failed_says_by_what_and_what_may_help(capsys, tmp_path):

@@ -17,8 +17,9 @@ from PIL import Image
 
 from sarslim import report
 from sarslim.config import RunConfig
-from sarslim.records import PublishRecord
-from sarslim.report import figures, units, words
+from sarslim.records import Origin, PublishRecord
+from sarslim.report import figures, units
+from sarslim.report.words import run as words
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +136,42 @@ def test_report_says_what_was_achieved(simulated):
     assert "57de" * 16 in text
 
 
+def test_report_says_of_which_run_it_is_and_where_the_bundle_is(simulated):
+    text = Page(simulated).text
+    assert "Run 20260128-123400 Measured 28 January 2026, 12:34 UTC Data simulated SAR ship chips" in text
+    assert "Bundle its address is in the receipt of the stage publish" in text
+    assert "sarslim predict BUNDLE chips > found.csv" in text
+    address = "s3://models/compress/0a1b/evaluate-student/7/bundle"
+    records = example_records.story(origin=Origin(run="0a1b", time="2026-01-28T23:30:00-02:00", address=address))
+    on_a_cluster = Page(report.run_report(**records)).text
+    assert "Run 0a1b Measured 29 January 2026, 01:30 UTC" in on_a_cluster
+    assert on_a_cluster.count(address) == 3
+    assert "BUNDLE" not in on_a_cluster
+
+
+def test_what_is_known_later_is_filled_in(simulated):
+    told = report.filled(simulated, run="20270101-000000", bundle=r"s3://m/<x>\1&y")
+    text = Page(told).text
+    assert text.count(r"s3://m/<x>\1&y") == 3
+    assert r"s3://m/&lt;x&gt;\1&amp;y" in told
+    assert "20270101-000000" in text
+    assert "20260128-123400" not in text
+    assert "BUNDLE" not in text
+    assert report.filled(told, run="20260128-123400").count("20260128-123400") == 1
+    assert report.filled(simulated) == simulated
+
+
+def test_contents_lead_to_every_section(simulated, comparison):
+    for text in (simulated, comparison):
+        page = Page(text)
+        headings = [attrs["id"] for tag, attrs in page.elements if tag == "h2"]
+        links = [link for link in page.all("a") if not str(link["href"]).startswith("#bundle-")]
+        assert [link["href"] for link in links] == [f"#{name}" for name in headings]
+        assert len(set(headings)) == len(headings) > 3
+        # In the frame of the KFP UI a link without this target would load the UI into the page.
+        assert {link["target"] for link in page.all("a")} == {"_top"}
+
+
 def test_report_owns_up(hostile):
     text = Page(hostile).text.replace("\u00a0", " ")
     assert "not simulated: they were read from s3://raw/chips" in text
@@ -145,6 +182,38 @@ def test_report_owns_up(hostile):
 def test_a_student_no_better_than_the_majority_is_called_useless():
     evaluation = example_records.evaluation().model_copy(update={"majority_accuracy": 0.96})
     assert "it has learned nothing of use" in words.verdict(example_records.dataset(), evaluation)
+
+
+def judged(**accuracies: float):
+    """The example with other accuracies of its networks, each on 600 chips of six classes."""
+    evaluation = example_records.evaluation()
+    return evaluation.model_copy(
+        update={
+            name: getattr(evaluation, name).model_copy(update={"accuracy": value}) for name, value in accuracies.items()
+        }
+    )
+
+
+def test_a_student_that_is_not_shown_to_beat_guessing_is_told_so():
+    told = words.verdict(example_records.dataset(), judged(student=0.18, pruned=0.17))
+    assert "but so few chips leave it at 15.1 % or more, and guessing gets 16.7 %" in told
+    assert told.endswith("that it has learned anything is not shown, so it is not published.")
+
+
+def test_a_student_below_its_own_pruned_network_is_said_aloud():
+    dataset = example_records.dataset()
+    worse = "Recovery made it worse: right after pruning it recognised 40.0 %, and now 39.8 %."
+    assert words.verdict(dataset, judged(student=0.398)).endswith(worse)
+    assert "Recovery made it worse" not in words.verdict(dataset, judged(student=0.4))
+    assert words.verdict(dataset, judged()).endswith("and it passes the quality gate.")
+    assert worse in Page(report.run_report(**example_records.story(evaluation=judged(student=0.398)))).text.replace(
+        "\u00a0", " "
+    )
+
+
+def test_a_teacher_that_only_guesses_is_said_aloud():
+    told = words.verdict(example_records.dataset(), judged(teacher=0.17, student=0.9))
+    assert told.endswith("Its teacher is not clearly better than guessing, so being near it says nothing.")
 
 
 def test_pages_need_nothing_but_themselves(simulated, hostile, comparison, data_card):
@@ -218,8 +287,9 @@ def test_mistakes_are_shown_with_what_the_teacher_said(simulated):
     assert "The student got 28 of 600 test chips wrong. Here are the 24 of which it was surest" in page.text
     assert "The teacher was right on 12 of 24." in page.text
     text = page.text.replace("\u00a0", " ")
-    assert "bulk carrier chip 0 student container 98 % teacher bulk carrier 90 % ✓" in text
-    assert "bulk carrier chip 1 student container 96 % teacher container 89 %" in text
+    assert "bulk carrier chip 0 HB00000.png student container 98 % teacher bulk carrier 90 % ✓" in text
+    assert "bulk carrier chip 1 HB00001.png student container 96 % teacher container 89 %" in text
+    assert [span["title"] for span in page.all("span") if span.get("class") == "file"][23] == "TEST/tanker/HB00423.png"
     chips = [picture for picture in page.all("img") if "Test chip" in str(picture["alt"])]
     assert len(chips) == 24
     assert chips[23]["alt"] == "Test chip 423, true class tanker"
@@ -244,6 +314,8 @@ def test_a_report_without_pictures_shows_no_chip_and_says_what_was_wrong(simulat
     assert page.all("img") == []
     assert len(page.all("svg")) == len(Page(simulated).all("svg"))
     assert "The student got 28 of 600 test chips wrong." in page.text
+    assert "The 24 of which it was surest, by their files" in page.text
+    assert "TEST/tanker/HB00423.png 423 tanker bulk carrier" in page.text
     assert "Examples" not in page.words
     assert "Examples" in Page(simulated).words
 
@@ -317,7 +389,7 @@ def test_report_of_a_single_epoch_and_many_classes():
     [
         (("torch", "matplotlib", "sklearn"), "report.data_card(r.dataset(), r.examples(r.dataset()))"),
         (("torch", "matplotlib", "jinja2", "PIL"), "report.pruning_table(r.pruning())"),
-        (("torch", "matplotlib", "jinja2", "PIL"), "report.model_card(**r.run(), name='a', version='')"),
+        (("torch", "matplotlib", "jinja2", "PIL"), "report.model_card(**r.run(), name='a')"),
         (("torch",), "from sarslim.report import figures; figures.validation(r.training(), r.training())"),
     ],
 )

@@ -1,11 +1,20 @@
 """Stages at work on small data: interruption and resumption, distillation in rounds, and inputs that do not fit."""
 
+import csv
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import example_records
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from sarslim import networks
 from sarslim.chips.dataset import Dataset
@@ -25,14 +34,14 @@ from sarslim.errors import InputError
 from sarslim.networks import artifact
 from sarslim.progress import Progress
 from sarslim.pruning import Coupling, group_lasso
-from sarslim.records import BundleRecord, PruneRecord, TrainRecord
+from sarslim.records import BundleRecord, Origin, PruneRecord, TrainRecord
 from sarslim.stages import learn, search, sparse
 from sarslim.stages.check import check
 from sarslim.stages.compare import compare
 from sarslim.stages.distill import distill_student
 from sarslim.stages.evaluate import evaluate
 from sarslim.stages.prepare import prepare
-from sarslim.stages.prune import prune_student
+from sarslim.stages.prune import prune_student, require_teacher
 from sarslim.stages.publish import publish
 from sarslim.stages.results import read_json
 from sarslim.stages.sparse import learn_sparsely
@@ -41,7 +50,7 @@ from sarslim.store.storage import S3Uri, write_sums
 
 EVERY_EPOCH = {"epochs": 4, "checkpoint_seconds": 0}
 TEACHER = EVERY_EPOCH | {"network": "aconvnet", "ema_decay": 0.9, "learning_rate": 0.01}
-PRUNE = {"macs": "20%", "params": "20%", "calibration_chips": 64}
+PRUNE = {"macs": "20%", "params": "20%", "calibration_chips": 64, "weak_teacher": "accept"}  # it has seen 100 chips
 
 
 class Killed(BaseException):
@@ -152,6 +161,50 @@ def test_distillation_logs_every_term_and_finetuning_labels_only(house, tmp_path
     assert {"label", "response", "scd", "srd", "crd", "auxiliary_label", "total"} <= set(full.epochs[0].losses)
     plain = distil(parse(DistillConfig, {"epochs": 1, "method": "finetune", **terms}), house, tmp_path / "plain")
     assert set(plain.epochs[0].losses) == {"label", "total"}
+
+
+class Deaf(torch.nn.Module):
+    """Names the class that it is told to, whatever it sees."""
+
+    def __init__(self, chosen: list[int], classes: int) -> None:
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.nn.functional.one_hot(torch.tensor(chosen), classes).float())
+
+    def forward(self, images):
+        return self.logits[: len(images)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "right", "refused"),
+    [
+        ([0] * 20 + [1] * 20, 0, "is right for 0.0% of the 40 validation chips, 0.0% by the lower end"),
+        ([0] * 20 + [1] * 20, 20, "and always naming the largest class is for 50.0%"),
+        ([0] * 20 + [1] * 20, 26, "65.0% of the 40 validation chips, 49.5% by the lower end"),
+        ([0] * 20 + [1] * 20, 27, ""),
+        ([0] * 36 + [1] * 4, 38, "always naming the largest class is for 90.0%"),
+        ([0] * 5 + [1] * 2, 7, ""),  # too few to tell, and all of them right
+        ([0] * 5 + [1] * 2, 5, "always naming the largest class is for 71.4%"),
+    ],
+)
+def test_a_teacher_that_learned_nothing_is_refused_before_pruning(labels, right, refused, tmp_path, capsys):
+    part = SimpleNamespace(images=np.zeros((len(labels), 1, 32, 32), np.uint8), labels=np.array(labels))
+    told = [label if place < right else 1 - label for place, label in enumerate(labels)]
+    # Whoever asks for another part than this one gets a KeyError.
+    only = SimpleNamespace(part={"val": part}.__getitem__, record=SimpleNamespace(classes=("a", "b")))
+    if refused:
+        with pytest.raises(InputError) as caught:
+            require_teacher(Deaf(told, 2), only, tmp_path / "teacher")
+        assert refused in str(caught.value)
+        assert "set prune.weak_teacher=accept to try out the rest" in str(caught.value)
+    else:
+        require_teacher(Deaf(told, 2), only, tmp_path / "teacher")
+    assert ("too few to tell" in capsys.readouterr().out) == (len(labels) == 7)
+
+
+def test_a_weak_teacher_stops_the_prune_stage_before_anything_is_cut(house, tmp_path):
+    with pytest.raises(InputError, match=r"teacher: the teacher is right for .* validation chips"):
+        prune(house, tmp_path / "out", PRUNE | {"weak_teacher": "refuse"})
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_student_carries_no_heads_and_the_widths_of_the_pruned_network(house, tmp_path):
@@ -281,6 +334,31 @@ def test_all_learning_in_the_prune_stage_shows_chips_as_the_teacher_saw_them(hou
     assert [config.checkpoints for config in seen] == ["", ""]
 
 
+def snippets_work(card: str, folder: Path, data: Dataset) -> None:
+    """Runs what the card says to paste, where it says to paste it."""
+    (folder / "chips").mkdir()
+    for number, image in enumerate(data.part("test").images[:3]):
+        Image.fromarray(image[0]).save(folder / "chips" / f"{number}.png")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    blocks = re.findall(r"```(shell|python)\n(.*?)```", card, re.DOTALL)
+    assert [language for language, _ in blocks] == ["shell", "python"]
+    run = {"shell": ["bash", "-c"], "python": [sys.executable, "-c"]}
+    said = [
+        subprocess.run(
+            [*run[language], code],
+            cwd=folder,
+            env={**os.environ, "PATH": path},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for language, code in blocks
+    ]
+    table = list(csv.DictReader((folder / "found.csv").open()))
+    assert [row["chip"] for row in table] == ["chips/0.png", "chips/1.png", "chips/2.png"]
+    assert [line.split()[:2] for line in said[1].splitlines()] == [[row["chip"], row["class"]] for row in table]
+
+
 def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, store):
     distil(parse(DistillConfig, {"epochs": 1}), house, tmp_path / "student")
     fields = {"latency_seconds": 0.02, "looks": [1], "min_accuracy": 1.0, "rivals": ["mnasnet0_5"]}
@@ -294,7 +372,10 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
         evaluation=tmp_path / "evaluation",
         bundle=tmp_path / "bundle",
         page=tmp_path / "report.html",
+        origin=Origin(run="a-run", time="2026-01-28T12:34:56+00:00"),
     )
+    assert record.gate[0].condition == "95 % lower bound of accuracy above the largest class's"
+    assert record.gate[0].bound == pytest.approx(1 / 3)
     verdicts = {check.condition: check.passed for check in record.gate}
     assert verdicts["accuracy at least"] is False
     assert verdicts["MACs at most"] is True
@@ -305,8 +386,18 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
     assert all(record.student.classes[test.labels[m.chip]].name == m.true != m.student for m in record.mistakes)
     assert (tmp_path / "report.html").read_text().count("<img ") == wrong + 3 * 4
     assert record.student.macs <= 0.2 * record.teacher.macs
-    receipt = publish(parse(PublishConfig, {"version": "1"}), bundle=tmp_path / "bundle", receipt=tmp_path / "r.json")
-    assert receipt.uri == "s3://sarslim/models/sar-ships/1"
+    files = Dataset.open(house / "dataset").files("test")
+    assert [mistake.file for mistake in record.mistakes] == [files[mistake.chip] for mistake in record.mistakes]
+    receipt = publish(
+        parse(PublishConfig, {"version": "1"}),
+        bundle=tmp_path / "bundle",
+        receipt=tmp_path / "r.json",
+        page=tmp_path / "told" / "report",
+    )
+    for page, address in ((tmp_path / "report.html", "BUNDLE"), (tmp_path / "told" / "report", receipt.uri)):
+        assert f'Bundle.open("<span data-fill="bundle">{address}</span>")' in page.read_text()
+        assert '<span data-fill="run">a-run</span>' in page.read_text()
+    assert receipt.uri == "s3://sarslim/models/simulated-ships/1"
     assert store.fetch_bundle(S3Uri.parse(receipt.uri), tmp_path / "copy") == receipt.sha256
     assert set(receipt.sha256) == {
         "weights.safetensors", "model.json", "labels.json", "MODEL_CARD.md", "report.html",
@@ -339,7 +430,8 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
     assert session.preprocessing.scaling == Dataset.open(house / "dataset").record.scaling
     assert session.preprocessing.dtype == "uint8"
     card = (tmp_path / "copy" / "MODEL_CARD.md").read_text()
-    assert card.count("| Student | ONNX Runtime | INT8 |") == 1 + combinations
+    assert card.count("| Student | ONNX INT8 |") == 1
+    snippets_work(card, tmp_path / "copy", data=Dataset.open(house / "dataset"))
 
 
 def test_a_published_version_is_not_overwritten(house, tmp_path, store):

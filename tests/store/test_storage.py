@@ -130,7 +130,8 @@ def test_wrong_credentials_are_named(store, monkeypatch):
 
 
 def test_missing_credentials_are_named(monkeypatch):
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(InputError, match="AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"):
         Storage.from_environment()
 

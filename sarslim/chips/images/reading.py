@@ -141,7 +141,7 @@ def _check_size(name: str, header: Header, config: ImagesConfig) -> None:
         raise InputError(
             name, f"asks for {header.samples / 1e6:,.0f} million samples ({sides} pixels), more than "
             f"max_megapixels={config.max_megapixels}",
-            "Cut chips from it, or set prepare.images.max_megapixels",
+            "Cut chips from it, or raise images.max_megapixels of the prepare stage",
         )  # fmt: skip
 
 

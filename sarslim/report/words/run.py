@@ -1,41 +1,17 @@
-"""What the pages say: the verdict, the tables and the honest small print, as plain text."""
+"""What pages say of a run: the verdict, the tables and the honest small print, as plain text."""
 
-import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-import numpy as np
 from pydantic import BaseModel
 
 import sarslim.report.units as units
 from sarslim.config import RunConfig
-from sarslim.config.recoveries import TWIN
-from sarslim.evaluation.statistics import FEWEST, bootstrap_interval, paired, t_interval
-from sarslim.records import (
-    Comparison,
-    DatasetRecord,
-    EvaluateRecord,
-    Latency,
-    Measured,
-    NetworkScores,
-    Scaling,
-    TrainRecord,
-)
+from sarslim.evaluation.statistics import beats_guessing
+from sarslim.records import AliasDecision, DatasetRecord, EvaluateRecord, Latency, NetworkScores, TrainRecord
+from sarslim.report.words.data import origin, split_rule
+from sarslim.report.words.text import listed
 
 NETWORKS = {"teacher": "Teacher", "pruned": "Pruned, before recovery", "student": "Student"}
-FORMATS = {
-    "simulator": "the built-in simulator",
-    "folder": "one folder per class",
-    "opensarship": "OpenSARShip products",
-    "fusar": "FUSAR-Ship",
-}
-SIMULATED = (
-    "These chips are simulated: a program made them, no radar measured them. What is found on them shows that the "
-    "method works, not how well it recognises real targets."
-)
-MEASURED = ("Network", "Accuracy", f"Gain over {TWIN}", "Macro-F1", "Parameters", "MACs", "Latency")
-PARTS = {"train": "Training", "val": "Validation", "test": "Test", "unlabelled": "Unlabelled"}
 
 
 def networks(evaluation: EvaluateRecord) -> dict[str, NetworkScores]:
@@ -84,109 +60,6 @@ def headline(stage: str, figures: Mapping[str, float]) -> str:
     return f"accuracy {units.percent(figures['accuracy'])}" if stage == "measure" else ""
 
 
-def measured_rows(record: Comparison) -> list[tuple[str, ...]]:
-    """One row per network of a comparison, header first, with intervals in brackets."""
-    rows = [
-        (name, *(f"{value} ({interval})" if interval else value for value, interval in cells))
-        for name, cells in measured(record)
-    ]
-    return [MEASURED, *rows]
-
-
-def measured(record: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Per network its name, and for each further column of ``MEASURED`` the mean over seeds and the interval."""
-    rows = []
-    for runs in grouped(record):
-        low, high = spread([run.accuracy for run in runs])
-        accuracy = mean(runs, "accuracy")
-        rows.append(
-            (
-                group_name(runs),
-                [
-                    (units.percent(accuracy), f"{100 * low:.1f}–{100 * high:.1f}" if len(runs) > 1 else ""),
-                    _gain(runs, record),
-                    (units.percent(mean(runs, "macro_f1")), ""),
-                    (units.count(mean(runs, "params")), ""),
-                    (units.count(mean(runs, "macs")), ""),
-                    (units.milliseconds(mean(runs, "latency_ms")), ""),
-                ],
-            )
-        )
-    return rows
-
-
-def lead(record: Comparison) -> str:
-    """What was compared, and which network is the most accurate, in one sentence."""
-    groups = grouped(record)
-    best = max(groups, key=lambda runs: mean(runs, "accuracy"))
-    kind = "simulated " if record.networks[0].simulated else ""
-    return (
-        f"{len(groups)} networks on the same {record.networks[0].test_chips:,} {kind}test chips; the most accurate is "
-        f"{group_name(best)} with {units.percent(mean(best, 'accuracy'))}."
-    )
-
-
-def measured_notes(record: Comparison) -> list[str]:
-    """How the figures of a comparison are to be read."""
-    seeds, chips = max(map(len, grouped(record))), record.networks[0].test_chips
-    first = record.networks[0]
-    low, high = units.wilson(first.accuracy * chips, chips)
-    over_seeds = (
-        "One run of each network, which says nothing about the luck of a seed; seeds=0,1,2 gives intervals"
-        if seeds == 1
-        else f"Means over {seeds} seeds, with the least and the most accuracy; {FEWEST} give an interval"
-        if seeds < FEWEST
-        else f"Means over {seeds} seeds, with the 95 % interval of the accuracy over seeds (Student's t)"
-    )
-    gain = f"Gain over {TWIN}: points of accuracy above fine-tuning at the same budget, paired by seed"
-    if seeds >= FEWEST:
-        gain += ", with its 95 % bootstrap interval over seeds, which is too narrow for few of them"
-    return [
-        over_seeds,
-        gain,
-        f"All networks saw the same {chips:,} test chips, whose choice alone leaves the {first.name} between "
-        f"{units.percent(low)} and {units.percent(high)} (95 % Wilson interval)",
-    ]
-
-
-def grouped(record: Comparison) -> list[list[Measured]]:
-    """The networks that differ in their seed alone, together, in the order of the record."""
-    groups: dict[tuple[str, str], list[Measured]] = defaultdict(list)
-    for network in record.networks:
-        groups[network.budget, network.method or network.name].append(network)
-    return list(groups.values())
-
-
-def group_name(runs: Sequence[Measured]) -> str:
-    """The name of networks that differ in their seed alone."""
-    return f"{runs[0].budget} {runs[0].method}".strip() or runs[0].name
-
-
-def mean(runs: Sequence[Measured], figure: str) -> float:
-    """The mean of one figure over seeds."""
-    return float(np.mean([getattr(run, figure) for run in runs]))
-
-
-def spread(shares: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the mean of shares over seeds, or for less than three seeds the least and the most."""
-    low, high = t_interval(shares) or (min(shares), max(shares))
-    return max(low, 0.0), min(high, 1.0)
-
-
-def _gain(runs: Sequence[Measured], record: Comparison) -> tuple[str, str]:
-    """Mean difference in accuracy to the fine-tuned twins of the same budget and seeds, in points, and its interval."""
-    twins = {one.seed: one.accuracy for one in record.networks if one.budget == runs[0].budget and one.method == TWIN}
-    differences = paired({run.seed: run.accuracy for run in runs}, twins)
-    if not differences or runs[0].method == TWIN:
-        return "–", ""
-    interval = bootstrap_interval(differences)
-    return _points(float(np.mean(differences))), " to ".join(map(_points, interval)) if interval else ""
-
-
-def _points(difference: float) -> str:
-    return units.points(difference).removesuffix(" points")
-
-
 def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, str]]]]:
     """Per figure its name, and for each network the value and how it compares with the teacher's."""
     teacher = evaluation.teacher
@@ -220,16 +93,30 @@ def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, st
     return [(label, [(cells[0][0], ""), *cells[1:]]) for label, cells in rows]
 
 
-def origin(dataset: DatasetRecord) -> str:
-    """Simulated or real, in plain words."""
-    if dataset.simulated:
-        return SIMULATED
-    kind = FORMATS.get(dataset.format, dataset.format)
-    return f"These chips are not simulated: they were read from {dataset.source} ({kind})."
-
-
 def verdict(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
-    """What came out of the run, in one sentence."""
+    """What came out of the run, in one sentence, and what is wrong with it in further ones."""
+    return " ".join([_outcome(dataset, evaluation), *reproaches(evaluation)])
+
+
+def reproaches(evaluation: EvaluateRecord) -> list[str]:
+    """What says that training or recovery failed, whatever the gate asks for."""
+    teacher, pruned, student = evaluation.teacher, evaluation.pruned, evaluation.student
+    texts = []
+    if student.accuracy < pruned.accuracy:
+        texts.append(
+            f"Recovery made it worse: right after pruning it recognised {units.percent(pruned.accuracy)}, and now "
+            f"{units.percent(student.accuracy)}."
+        )
+    if not _beats_guessing(teacher)[0]:
+        texts.append("Its teacher is not clearly better than guessing, so being near it says nothing.")
+    return texts
+
+
+def _beats_guessing(scores: NetworkScores) -> tuple[bool, float, float]:
+    return beats_guessing(scores.accuracy, [each.chips for each in scores.classes])
+
+
+def _outcome(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
     teacher, student = evaluation.teacher, evaluation.student
     params = units.times(student.params, teacher.params, "fewer", "more").replace("the same", "as many")
     macs = units.times(student.macs, teacher.macs, "fewer", "more").replace("the same", "as many")
@@ -243,9 +130,24 @@ def verdict(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
     )
     if student.accuracy <= evaluation.majority_accuracy:
         return f"{sentence}, but always naming the largest class would do as well, so it has learned nothing of use."
+    better, low, share = _beats_guessing(student)
+    if not better:
+        return (
+            f"{sentence}, but so few chips leave it at {units.percent(low)} or more, and guessing gets "
+            f"{units.percent(share)}: that it has learned anything is not shown, so it is not published."
+        )
     if not evaluation.passed:
         return f"{sentence}, and it fails the quality gate, so it is not published."
     return f"{sentence}, and it passes the quality gate."
+
+
+def alias_fate(decision: AliasDecision) -> str:
+    """Where an alias is after a publication, and why."""
+    if decision.moved:
+        return f"{decision.alias} is at this version now: {decision.reason}"
+    if decision.version is None:
+        return f"{decision.alias} is nowhere: {decision.reason}"
+    return f"{decision.alias} stays at {decision.version}: {decision.reason}"
 
 
 def gate_failures(evaluation: EvaluateRecord) -> list[str]:
@@ -342,8 +244,8 @@ def mistaken(evaluation: EvaluateRecord, shown: int) -> str:
     surest = "is the one" if shown == 1 else f"are the {shown}"
     which = "Here they are" if shown == wrong else f"Here {surest} of which it was surest"
     return (
-        f"{found} {which}, the surest first: the true class and the chip's row in the test part, below them the "
-        f"answers of student and teacher with their confidence. The teacher was right on {right} of {shown}."
+        f"{found} {which}, the surest first: the true class, the file of the chip and its row in the test part, below "
+        f"them the answers of student and teacher with their confidence. The teacher was right on {right} of {shown}."
     )
 
 
@@ -355,8 +257,8 @@ def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecor
     leaks = " (but see the warnings about the data)" if dataset.warnings else ""
     items = [
         origin(dataset),
-        f"{len(dataset.classes)} classes of targets: {_listed(dataset.classes)}. The test part of {chips:,} chips was "
-        f"kept out of training and of every choice{leaks}. Split rule: {dataset.split_rule}",
+        f"{len(dataset.classes)} classes of targets: {listed(dataset.classes)}. The test part of {chips:,} chips was "
+        f"kept out of training and of every choice{leaks}. Split rule: {split_rule(dataset)}",
         f"{chips:,} test chips put the student's accuracy between {units.percent(low)} and {units.percent(high)} "
         f"(95 % Wilson interval). This is one run with one seed ({config.distill.seed}); other "
         f"seeds give other networks, so small differences prove nothing",
@@ -373,37 +275,6 @@ def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecor
     return items
 
 
-def _listed(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
-
-
-def sentence(text: str) -> str:
-    """Ends with exactly one full stop."""
-    return f"{text.rstrip('. ')}."
-
-
-def scaling(rule: Scaling) -> str:
-    """How amplitudes became pixel values, as a formula."""
-    low, high = f"{rule.low:.4g}", f"{rule.high:.4g}"
-    if rule.kind == "log":
-        return f"255 · (log(a + {rule.offset:.4g}) − {low}) / ({high} − {low})"
-    return f"255 · (a − {low}) / ({high} − {low})"
-
-
-def counts(dataset: DatasetRecord) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the chips per class and part, with a total."""
-    parts = dataset.parts
-    header = ["Class", *(PARTS.get(part, part) for part in parts), "All"]
-    rows = []
-    for index, name in enumerate(dataset.classes):
-        # Chips without a label are of no class.
-        numbers = [part.per_class[index] if any(part.per_class) else None for part in parts.values()]
-        rows.append([name, *("–" if n is None else f"{n:,}" for n in numbers), f"{sum(n or 0 for n in numbers):,}"])
-    total = [part.chips for part in parts.values()]
-    rows.append(["All", *(f"{n:,}" for n in total), f"{sum(total):,}"])
-    return header, rows
-
-
 def curve(record: TrainRecord, times: int = 1, of: str = "") -> str:
     """One line on how a training run went, which may have taken several ``times`` a number ``of`` something."""
     several = f", {times} {of}" if times > 1 else ""
@@ -415,14 +286,11 @@ def curve(record: TrainRecord, times: int = 1, of: str = "") -> str:
     )
 
 
-def yaml(config: BaseModel) -> str:
-    """The configuration as YAML: one field a line, values as JSON, which YAML reads."""
-    lines = []
-    for stage, section in config.model_dump(mode="json").items():
-        lines.append(f"{stage}:")
-        lines += [f"  {name}: {_flow(value)}" for name, value in section.items()]
-    return "\n".join(lines) + "\n"
+def configuration(config: BaseModel) -> str:
+    """A configuration as YAML, which ``--config`` reads."""
+    # The images of the stages that write no report may do without it.
+    import yaml
 
-
-def _flow(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return str(
+        yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, default_flow_style=None)
+    )

@@ -1,0 +1,66 @@
+"""What pages say of a data set."""
+
+import re
+from pathlib import PurePosixPath
+
+from sarslim.records import DatasetRecord, Scaling
+
+FORMATS = {
+    "simulator": "the built-in simulator",
+    "folder": "one folder per class",
+    "opensarship": "OpenSARShip products",
+    "fusar": "FUSAR-Ship",
+}
+SIMULATED = (
+    "These chips are simulated: a program made them, no radar measured them. What is found on them shows that the "
+    "method works, not how well it recognises real targets."
+)
+# Sources that have one name only; of the others the user knows what is in them.
+NAMES = {"simulator": "simulated SAR ship chips", "opensarship": "OpenSARShip", "fusar": "FUSAR-Ship"}
+PARTS = {"train": "Training", "val": "Validation", "test": "Test", "unlabelled": "Unlabelled"}
+
+
+def origin(dataset: DatasetRecord) -> str:
+    """Simulated or real, in plain words."""
+    if dataset.simulated:
+        return SIMULATED
+    kind = FORMATS.get(dataset.format, dataset.format)
+    return f"These chips are not simulated: they were read from {dataset.source} ({kind})."
+
+
+def name(form: str, source: str, given: str) -> str:
+    """What a data set is called: as it was ``given``, by its format, or by the last part of its source."""
+    return given or NAMES.get(form) or PurePosixPath(source.rstrip("/")).name or "unnamed"
+
+
+def targets(dataset: DatasetRecord) -> str:
+    """What the chips show: ships where the format knows no others, else the neutral word."""
+    return "ships" if dataset.format in NAMES else "targets"
+
+
+def split_rule(dataset: DatasetRecord) -> str:
+    """How the parts were drawn; the splits of all formats speak of ships, but not all targets are."""
+    rule = dataset.split_rule
+    return rule if targets(dataset) == "ships" else re.sub(r"\bship(s?)\b", r"target\1", rule)
+
+
+def scaling(rule: Scaling) -> str:
+    """How amplitudes became pixel values, as a formula."""
+    low, high = f"{rule.low:.4g}", f"{rule.high:.4g}"
+    if rule.kind == "log":
+        return f"255 · (log(a + {rule.offset:.4g}) − {low}) / ({high} − {low})"
+    return f"255 · (a − {low}) / ({high} − {low})"
+
+
+def counts(dataset: DatasetRecord) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the chips per class and part, with a total."""
+    parts = dataset.parts
+    header = ["Class", *(PARTS.get(part, part) for part in parts), "All"]
+    rows = []
+    for index, name in enumerate(dataset.classes):
+        # Chips without a label are of no class.
+        numbers = [part.per_class[index] if any(part.per_class) else None for part in parts.values()]
+        rows.append([name, *("–" if n is None else f"{n:,}" for n in numbers), f"{sum(n or 0 for n in numbers):,}"])
+    total = [part.chips for part in parts.values()]
+    rows.append(["All", *(f"{n:,}" for n in total), f"{sum(total):,}"])
+    return header, rows
