@@ -15,9 +15,10 @@ from sarslim.records import Comparison
 from sarslim.store.storage import S3Uri
 
 CONFIG = {
-    "prepare": {"image_size": 32, "simulator": {"chips": 200, "classes": 2}},
-    "teacher": {"epochs": 1},
-    "distill": {"epochs": 1},
+    "prepare": {"image_size": 32, "simulator": {"chips": 400, "classes": 2}},
+    "teacher": {"epochs": 5},
+    "prune": {"weak_teacher": "accept"},
+    "distill": {"epochs": 5},
     "evaluate": {"latency_seconds": 0.05, "looks": [4], "max_drop": 1.0},
     "publish": {"destination": "s3://entry/models"},
 }
