@@ -24,12 +24,10 @@ from sarslim.chips import stream
 from sarslim.chips.container import Folder, readable
 from sarslim.chips.dataset import Dataset, whole_file
 from sarslim.chips.digests import fingerprint, source_digests
-from sarslim.chips.inspect import inspect
+from sarslim.chips.inspect import check_names, inspect, names
 from sarslim.chips.prepare import prepare
-from sarslim.config import PrepareConfig, RunConfig, parse
-from sarslim.config.parameters import to_parameters
+from sarslim.config import PrepareConfig, parse
 from sarslim.errors import InputError
-from sarslim.stages.check import check
 
 SHIP = "货船".encode("gbk")
 SHOWN = r"\xbb\xf5\xb4\xac"
@@ -58,10 +56,10 @@ def test_they_are_prepared_and_shown_with_the_bytes(source, tmp_path, capsys):
     assert found.classes == {SHOWN: 20, "Tanker": 20}
     assert found.problems == ()
     assert found.warnings[0] == (
-        rf"3 names are not UTF-8, their bytes are written as \x..: {SHOWN}, {SHOWN}/s{SHOWN}, Tanker/s3/{SHOWN}.png"
+        rf"3 names are not UTF-8, their bytes are written as \x..: {SHOWN}, Tanker/s3/{SHOWN}.png, {SHOWN}/s{SHOWN}"
     )
-    checked = check(to_parameters(parse(RunConfig, {"prepare": {"source": str(source)}})))
-    assert len(checked.prepare.fingerprint) == 64
+    check_names(names(source), configure())
+    assert len(fingerprint(source)) == 64
     record = prepare(configure(), source, tmp_path / "out")
     assert record.classes == ("Tanker", SHOWN)
     assert json.loads((tmp_path / "out" / "dataset.json").read_text("utf-8"))["classes"] == list(record.classes)
@@ -70,10 +68,10 @@ def test_they_are_prepared_and_shown_with_the_bytes(source, tmp_path, capsys):
     assert len(rows) == 40
     assert {row["chip"] for row in rows} == set(Folder(source).members)
     assert Dataset.open(tmp_path / "out").record == record
-    names = [each.name for each in stream.unlabelled([source], HOW)]
-    assert names == [f"{source}/{member}" for member in Folder(source).members]
+    found = [each.name for each in stream.unlabelled([source], HOW)]
+    assert found == [f"{source}/{member}" for member in Folder(source).members]
     assert "3 names are not UTF-8" in capsys.readouterr().out
-    assert all(name.encode() for name in names)
+    assert all(name.encode() for name in found)
 
 
 def test_an_edit_changes_the_fingerprint(source):
@@ -110,7 +108,7 @@ def test_a_path_that_is_given_may_be_such(tmp_path):
     (name, _) = [each.name for each in stream.unlabelled([root.__class__(folder)], HOW)]
     assert name == f"{root}/{SHOWN}/0_001.png"
     assert readable(folder) == f"{root}/{SHOWN}"
-    with pytest.raises(InputError, match="prepare.source .*: has a name that is not UTF-8; rename it, or make a link"):
+    with pytest.raises(InputError, match="prepare.source.* has a name that is not UTF-8. Rename it, or make a link"):
         parse(PrepareConfig, {"source": folder}, where="prepare")
     assert parse(PrepareConfig, {"source": "/data/货船"}).source == "/data/货船"
 
