@@ -264,7 +264,7 @@ class Preprocessing(Record):
     """How the chips of a source become what a network takes; part of every ONNX file.
 
     A chip (C, H, W) of amplitudes is cropped around its centre, padded with pixels drawn from its border, and scaled
-    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels``, ``merge`` and ``no_data`` are those of
+    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels``, ``merge`` and ``images`` are those of
     the prepare stage: they tell how products and images are read. ``typical`` is None where the network's training
     chips were prepared by an earlier version.
     """
@@ -277,7 +277,7 @@ class Preprocessing(Record):
     polarisation_as: Literal["samples", "channels"]
     labels: Literal["visual", "ais", "marinetraffic"]
     merge: dict[str, str]
-    no_data: Literal["refuse", "keep"] = "refuse"
+    images: dict[str, str | int] = {}
     typical: Typical | None = None
 
 

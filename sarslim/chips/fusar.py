@@ -9,7 +9,8 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from os.path import basename, splitext
+from pathlib import Path, PureWindowsPath
 
 from sarslim.chips import images
 from sarslim.chips.container import Folder, said
@@ -46,11 +47,11 @@ class FusarReader:
         skipped = list(self._folder.skipped)
         problems: list[InputError] = []
         for file in self._folder.members:
-            path = PurePosixPath(file)
-            if path.suffix.lower() not in images.SUFFIXES:
+            stem, suffix = splitext(basename(file))
+            if suffix.lower() not in images.SUFFIXES:
                 skipped.append(Skipped(name=file, reason="not a PNG, JPEG or TIFF file"))
                 continue
-            row = rows.pop(path.stem, None)
+            row = rows.pop(stem, None)
             if row is None:
                 skipped.append(Skipped(name=file, reason="not in the meta table, or a second file of that name"))
                 continue
@@ -61,7 +62,7 @@ class FusarReader:
                 continue
             chips.append(
                 Chip(
-                    id=path.stem,
+                    id=stem,
                     label=PureWindowsPath(row["path"].strip()).parts[0] if row["path"].strip() else None,
                     file=file,
                     height=height,

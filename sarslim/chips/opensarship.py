@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from sarslim.chips import images, shiplist
-from sarslim.chips.container import Container, Folder, Zip
+from sarslim.chips.container import Container, Folder, Zip, readable
 from sarslim.chips.index import Chip, Index, Pixels
 from sarslim.config import ImagesConfig
 from sarslim.errors import InputError
@@ -127,7 +127,7 @@ class OpenSarShipReader:
             yield source
             zips = {member: source.path(member) for member in source.members if member.lower().endswith(".zip")}
         else:
-            zips = {source.name: source}
+            zips = {readable(source.name): str(source)}
         for name, path in zips.items():
             try:
                 yield Zip(path, name)

@@ -124,6 +124,14 @@ class PrepareConfig(Section):
     images: ImagesConfig = Field(ImagesConfig(), description="How image files are read, and how large they may be.")
     simulator: SimulatorConfig = SimulatorConfig()
 
+    @field_validator("source")
+    @classmethod
+    def _utf8(cls, value: str) -> str:
+        # Logs, records and the parameters of pipelines are UTF-8; names below the source may be anything.
+        if not value.isascii() and value.encode("utf-8", "replace").decode() != value:
+            raise ValueError("has a name that is not UTF-8; rename it, or make a link to it and give that")
+        return value
+
     @property
     def simulated(self) -> bool:
         """Whether the built-in simulator makes the chips."""

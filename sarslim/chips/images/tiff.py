@@ -1,6 +1,7 @@
 """TIFF files as their tags describe them: which page is the image, what its samples are, and which of them are none.
 
-Tags as in TIFF 6.0 (Adobe, 1992) with its Technical Note 1 on sub-files, and GDAL's 42113 for the value of no data.
+Tags as in TIFF 6.0 (Adobe, 1992) with its Technical Note 1 on sub-files, and GDAL's 42112 and 42113 for factors and
+for no data.
 """
 
 import functools
@@ -10,11 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from defusedxml.ElementTree import fromstring
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage, TiffPageSeries
 
 from sarslim.chips.images.content import Content, Header
 
-ORIENTATION, NO_DATA = 274, 42113
+ORIENTATION, METADATA, NO_DATA = 274, 42112, 42113
 MOST_PAGES = 256
 ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
 KNOWN = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.PALETTE, PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
@@ -38,7 +40,7 @@ class Tiff:
         if axes != "YXS" and not (axes.endswith("YX") and len(axes) <= 3):
             raise ValueError(f"it holds {axes} data of shape {shape}")
         self._kind = _check_kind(page)
-        self._no_data = _no_data(page)
+        self._no_data, self._scale = _no_data(page), _scale(page)
         self._axis = 2 if axes == "YXS" else 0
         count = shape[self._axis] if len(shape) == 3 else 1
         # Several pages, or channels of ImageJ, are images of one sample each.
@@ -77,6 +79,12 @@ class Tiff:
         if self._page.photometric == PHOTOMETRIC.PALETTE:
             samples = _palette(self._page)[:, samples[0]]
             return Content(samples, True, missing, self.orientation)
+        if self._scale and not self._colour:
+            steps, starts = (
+                np.array([values.get(band, neutral) for band in range(len(samples))])[:, None, None]
+                for values, neutral in zip(self._scale, (1.0, 0.0), strict=True)
+            )
+            samples = samples * steps + starts
         return Content(samples, self._colour, missing, self.orientation)
 
     def _missing(self, samples: npt.NDArray, alpha: npt.NDArray | None) -> Bools | None:
@@ -150,6 +158,21 @@ def _palette(page: TiffPage) -> npt.NDArray:
     """Red, green and blue (3, colours) in 8 bit. TIFF has 16 bit; writers scale by 256 or 257, some not at all."""
     colours = np.asarray(page.colormap)
     return colours if colours.max() < 256 else colours >> 8
+
+
+def _scale(page: TiffPage) -> tuple[dict[int, float], dict[int, float]] | None:
+    """Factor and offset of the samples by band, as GDAL writes them; None where there are none."""
+    text = str(page.tags.valueof(METADATA, ""))
+    if "role=" not in text:
+        return None
+    found: dict[str, dict[int, float]] = {"scale": {}, "offset": {}}
+    for item in fromstring(text.strip("\0 \n")).iter("Item"):
+        if item.get("role") in found:
+            value = float(item.text or "")
+            if not math.isfinite(value):
+                raise ValueError(f"its {item.get('role')} is {value}")
+            found[item.get("role", "")][int(item.get("sample", 0))] = value
+    return (found["scale"], found["offset"]) if found["scale"] or found["offset"] else None
 
 
 def _no_data(page: TiffPage) -> float | None:
