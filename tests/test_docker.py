@@ -20,6 +20,7 @@ from sarslim import __version__
 from sarslim.config import RunConfig, parse
 from sarslim.errors import InputError
 from sarslim.kubeflow import launch, runners
+from sarslim.networks import artifact
 from sarslim.records import TrainRecord
 from sarslim.stages.results import TRAINING, read_json
 
@@ -72,8 +73,8 @@ def inside(target: str, *command: str) -> str:
     return done.stdout.strip()
 
 
-def weights(runs: Path, task: str, artifact: str) -> str:
-    folder = next((runs / "store" / "sarslim" / "pipelines").glob(f"*/{task}/{artifact}"))
+def weights(runs: Path, task: str, name: str) -> str:
+    folder = next((runs / "store" / "sarslim" / "pipelines").glob(f"*/{task}/{name}"))
     return artifact.read_record(folder).weights_sha256
 
 
@@ -146,8 +147,8 @@ def test_the_same_seed_gives_the_same_networks_in_processes_and_in_containers(st
             s3_endpoint=store.endpoint,
             docker=name == "containers",
         )
-    for task, artifact in (("train-teacher", "teacher"), ("prune-student", "pruned"), ("distill-student", "student")):
-        assert weights(tmp_path / "containers", task, artifact) == weights(tmp_path / "processes", task, artifact)
+    for task, name in (("train-teacher", "teacher"), ("prune-student", "pruned"), ("distill-student", "student")):
+        assert weights(tmp_path / "containers", task, name) == weights(tmp_path / "processes", task, name)
 
 
 def test_local_data_are_read_where_they_are(store, tmp_path):
