@@ -62,4 +62,5 @@ def trace(name: str, dag: Dag, on: Placement) -> Any:
     traced.__signature__ = inspect.Signature(signature, return_annotation=dag.outputs)  # type: ignore[attr-defined]
     lines = [f"    {parameter}: {text}" for parameter, (_, text) in parameters.items()]
     traced.__doc__ = "\n".join([dag.summary, "", "Args:", *lines])
-    return dsl.pipeline(traced, name=name, description=dag.summary)
+    link = f" [Documentation]({on.cluster.documentation})" if on.cluster and on.cluster.documentation else ""
+    return dsl.pipeline(traced, name=name, description=f"{dag.summary}{link}")

@@ -12,8 +12,8 @@ import typer
 from docs import markdown
 
 INTRODUCTION = """\
-Everything is one command, `sarslim`. `sarslim COMMAND --help` says the same as this page. After `make .venv/ready`, or
-any other target, put it on the path once per terminal: `source .venv/bin/activate`.
+Everything is one command, `sarslim`. `sarslim run --help` and its like say the same as this page. After any target of
+make, put it on the path once per terminal: `source .venv/bin/activate`.
 """
 EXAMPLES = "<!-- not run: examples of the help; the parser reads them -->"
 DIGITS = re.compile(r"\s*(\d+)\s+(.+)")

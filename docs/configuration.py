@@ -29,8 +29,13 @@ sarslim run -c quick -s distill.epochs=30 -s prune.macs=2%
 ```
 
 A field that does not exist is refused with the nearest right name, a value out of bounds with the bound, and all
-problems are told together, before anything runs. Values are YAML: `-s prepare.classes=[Cargo,Tanker]`,
-`-s 'prepare.merge={Tug: Other, Fishing: Other}'`.
+problems are told together, before anything runs.
+
+The type of a field decides how its text is read. `-s publish.version=1.10` is that text and no number; lists
+are written `-s prepare.classes=Cargo,Tanker` or `[Cargo, Tanker]`, mappings `-s 'prepare.merge={Tug: Other,
+Fishing: Other}'` or name by name, `-s prepare.merge.Tug=Other`, and what is in them is text, too. In a file
+YAML reads first, and gives texts such as `1.10`, `0012`, `1:30` or `NO` a meaning of its own: where a text is
+wanted they are refused, with the text to put in quotes.
 
 A **budget** is a share of what the teacher needs (`5%`) or a number (`250k`, `20M`, for latency `1.5ms`). The student
 has to keep within every budget that is set; an empty one binds nothing.
@@ -148,6 +153,8 @@ def _takes(field: Mapping[str, Any]) -> str:
     """What values a field takes, in words."""
     if "anyOf" in field:
         return " or ".join(_takes(choice) for choice in field["anyOf"] if choice.get("type") != "null")
+    if "$ref" in field:
+        return "section"
     if "enum" in field:
         return ", ".join(f"`{choice}`" for choice in field["enum"])
     if field.get("type") == "array":

@@ -1,5 +1,7 @@
 """The ways in which sarslim stops: a user's mistake, or a failure of something outside; and how a program ends then."""
 
+import codecs
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -58,9 +60,35 @@ def together(errors: Sequence[InputError]) -> InputError:
     return InputError(first.where, "; ".join([told[0], *rest]), f"Mend these {len(errors)}, then run again")
 
 
+SIGNS = {
+    "×": "x", "−": "-", "–": "-", "—": "-", "─": "-", "━": "-", "╸": "-", "╺": "-", "│": "|", "·": ".", "…": "...",
+    "✓": "+", "✗": "x", "→": "->", "►": ">", "≤": "<=", "≥": ">=", "±": "+-", "°": " degrees", "\u00a0": " ",
+    "“": '"', "”": '"', "’": "'",
+}  # fmt: skip
+
+
+def _in_other_signs(error: UnicodeError) -> tuple[str, int]:
+    """Stands in for signs that an output cannot show, and for bytes of a file name that are no text."""
+    assert isinstance(error, UnicodeEncodeError)
+    signs = error.object[error.start : error.end]
+    shown = "".join(SIGNS.get(sign) or ascii(sign)[1:-1].replace("\\udc", "\\x") for sign in signs)
+    return shown, error.end
+
+
+codecs.register_error("sarslim", _in_other_signs)
+
+
+def show_any_sign() -> None:
+    """Lets a program print to terminals and files of any encoding: what they cannot show comes in other signs."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="sarslim")
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """Ends a program with one clear line, and the exit code of the error, where the user or a service is at fault."""
+    show_any_sign()
     try:
         yield
     except SarslimError as error:

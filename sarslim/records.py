@@ -302,7 +302,7 @@ class Preprocessing(Record):
     """How the chips of a source become what a network takes; part of every ONNX file.
 
     A chip (C, H, W) of amplitudes is cropped around its centre, padded with pixels drawn from its border, and scaled
-    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels``, ``merge`` and ``no_data`` are those of
+    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels``, ``merge`` and ``images`` are those of
     the prepare stage: they tell how products and images are read. ``typical`` is None where the network's training
     chips were prepared by an earlier version.
     """
@@ -315,7 +315,7 @@ class Preprocessing(Record):
     polarisation_as: Literal["samples", "channels"]
     labels: Literal["visual", "ais", "marinetraffic"]
     merge: dict[str, str]
-    no_data: Literal["refuse", "keep"] = "refuse"
+    images: dict[str, str | int] = {}
     typical: Typical | None = None
 
 
@@ -448,12 +448,14 @@ class BundleRecord(Record):
     """The content of ``metrics.json``: on which data a bundle was measured, and what its files can do.
 
     ``data_digest`` is that of the whole data set: bundles with the same one were measured on the same chips.
+    ``data_name`` is what people call it.
     """
 
     schema_version: int = 1
     sarslim_version: str
     network: str
     simulated: bool
+    data_name: str = ""
     data_digest: str
     test_chips: int
     gate_passed: bool

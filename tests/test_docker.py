@@ -20,6 +20,7 @@ from sarslim import __version__
 from sarslim.config import RunConfig, parse
 from sarslim.errors import InputError
 from sarslim.kubeflow import launch, runners
+from sarslim.networks import artifact
 from sarslim.records import TrainRecord
 from sarslim.stages.results import TRAINING, read_json
 
@@ -31,7 +32,7 @@ STAGE = {target: stage for stage, target in images.TARGETS.items()}
 CONFIG = {
     "prepare": {"image_size": 32, "simulator": {"chips": 120, "classes": 3}},
     "teacher": {"network": "aconvnet", "epochs": 2, "batch_size": 32},
-    "prune": {"macs": "20%", "params": "20%"},
+    "prune": {"macs": "20%", "params": "20%", "weak_teacher": "accept"},
     "distill": {"epochs": 2, "batch_size": 32},
     "evaluate": {"latency_seconds": 0.05, "looks": [4], "max_drop": 1.0},
 }
@@ -72,8 +73,8 @@ def inside(target: str, *command: str) -> str:
     return done.stdout.strip()
 
 
-def weights(runs: Path, task: str, artifact: str) -> str:
-    folder = next((runs / "store" / "sarslim" / "pipelines").glob(f"*/{task}/{artifact}"))
+def weights(runs: Path, task: str, name: str) -> str:
+    folder = next((runs / "store" / "sarslim" / "pipelines").glob(f"*/{task}/{name}"))
     return artifact.read_record(folder).weights_sha256
 
 
@@ -146,8 +147,8 @@ def test_the_same_seed_gives_the_same_networks_in_processes_and_in_containers(st
             s3_endpoint=store.endpoint,
             docker=name == "containers",
         )
-    for task, artifact in (("train-teacher", "teacher"), ("prune-student", "pruned"), ("distill-student", "student")):
-        assert weights(tmp_path / "containers", task, artifact) == weights(tmp_path / "processes", task, artifact)
+    for task, name in (("train-teacher", "teacher"), ("prune-student", "pruned"), ("distill-student", "student")):
+        assert weights(tmp_path / "containers", task, name) == weights(tmp_path / "processes", task, name)
 
 
 def test_local_data_are_read_where_they_are(store, tmp_path):

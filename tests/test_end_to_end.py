@@ -3,7 +3,6 @@
 Every case runs in processes; `make test-docker` runs all of them in containers too.
 """
 
-import html
 import json
 import os
 import re
@@ -193,7 +192,4 @@ def test_a_mistake_ends_the_run_before_anything_is_prepared(change, words, runs,
     assert str(caught.value).startswith("input error: ")
     assert words in str(caught.value)
     assert not list((runs / "bad").glob("store/sarslim/pipelines/*/prepare-data"))
-    newest = history.runs_in(runs / "bad")[0]
-    assert newest.state == "failed"
-    assert words in newest.message
-    assert words in html.unescape((runs / "bad" / "index.html").read_text())
+    assert history.runs_in(runs / "bad") == []  # nothing ran, and nothing is left of it

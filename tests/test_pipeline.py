@@ -40,12 +40,12 @@ TASKS = {
                     "evaluate-student", "condition-1"},
     "from-distilled": {"check-inputs", "importer", "importer-2", "importer-3", "importer-4", "evaluate-student",
                        "condition-1"},
-    "sweep": {"check-inputs", "plan-sweep", "prepare-data", "train-teacher", "ask-teacher", "measure-network", "for-loop-1",
-              "compare-networks"},
-    "baselines": {"check-inputs", "plan-methods", "plan-rivals", "prepare-data", "train-teacher", "ask-teacher", "measure-network",
-                  "for-loop-1", "for-loop-2", "compare-networks"},
-    "sweep-from-teacher": {"check-inputs", "plan-sweep", "importer", "importer-2", "ask-teacher", "measure-network", "for-loop-1",
-                           "compare-networks"},
+    "sweep": {"check-inputs", "plan-sweep", "prepare-data", "train-teacher", "ask-teacher", "measure-network",
+              "for-loop-1", "compare-networks"},
+    "baselines": {"check-inputs", "plan-methods", "plan-rivals", "prepare-data", "train-teacher", "ask-teacher",
+                  "measure-network", "for-loop-1", "for-loop-2", "compare-networks"},
+    "sweep-from-teacher": {"check-inputs", "plan-sweep", "importer", "importer-2", "ask-teacher", "measure-network",
+                           "for-loop-1", "compare-networks"},
     "baselines-from-teacher": {"check-inputs", "plan-methods", "plan-rivals", "importer", "importer-2",
                                "ask-teacher", "measure-network", "for-loop-1", "for-loop-2", "compare-networks"},
 }  # fmt: skip
@@ -114,6 +114,13 @@ def test_the_root_of_every_pipeline_shows_its_stages(name, specs):
     spec, _ = specs[name]
     assert set(run_of(spec)) == TASKS[name]
     assert spec["pipelineInfo"]["description"].endswith(".")
+
+
+def test_descriptions_in_the_ui_can_lead_to_documentation_of_the_house():
+    cluster = settings.load_cluster(None, ["documentation=https://docs.example/sarslim", "prefix=team-"])
+    spec = pipeline.build("from-distilled", cluster).pipeline_spec.pipeline_info
+    assert spec.name == "team-from-distilled"
+    assert spec.description.endswith("of an earlier run. [Documentation](https://docs.example/sarslim)")
 
 
 @pytest.mark.parametrize("name", pipeline.DAGS)

@@ -4,7 +4,6 @@ import os
 import re
 import stat
 import zipfile
-import zlib
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,20 +39,28 @@ def no_data(name: str) -> str:
 class Directory:
     """A folder that a walk has come to: its name below the source, and what lies in it, in the order of names.
 
-    The walk goes on into what is left in ``folders``.
+    The walk goes on into what is left in ``folders``. ``strange`` has the names on the disk of what has another one
+    here, because its own is not UTF-8; ``renamed`` tells that the folder itself or one above it is such.
     """
 
     name: str
     real: str
+    renamed: bool
     files: list[str]
     folders: list[str]
+    strange: dict[str, str]
+
+    def path(self, name: str) -> str:
+        """Where a file or a folder in it is."""
+        return f"{self.real.rstrip('/')}/{self.strange.get(name, name)}"
 
 
 class Walk:
     """Every folder below a source once, whatever links lead to it, and what tools left behind passed over.
 
-    Folders come before those that links lead to, so that a folder has the name with the fewest links. ``skipped``, and
-    ``outside`` with the links that lead out of the source and their targets, grow on the way.
+    Folders come before those that links lead to, so that a folder has the name with the fewest links. ``skipped``,
+    ``strange`` with the names that are not UTF-8, and ``outside`` with the links that lead out of the source and their
+    targets, grow on the way.
 
     Raises:
         InputError: while it walks, at a folder that cannot be read.
@@ -61,84 +68,92 @@ class Walk:
 
     def __init__(self, source: Path) -> None:
         self._source, self._real = source, os.path.realpath(source)
-        self._links: deque[tuple[str, str]] = deque()
+        self._links: deque[tuple[str, str, bool]] = deque()
         self._closed: list[str] = []
         self.skipped: list[Skipped] = []
+        self.strange: list[str] = []
         self.outside: list[tuple[str, str]] = []
 
     def __iter__(self) -> Iterator[Directory]:
         seen: set[str] = set()
-        waiting = [("", self._real)]
+        waiting = [("", self._real, False)]
         while waiting or self._links:
             linked = not waiting
-            name, real = self._links.popleft() if linked else waiting.pop()
+            name, real, renamed = self._links.popleft() if linked else waiting.pop()
             if real in seen or any(_within(real, closed) for closed in self._closed):
                 self._skip(name, TWICE)
                 continue
             seen.add(real)
             if linked:
                 self._note_way_out(name, real)
-            directory = self._look(name, real)
+            directory = self._look(name, real, renamed)
             inner = len(directory.folders)
             yield directory
             if inner and not directory.folders:
                 self._closed.append(real)
-            waiting += [(_join(name, folder), _join(real, folder)) for folder in reversed(directory.folders)]
+            waiting += [
+                (_join(name, folder), directory.path(folder), renamed or folder in directory.strange)
+                for folder in reversed(directory.folders)
+            ]
 
     @property
-    def ways_out(self) -> tuple[str, ...]:
-        """A warning about the links that lead out of the source, if there are any."""
-        if not self.outside:
-            return ()
-        shown = ", ".join(f"{name} -> {target}" for name, target in self.outside[:SHOWN])
-        more = f" and {len(self.outside) - SHOWN} more" if len(self.outside) > SHOWN else ""
-        count = "1 link leads" if len(self.outside) == 1 else f"{len(self.outside)} links lead"
-        return (f"{count} out of the source: {shown}{more}",)
+    def warnings(self) -> tuple[str, ...]:
+        """What is strange about the source, but no reason to leave something out."""
+        found = []
+        if self.outside:
+            count = "1 link leads" if len(self.outside) == 1 else f"{len(self.outside)} links lead"
+            ways = [f"{name} -> {readable(target)}" for name, target in self.outside]
+            found.append(f"{count} out of the source: {_first(ways)}")
+        if self.strange:
+            count = "1 name is" if len(self.strange) == 1 else f"{len(self.strange)} names are"
+            found.append(f"{count} not UTF-8, their bytes are written as \\x..: {_first(self.strange)}")
+        return tuple(found)
 
-    def _look(self, name: str, real: str) -> Directory:
-        directory = Directory(name, real, [], [])
+    def _look(self, name: str, real: str, renamed: bool) -> Directory:
+        directory = Directory(name, real, renamed, [], [], {})
         try:
             with os.scandir(real) as entries:
                 for entry in sorted(entries, key=attrgetter("name")):
-                    reason = self._sort_in(entry, directory)
+                    shown = readable(entry.name)
+                    reason = no_data(shown) or self._sort_in(entry, shown, directory)
                     if reason:
-                        self._skip(_join(name, entry.name), reason)
+                        self._skip(_join(name, shown), reason)
+                    elif shown != entry.name:
+                        directory.strange[shown] = entry.name
+                        self.strange.append(_join(name, shown))
         except OSError as error:
             raise InputError(
                 str(self._source / name), f"cannot be read ({error.strerror})", "Allow this user to read it"
             ) from error
         return directory
 
-    def _sort_in(self, entry: os.DirEntry[str], directory: Directory) -> str:
+    def _sort_in(self, entry: os.DirEntry[str], shown: str, directory: Directory) -> str:
         """Puts an entry where it belongs, or says why it is passed over."""
-        reason = no_data(entry.name)
-        if reason:
-            return reason
         if entry.is_symlink():
-            return self._follow(entry, directory)
+            return self._follow(entry, shown, directory)
         if entry.is_dir():
-            directory.folders.append(entry.name)
+            directory.folders.append(shown)
         elif entry.is_file():
-            directory.files.append(entry.name)
+            directory.files.append(shown)
         else:
             return SPECIAL
         return ""
 
-    def _follow(self, entry: os.DirEntry[str], directory: Directory) -> str:
+    def _follow(self, entry: os.DirEntry[str], shown: str, directory: Directory) -> str:
         try:
             kind = os.stat(entry.path).st_mode
         except OSError:
             return NOTHING
-        name, target = _join(directory.name, entry.name), os.path.realpath(entry.path)
+        name, target = _join(directory.name, shown), os.path.realpath(entry.path)
         if stat.S_ISREG(kind):
-            directory.files.append(entry.name)
+            directory.files.append(shown)
             self._note_way_out(name, target)
         elif not stat.S_ISDIR(kind):
             return SPECIAL
         elif _within(directory.real, target) or _within(self._real, target):
             return LOOP
         else:
-            self._links.append((name, target))
+            self._links.append((name, target, directory.renamed or shown != entry.name))
         return ""
 
     def _note_way_out(self, name: str, target: str) -> None:
@@ -153,25 +168,41 @@ class Folder:
     """The files below a folder: ``members`` in the order of the parts of their names, ``skipped`` what is no data."""
 
     def __init__(self, path: Path, name: str = "") -> None:
-        self._path, self.name = path, name
+        self._path, self.name = str(path), name  # pathlib would take longer to join than a chip to open
+        self._strange: dict[str, str] = {}
+        members: list[str] = []
         walk = Walk(path)
-        members = (_join(directory.name, file) for directory in walk for file in directory.files)
+        for directory in walk:
+            names = [_join(directory.name, file) for file in directory.files]
+            members += names
+            if directory.renamed or directory.strange:
+                self._strange.update(zip(names, map(directory.path, directory.files), strict=True))
         self.members: Sequence[str] = sorted(members, key=lambda member: member.split("/"))
         self.skipped: Sequence[Skipped] = walk.skipped
-        self.warnings: Sequence[str] = walk.ways_out
+        self.warnings: Sequence[str] = walk.warnings
 
     @classmethod
     def at(cls, source: "Path | Folder") -> "Folder":
         """The folder at a path, or one that was walked already."""
-        return source if isinstance(source, Folder) else cls(source, source.name)
+        return source if isinstance(source, Folder) else cls(source, readable(source.name))
 
-    def path(self, member: str) -> Path:
+    def path(self, member: str) -> str:
         """Where a member is."""
-        return self._path / member
+        return self._strange.get(member) or f"{self._path}/{member}"
 
-    def read(self, member: str) -> bytes:
-        """The bytes of one file."""
-        return self.path(member).read_bytes()
+    def read(self, member: str, most_bytes: int) -> bytes:
+        """The bytes of one file.
+
+        Raises:
+            InputError: more than ``most_bytes``, or a file that cannot be read.
+        """
+        where = f"{self.name}/{member}"
+        try:
+            with open(self.path(member), "rb") as file:
+                check_bytes(where, os.fstat(file.fileno()).st_size, most_bytes)
+                return file.read()
+        except OSError as error:
+            raise InputError(where, f"cannot be read ({error.strerror})", "Allow this user to read it") from error
 
 
 class Zip:
@@ -181,12 +212,12 @@ class Zip:
         InputError: not a zip, cut short, or with an entry that would land outside the folder it is unpacked to.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: str | Path, name: str) -> None:
         self.name = name
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise InputError(name, f"is not a whole zip file ({error})", "Download or copy it again") from error
+        except Exception as error:  # it raises whatever it comes across
+            raise InputError(name, f"is not a whole zip file ({said(error)})", "Download or copy it again") from error
         names = self._zip.namelist()
         for entry in names:
             # Backslashes and drive letters are paths for whoever unpacks the file on Windows.
@@ -203,21 +234,45 @@ class Zip:
             Skipped(name=f"{name}/{entry}", reason=reason) for entry, reason in sorted(found.items()) if reason
         ]
 
-    def read(self, member: str) -> bytes:
+    def read(self, member: str, most_bytes: int) -> bytes:
         """The bytes of one member.
 
         Raises:
-            InputError: the member is damaged or encrypted.
+            InputError: more than ``most_bytes``, or the member is damaged or encrypted.
         """
+        where = f"{self.name}/{member}"
+        check_bytes(where, self._zip.getinfo(member).file_size, most_bytes)
         try:
             return self._zip.read(member)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError) as error:
-            raise InputError(
-                f"{self.name}/{member}", f"cannot be unpacked ({error})", "Download or copy the zip again"
-            ) from error
+        except Exception as error:
+            raise InputError(where, f"cannot be unpacked ({said(error)})", "Download or copy the zip again") from error
 
 
 Container = Folder | Zip
+
+
+def check_bytes(name: str, size: int, most: int) -> None:
+    """
+    Raises:
+        InputError: a file of ``size`` bytes is larger than ``most``.
+    """
+    if size > most:
+        raise InputError(
+            name, f"has {size / 1e6:,.0f} MB, more than max_megabytes={most // 1_000_000}",
+            "Cut chips from it, or raise images.max_megabytes of the prepare stage",
+        )  # fmt: skip
+
+
+def said(error: Exception) -> str:
+    """What an exception says, in one line, or else its kind."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def readable(name: str) -> str:
+    """A file name as a text that can be stored and shown: bytes that are not UTF-8 are written as ``\\xb4``."""
+    if name.isascii():
+        return name
+    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
 
 
 def why_no_data(path: str) -> str:
@@ -233,6 +288,11 @@ def is_data(path: str) -> bool:
 def told(reasons: Iterable[str]) -> str:
     """How often which reason: ``left there by a tool (23), a link to nothing (8)``."""
     return ", ".join(f"{reason} ({count})" for reason, count in Counter(reasons).most_common())
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _within(path: str, folder: str) -> bool:

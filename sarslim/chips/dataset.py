@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections import Counter
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -182,6 +184,31 @@ def whole_directory(output: Path) -> Iterator[Path]:
     finally:
         if building is not None:
             shutil.rmtree(building, ignore_errors=True)
+
+
+@contextmanager
+def whole_file(output: Path) -> Iterator[TextIO]:
+    """A text file (UTF-8, ends of lines as written) that becomes ``output`` at the end, or leaves it as it was.
+
+    What is no regular file, such as a pipe, is written to directly.
+
+    Raises:
+        InputError: ``output`` cannot be written there.
+    """
+    target = Path(os.path.realpath(output))
+    building = target if target.exists() and not target.is_file() else target.with_name(f".{target.name}-{os.getpid()}")
+    try:
+        file = building.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise InputError(str(output), f"cannot be written ({error.strerror})", "Choose another file") from error
+    try:
+        with file:
+            yield file
+        if building != target:
+            building.replace(target)
+    finally:
+        if building != target:
+            building.unlink(missing_ok=True)
 
 
 def _open_part(path: Path, name: str, record: DatasetRecord) -> Part:

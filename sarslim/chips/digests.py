@@ -4,7 +4,7 @@ import hashlib
 from collections import defaultdict
 from pathlib import Path
 
-from sarslim.chips.container import Folder
+from sarslim.chips.container import Folder, readable
 
 
 def fingerprint(source: Path) -> str:
@@ -35,9 +35,9 @@ def source_digests(source: Path) -> dict[str, str]:
 
 def _files(source: Path) -> list[tuple[str, Path]]:
     if source.is_file():
-        return [(source.name, source)]
+        return [(readable(source.name), source)]
     folder = Folder(source)
-    return [(member, folder.path(member)) for member in sorted(folder.members)]
+    return [(member, Path(folder.path(member))) for member in sorted(folder.members)]
 
 
 def _entry(name: str, path: Path) -> bytes:

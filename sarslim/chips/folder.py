@@ -8,7 +8,8 @@ or within a split, have no class. The bands of a multi-band TIFF are polarisatio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from os.path import splitext
+from pathlib import Path
 
 from sarslim.chips import images
 from sarslim.chips.container import Folder
@@ -46,7 +47,7 @@ class Layout:
         self.warnings: list[str] = []
         self._tops: dict[str, list[tuple[str, ...]]] = defaultdict(list)
         for file in files:
-            parts = PurePosixPath(file).parts
+            parts = tuple(file.split("/"))
             if len(parts) > 1 and parts[0].lower() not in UNLABELLED and _is_image(parts[-1]):
                 self._tops[parts[0]].append(parts)
         named = {top: SPLITS[top.lower()] for top in sorted(self._tops) if top.lower() in SPLITS}
@@ -62,7 +63,7 @@ class Layout:
 
     def place(self, file: str) -> Place | str:
         """Where a file belongs, or why it is no chip."""
-        *folders, name = PurePosixPath(file).parts
+        *folders, name = file.split("/")
         if not _is_image(name):
             return "not a PNG, JPEG or TIFF file"
         split = SPLITS[folders.pop(0).lower()] if self._has_splits and folders and folders[0].lower() in SPLITS else ""
@@ -183,7 +184,7 @@ class FolderReader:
 
 
 def _is_image(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in images.SUFFIXES
+    return splitext(name)[1].lower() in images.SUFFIXES
 
 
 def _list(names: Sequence[str], most: int = TOLD) -> str:

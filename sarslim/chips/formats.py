@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sarslim.chips.container import Folder, told
+from sarslim.chips.container import Folder, readable, told
 from sarslim.chips.folder import FolderReader
 from sarslim.chips.fusar import FusarReader
 from sarslim.chips.index import Reader
@@ -29,7 +29,7 @@ def open_reader(config: PrepareConfig, source: Path | None) -> Reader:
     if not source.exists():
         raise InputError(str(source), "does not exist", "Correct prepare.source")
     folder = _walked(source) if source.is_dir() else None
-    name = find_format(folder.members if folder else [source.name], config)
+    name = find_format(folder.members if folder else [readable(source.name)], config)
     if name == "opensarship":
         return OpenSarShipReader(folder or source, labels=config.labels, values=config.values, images=config.images)
     if folder is None:
@@ -46,7 +46,7 @@ def open_reader(config: PrepareConfig, source: Path | None) -> Reader:
 
 
 def _walked(source: Path) -> Folder:
-    folder = Folder(source, source.name)
+    folder = Folder.at(source)
     if folder.members:
         return folder
     but = f" but for {told(row.reason for row in folder.skipped)}" if folder.skipped else ""

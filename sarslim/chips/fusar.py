@@ -6,12 +6,14 @@ The category is the class, the MMSI the ship.
 """
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from os.path import basename, splitext
+from pathlib import Path, PureWindowsPath
 
 from sarslim.chips import images
-from sarslim.chips.container import Folder
+from sarslim.chips.container import Folder, said
 from sarslim.chips.index import Chip, Index, Pixels
 from sarslim.config import ImagesConfig
 from sarslim.errors import InputError
@@ -45,11 +47,11 @@ class FusarReader:
         skipped = list(self._folder.skipped)
         problems: list[InputError] = []
         for file in self._folder.members:
-            path = PurePosixPath(file)
-            if path.suffix.lower() not in images.SUFFIXES:
+            stem, suffix = splitext(basename(file))
+            if suffix.lower() not in images.SUFFIXES:
                 skipped.append(Skipped(name=file, reason="not a PNG, JPEG or TIFF file"))
                 continue
-            row = rows.pop(path.stem, None)
+            row = rows.pop(stem, None)
             if row is None:
                 skipped.append(Skipped(name=file, reason="not in the meta table, or a second file of that name"))
                 continue
@@ -60,7 +62,7 @@ class FusarReader:
                 continue
             chips.append(
                 Chip(
-                    id=path.stem,
+                    id=stem,
                     label=PureWindowsPath(row["path"].strip()).parts[0] if row["path"].strip() else None,
                     file=file,
                     height=height,
@@ -83,11 +85,10 @@ class FusarReader:
             raise InputError(
                 self._folder.name, "has FUSAR-Ship chips but no meta.csv", "Save the meta table as meta.csv at the top"
             )
-        with self._folder.path(table).open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            first = file.readline()
-            file.seek(0)
-            delimiter = max(",;\t", key=first.count)
-            reader = csv.DictReader(file, delimiter=delimiter, restval="")
+        text = _decoded(self._folder.read(table, self._images.max_bytes), table)
+        delimiter = max(",;\t", key=text.partition("\n")[0].count)
+        try:
+            reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
             reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
             missing = [name for name in COLUMNS if name not in reader.fieldnames]
             if missing:
@@ -97,6 +98,17 @@ class FusarReader:
                     f"Name the columns {', '.join(COLUMNS)} in the first line",
                 )
             return {row["id"].strip().removesuffix(".tiff"): row for row in reader}
+        except csv.Error as error:
+            raise InputError(table, f"cannot be read as a table ({said(error)})", "Save it as CSV again") from error
+
+
+def _decoded(data: bytes, name: str) -> str:
+    for encoding in ("utf-8-sig", "gb18030"):  # the second one is what Chinese Windows writes
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise InputError(name, "is neither UTF-8 nor GB 18030", "Save it as UTF-8")
 
 
 def _table(names: Sequence[str]) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sarslim.chips.container import Folder, Walk, is_data
+from sarslim.chips.container import Folder, Walk, is_data, readable
 from sarslim.chips.digests import fingerprint
 from sarslim.chips.folder import FolderReader, Layout
 from sarslim.chips.formats import find_format, open_reader
@@ -88,7 +88,7 @@ def names(source: Path) -> Sequence[str]:
     Raises:
         InputError: a folder that cannot be read.
     """
-    return Folder(source).members if source.is_dir() else [source.name]
+    return Folder(source).members if source.is_dir() else [readable(source.name)]
 
 
 def check_names(names: Sequence[str], config: PrepareConfig) -> None:

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from sarslim.chips import images, shiplist
-from sarslim.chips.container import Container, Folder, Zip
+from sarslim.chips.container import Container, Folder, Zip, readable
 from sarslim.chips.index import Chip, Index, Pixels
 from sarslim.config import ImagesConfig
 from sarslim.errors import InputError
@@ -119,7 +119,7 @@ class OpenSarShipReader:
     def _files(self, container: Container, members: Sequence[str]) -> Iterator[tuple[bytes, str, ImagesConfig]]:
         """What it takes to read each of some members."""
         for member in members:
-            yield container.read(member), f"{container.name}/{member}", self._images
+            yield container.read(member, self._images.max_bytes), f"{container.name}/{member}", self._images
 
     def _containers(self, problems: list[InputError]) -> Iterator[Container]:
         source = self._source
@@ -127,7 +127,7 @@ class OpenSarShipReader:
             yield source
             zips = {member: source.path(member) for member in source.members if member.lower().endswith(".zip")}
         else:
-            zips = {source.name: source}
+            zips = {readable(source.name): str(source)}
         for name, path in zips.items():
             try:
                 yield Zip(path, name)
@@ -141,7 +141,7 @@ class OpenSarShipReader:
             warnings.append(f"product {product.name} has no Ship.xml: its ships are not known")
             return {}
         try:
-            return shiplist.read(product.container.read(product.ship_list))
+            return shiplist.read(product.container.read(product.ship_list, self._images.max_bytes))
         except InputError as error:
             problems.append(error)
         except ValueError as error:

@@ -3,20 +3,21 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from os.path import splitext
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from sarslim.chips import images, preprocess
-from sarslim.chips.container import Folder, Walk, told
+from sarslim.chips.container import Folder, Walk, readable, told
 from sarslim.chips.dataset import PART, RECORD, Dataset, is_dataset
 from sarslim.chips.formats import open_reader
 from sarslim.chips.given import nearest
 from sarslim.chips.index import Chip, Pixels, Reader
 from sarslim.chips.opensarship import FOLDERS, OpenSarShipReader
 from sarslim.chips.select import Sample, bands
-from sarslim.config import ImagesConfig, PrepareConfig
+from sarslim.config import ImagesConfig, PrepareConfig, parse
 from sarslim.errors import InputError
 from sarslim.progress import note
 from sarslim.records import Preprocessing
@@ -46,7 +47,7 @@ def unlabelled(paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig |
     and what tools left there, are passed over with a note.
 
     Args:
-        limits: of images; the choice about pixels of no value is that of the network's chips.
+        limits: of the size of images, where others are wanted than for the network's own chips.
 
     Raises:
         InputError: nothing there, no chip among it, a chip that cannot be read or lacks a polarisation, or a data set
@@ -73,7 +74,7 @@ def named(name: str, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
         InputError: other bands than those of the network, or pixels that are not finite.
     """
     wanted = how.channels[0].split("/") if how.polarisation_as == "samples" else how.channels
-    chip = _chip(name, Path(name), pixels)
+    chip = _chip(name, name, pixels)
     if 1 < len(wanted) == len(pixels):
         chip = replace(chip, bands=tuple(wanted))
     yield from _stored(chip, pixels, how)
@@ -121,8 +122,10 @@ def labelled(
 
 
 def reading(how: Preprocessing, limits: ImagesConfig | None = None) -> PrepareConfig:
-    """What readers have to know: the choices that the network's chips were prepared with, and limits of today."""
-    images = (limits or ImagesConfig()).model_copy(update={"no_data": how.no_data})
+    """What readers have to know: the choices that the network's chips were prepared with, or other limits."""
+    images = parse(ImagesConfig, how.images, where="preprocessing.images")
+    if limits is not None:
+        images = limits.model_copy(update={"no_data": images.no_data})
     return PrepareConfig(labels=how.labels, values=how.values, images=images)
 
 
@@ -139,10 +142,10 @@ def _test_part(path: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iter
         yield Stored(f"test {number}", np.array(image), classes[label])
 
 
-def _part(folder: Path, name: str, how: Preprocessing) -> Iterator[Stored]:
-    """The chips of one part of a dataset artifact, named by the file that they are in."""
+def _part(folder: Path, name: str, shown: str, how: Preprocessing) -> Iterator[Stored]:
+    """The chips of one part of a dataset artifact, named by the file that they are in, ``shown``."""
     for number, image in enumerate(_prepared_alike(folder, how).part(name).images):
-        yield Stored(f"{folder / f'{name}{PART}'} {number}", np.array(image))
+        yield Stored(f"{shown} {number}", np.array(image))
 
 
 def _prepared_alike(path: Path, how: Preprocessing) -> Dataset:
@@ -163,45 +166,49 @@ def _prepared_alike(path: Path, how: Preprocessing) -> Dataset:
 def _raw(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Stored]:
     """The chips of one file, or of all files below a folder; ``skipped`` counts the others by reason."""
     if not path.is_dir():
-        yield from _file(path, how, choices, skipped)
+        yield from _file(path, readable(str(path)), how, choices, skipped)
         return
     walk = Walk(path)
     for directory in walk:
-        here = path / directory.name
-        if RECORD in directory.files and is_dataset(here):
+        real = Path(directory.real)
+        shown = f"{readable(str(path))}/{directory.name}".rstrip("/")
+        if RECORD in directory.files and is_dataset(real):
             directory.folders.clear()
-            yield from _part(here, "test", how)
+            yield from _part(real, "test", f"{shown}/test{PART}", how)
         elif set(directory.folders) & set(FOLDERS.values()):
             directory.folders.clear()
-            yield from _product(Folder(here, here.name), how, choices, skipped)
+            yield from _product(Folder(real, shown.rpartition("/")[2]), how, choices, skipped)
         else:
             for name in directory.files:
-                if PurePath(name).suffix.lower() in KINDS:
-                    yield from _file(here / name, how, choices, skipped)
+                if splitext(name)[1].lower() in KINDS:
+                    yield from _file(Path(directory.path(name)), f"{shown}/{name}", how, choices, skipped)
                 else:
                     skipped[NO_CHIP] += 1
     skipped.update(row.reason for row in walk.skipped)
-    for warning in walk.ways_out:
+    for warning in walk.warnings:
         note(warning)
 
 
-def _file(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Stored]:
+def _file(
+    path: Path, shown: str, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]
+) -> Iterator[Stored]:
+    """The chips of one file, which is named as ``shown``."""
     if path.suffix.lower() == ".zip":
         yield from _product(path, how, choices, skipped)
     elif path.name.endswith(PART) and is_dataset(path.parent):
-        yield from _part(path.parent, path.name.removesuffix(PART), how)
+        yield from _part(path.parent, path.name.removesuffix(PART), shown, how)
     elif path.suffix.lower() == images.STACK:
-        for number, pixels in enumerate(images.read_stack(path, choices.images)):
-            yield from _stored(_chip(f"{path} {number}", path, pixels), pixels, how)
+        for number, pixels in enumerate(images.read_stack(path, shown, choices.images)):
+            yield from _stored(_chip(f"{shown} {number}", shown, pixels), pixels, how)
     else:
-        pixels = images.read(path, str(path), choices.images)
-        yield from _stored(_chip(str(path), path, pixels), pixels, how)
+        pixels = images.read(path, shown, choices.images)
+        yield from _stored(_chip(shown, shown, pixels), pixels, how)
 
 
-def _chip(name: str, path: Path, pixels: Pixels) -> Chip:
+def _chip(name: str, file: str, pixels: Pixels) -> Chip:
     count, height, width = pixels.shape
     names = [str(band + 1) for band in range(count)] if count > 1 else [""]
-    return Chip(name, None, str(path), height, width, tuple(names))
+    return Chip(name, None, file, height, width, tuple(names))
 
 
 def _product(

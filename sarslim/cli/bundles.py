@@ -5,7 +5,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,6 @@ import typer
 
 from sarslim.cli.options import BUNDLES, Json, Runs
 from sarslim.cli.output import examples, facts, say, show
-from sarslim.errors import InputError
 
 app = typer.Typer()
 
@@ -74,7 +73,7 @@ def predict(
                     writer.writerow(["chip", "class", "confidence", "outside", *loaded.classes])
                 for found in itertools.chain([first], predictions):
                     shares = [round(share, 6) for share in found.probabilities.tolist()]
-                    far = "" if found.outside is None else round(found.outside.distance, 3)
+                    far = None if found.outside is None else round(found.outside.distance, 3)
                     if form is Format.csv:
                         writer.writerow([found.chip, found.label, f"{found.confidence:.6f}", far, *shares])
                     else:
@@ -182,29 +181,11 @@ def shares(scores: Any) -> tuple[str, str]:
     return (f"{scores.accuracy:.2%}", f"{scores.macro_f1:.2%}") if scores else ("", "")
 
 
-@contextmanager
-def _writer(out: Path | None, answers: Any) -> Iterator[Any]:
-    """Where predictions go; a file appears whole or not at all. Names of files may be no UTF-8, and stay as they are.
+def _writer(out: Path | None, answers: Any) -> AbstractContextManager[Any]:
+    """Where predictions go; a file appears whole or not at all."""
+    from sarslim.chips.dataset import whole_file
 
-    Raises:
-        InputError: the file cannot be written.
-    """
-    if out is None:
-        if hasattr(answers, "reconfigure"):
-            answers.reconfigure(errors="surrogateescape")
-        yield answers
-        return
-    draft = out.with_name(f".{out.name}.part")
-    try:
-        file = draft.open("w", newline="", encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise InputError(str(out), f"cannot be written ({error.strerror})", "Choose another --out") from error
-    try:
-        with file:
-            yield file
-        draft.replace(out)
-    finally:
-        draft.unlink(missing_ok=True)
+    return nullcontext(answers) if out is None else whole_file(out)
 
 
 @contextmanager

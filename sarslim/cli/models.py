@@ -29,13 +29,16 @@ def list_models(at: At = AT, runs: Runs = OURS, as_json: Json = False) -> None:
                 each.name,
                 each.version,
                 ", ".join(each.aliases),
+                {True: "simulated", False: "real", None: ""}[each.simulated],
+                each.data_digest[:12],
+                f"{each.published:%Y-%m-%d %H:%M}",
                 f"{each.bytes:,}",
                 *shares(each.metrics and each.metrics.files[ONNX]),
             )
             for each in Models.at(at).list()
         ]
-    header = ("name", "version", "aliases", "bytes", "accuracy", "macro-F1")
-    show(header, rows, as_json=as_json, optional=("macro-F1", "bytes"))
+    header = ("name", "version", "aliases", "chips", "data", "published", "bytes", "accuracy", "macro-F1")
+    show(header, rows, as_json=as_json, optional=("macro-F1", "bytes", "data", "published"))
 
 
 @app.command(epilog=examples("sarslim models pull sar-ships@latest bundle/"))

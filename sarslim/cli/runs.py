@@ -50,8 +50,8 @@ def runs(
 
 def local_runs(runs: Path, most: int, as_json: bool) -> None:
     """Lists the latest runs of this machine."""
+    from sarslim import report
     from sarslim.kubeflow.history import runs_in
-    from sarslim.report.words import runs as words
 
     found = runs_in(runs)[:most]
     if as_json:
@@ -60,20 +60,8 @@ def local_runs(runs: Path, most: int, as_json: bool) -> None:
     if not found:
         print(f"no runs yet in {runs}", file=sys.stderr)
         return
-    rows = [
-        (
-            run.id,
-            words.when(run),
-            words.data(run),
-            ", ".join(filter(None, words.student(run))),
-            words.accuracy(run)[1],
-            words.verdict(run),
-            words.size(run),
-        )
-        for run in found
-    ]
-    header = ("run", "when", "data", "student", "accuracy", "verdict", "size")
-    show(header, rows, optional=("when", "student", "data", "size"))
+    header, *rows = report.runs_table(found)
+    show(header, rows, optional=("When", "Student", "Data", "Size"))
 
 
 @group.command("show", epilog=examples("sarslim runs show latest", f"sarslim runs show RUN --host {HOST}"))

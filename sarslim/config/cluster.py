@@ -70,6 +70,9 @@ class ClusterConfig(Settings):
     prefix: str = Field(
         "sarslim-", pattern=r"^([a-z0-9]([a-z0-9-]*))?$", description="What the names of our pipelines begin with."
     )
+    documentation: str = Field(
+        "", pattern=r"^(https?://\S+)?$", description="Address that the descriptions in the UI link to. Empty: none."
+    )
     secret: str = Field(
         "sarslim-s3", description="Kubernetes Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and where they "
         "are not the defaults AWS_ENDPOINT_URL (http: no TLS), AWS_REGION and AWS_SESSION_TOKEN."

@@ -1,8 +1,8 @@
 """One frozen model per stage: the only home of defaults, and of what a user may set."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from sarslim.config.budget import Budget, count_budget, time_budget
 from sarslim.config.fields import (
@@ -30,6 +30,13 @@ class Section(BaseModel):
 
     rerun: str = Field("", description="Any text: another text runs this stage again, with all else unchanged.")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_python(cls, value: Any, info: ValidationInfo) -> Any:
+        # A budget of 250000 is the same as a text; of 1.10 nobody knows whether it was 1.1.
+        is_text = cls.model_fields[str(info.field_name)].annotation is str
+        return str(value) if is_text and type(value) is int else value
+
 
 class SimulatorConfig(BaseModel):
     """The built-in simulator of SAR ship chips."""
@@ -56,6 +63,11 @@ class ImagesConfig(BaseModel):
         16, ge=1, le=10_000, description="Most samples of one image (pixels times bands), in millions."
     )
     max_megabytes: int = Field(256, ge=1, le=100_000, description="Largest image file, or member of a zip, in MB.")
+
+    @property
+    def max_bytes(self) -> int:
+        """Largest file in bytes."""
+        return self.max_megabytes * 1_000_000
 
 
 class PrepareConfig(Section):
@@ -111,6 +123,14 @@ class PrepareConfig(Section):
     seed: Seed = Field(0, description="Seed of the splits and of the simulator.")
     images: ImagesConfig = Field(ImagesConfig(), description="How image files are read, and how large they may be.")
     simulator: SimulatorConfig = SimulatorConfig()
+
+    @field_validator("source")
+    @classmethod
+    def _utf8(cls, value: str) -> str:
+        # Logs, records and the parameters of pipelines are UTF-8; names below the source may be anything.
+        if not value.isascii() and value.encode("utf-8", "replace").decode() != value:
+            raise ValueError("has a name that is not UTF-8; rename it, or make a link to it and give that")
+        return value
 
     @property
     def simulated(self) -> bool:
@@ -390,7 +410,9 @@ class PublishConfig(Section):
     """Where the bundle goes."""
 
     destination: Address = Field("s3://sarslim/models", description="Where bundles are kept.")
-    name: ModelName = Field("sar-ships", min_length=1, description="Name of the model.")
+    name: ModelName = Field(
+        "", description="Name of the model. Empty: taken from the data, such as simulated-ships or opensarship."
+    )
     version: Part = Field("", description="Version. Empty: taken from the digest of the bundle.")
     alias: Part = Field(
         "latest",

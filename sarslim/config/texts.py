@@ -211,9 +211,9 @@ class _File:
             return object()
 
     def _changed(self, node: yaml.ScalarNode, path: str, meant: Any) -> str:
-        became = "nothing" if meant is None else "a date" if type(meant) is object else str(meant)
-        written = node.value or "no text at all"
-        self._refuse(node, path, f"YAML reads {written} as {became}", f'Put it in quotes: "{node.value}"')
+        became = "nothing" if meant is None else "something else" if type(meant) is object else str(meant)
+        text = " ".join(self._text[node.start_mark.index : node.end_mark.index].split())
+        self._refuse(node, path, f"YAML reads {text or 'no text at all'} as {became}", f'Put it in quotes: "{text}"')
         return node.value
 
     def _look_for_comment(self, node: yaml.ScalarNode, path: str) -> None:

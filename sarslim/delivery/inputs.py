@@ -12,6 +12,7 @@ from PIL import Image
 from sarslim.chips import images, stream
 from sarslim.chips.dataset import PART, RECORD
 from sarslim.chips.stream import Stored
+from sarslim.config import ImagesConfig
 from sarslim.errors import InputError
 from sarslim.records import Preprocessing
 from sarslim.store.storage import S3Uri, Storage, is_s3, local_copy
@@ -26,7 +27,7 @@ GIVE = "Give a path, an array, a Pillow image, or an iterable of these"
 Item = str | os.PathLike[str] | np.ndarray | Image.Image
 
 
-def chips(given: Item | Iterable[Item], how: Preprocessing) -> Generator[Stored]:
+def chips(given: Item | Iterable[Item], how: Preprocessing, limits: ImagesConfig | None = None) -> Generator[Stored]:
     """Every chip of ``given``, as a network with this preprocessing takes them; see :meth:`Bundle.predict`.
 
     The items of a list or tuple are looked at before any is read, those of other iterables as they come.
@@ -44,7 +45,7 @@ def chips(given: Item | Iterable[Item], how: Preprocessing) -> Generator[Stored]
     else:
         raise InputError("chips", f"{given!r} is a {type(given).__name__}", GIVE)
     checked = _checked(items, how)
-    return _read(list(checked) if isinstance(items, Sequence) else checked, how)
+    return _read(list(checked) if isinstance(items, Sequence) else checked, how, limits)
 
 
 def _checked(items: Iterable[Any], how: Preprocessing) -> Iterator[Any]:
@@ -59,14 +60,14 @@ def _checked(items: Iterable[Any], how: Preprocessing) -> Iterator[Any]:
         yield item
 
 
-def _read(items: Iterable[Any], how: Preprocessing) -> Generator[Stored]:
+def _read(items: Iterable[Any], how: Preprocessing, limits: ImagesConfig | None) -> Generator[Stored]:
     for place, item in enumerate(items):
         if isinstance(item, str | os.PathLike):
-            yield from _at(os.fspath(item), how)
+            yield from _at(os.fspath(item), how, limits)
         elif isinstance(item, Image.Image):
             # Opened from a file, it knows where that is.
-            name = str(getattr(item, "filename", "") or f"image {place}")
-            yield from stream.named(name, images.from_pillow(item, name, stream.reading(how).images), how)
+            name = stream.readable(os.fsdecode(getattr(item, "filename", "") or f"image {place}"))
+            yield from stream.named(name, images.from_pillow(item, name, stream.reading(how, limits).images), how)
         else:
             yield from _of_array(item, place, how)
 
@@ -80,14 +81,14 @@ def _check_address(address: str) -> None:
         raise InputError("chips", f"there is nothing at {address!r}", "Give an existing path or an s3:// address")
 
 
-def _at(address: str, how: Preprocessing) -> Iterator[Stored]:
+def _at(address: str, how: Preprocessing, limits: ImagesConfig | None) -> Iterator[Stored]:
     """Chips of a file, a folder or a product; a copy from a store is there for as long as it is read."""
     if is_s3(address) and address.endswith(PART):
         folder, _, _ = address.rpartition("/")
         if Storage.from_environment().exists(S3Uri.parse(folder) / RECORD):
             raise InputError(address, "is part of a data set, and scaled", f"Give the whole of it, {folder}")
     with local_copy(address, "chips") as here:
-        for chip in stream.unlabelled([here], how):
+        for chip in stream.unlabelled([here], how, limits):
             name = address + chip.name.removeprefix(str(here)) if is_s3(address) else chip.name
             yield replace(chip, name=name)
 

@@ -5,6 +5,7 @@ Below an address ``s3://bucket/models`` there is ``NAME/VERSION/`` with a bundle
 two moves at the same time the later one stays.
 """
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,18 +19,40 @@ from sarslim.store.storage import SUMS, S3Uri, Storage
 # Files of a bundle.
 ONNX, INT8, METRICS, REPORT = "model.onnx", "model.int8.onnx", "metrics.json", "report.html"
 ALIASES = "aliases"
+SIMULATED = "simulated"
 SLACK = 1e-9  # differences of shares are not exact
 
 
 @dataclass(frozen=True)
 class Version:
-    """One published bundle. ``metrics`` is None for one that has no ``metrics.json``."""
+    """One published bundle, and when it was published (UTC). ``metrics`` is None for one without ``metrics.json``."""
 
     name: str
     version: str
     bytes: int
     aliases: tuple[str, ...]
     metrics: BundleRecord | None
+    published: datetime
+
+    @property
+    def simulated(self) -> bool | None:
+        """Whether it was measured on simulated chips; None where the bundle does not tell."""
+        return self.metrics.simulated if self.metrics else None
+
+    @property
+    def data_digest(self) -> str:
+        """Digest of the data that it was measured on; empty where the bundle does not tell."""
+        return self.metrics.data_digest if self.metrics else ""
+
+
+def default_name(metrics: BundleRecord) -> str:
+    """What a network is published as where no name is given: its data, and simulated ones never like real ones."""
+    words = re.sub(r"[^a-z0-9]+", "-", metrics.data_name.lower()).strip("-")
+    if not metrics.simulated:
+        real = words or f"data-{metrics.data_digest[:8]}"
+        return f"real-{real}" if real.startswith(SIMULATED) else real
+    rest = words.removeprefix(SIMULATED).strip("-").removeprefix("sar-ship-chips")
+    return f"{SIMULATED}-{rest or 'ships'}"
 
 
 class Models:
@@ -65,6 +88,7 @@ class Models:
                 sum(files.values()),
                 tuple(aliases[name, version]),
                 self.metrics(name, version),
+                self._storage.modified(self._root / name / version / SUMS),
             )
             for (name, version), files in sorted(sizes.items())
             if SUMS in files
@@ -76,6 +100,25 @@ class Models:
         if not self._storage.exists(uri):
             return None
         return parse(BundleRecord, self._storage.read(uri).decode(), where=str(uri))
+
+    def require_kind(self, name: str, *, simulated: bool) -> None:
+        """
+        Raises:
+            InputError: the name holds networks for simulated chips where this one is for real ones, or the other way
+                round: nobody could tell from the name what is recognised.
+        """
+        if not self._storage.has_bucket(self._root):  # nothing was ever published
+            return
+        keys = [PurePosixPath(key).parts for key, _, _ in self._storage.list(self._root / name)]
+        for version in sorted({parts[0] for parts in keys if parts[1:] == (METRICS,)}):
+            found = self.metrics(name, version)
+            if found is not None and found.simulated != simulated:
+                held, own = ("simulated", "real") if found.simulated else ("real", "simulated")
+                raise InputError(
+                    "publish.name",
+                    f"{self._root / name} holds networks for {held} chips, such as {version}, and these are {own}",
+                    "Choose another publish.name, or leave it empty",
+                )
 
     def moves(self, name: str, alias: str) -> tuple[AliasMove, ...]:
         """Every move of an alias, the last one last; none where there is no such alias."""
@@ -121,6 +164,14 @@ class Models:
         if passed:
             moves = (*moves, self._move(name, alias, moves, version, reason))
         return AliasDecision(alias=alias, moved=passed, version=moves[-1].version if moves else None, reason=reason)
+
+    def standing(self, name: str, version: str, alias: str, max_regression: float) -> AliasDecision:
+        """What became of an alias when a version was published: as ``challenge`` said then, and nothing is moved."""
+        moves = self.moves(name, alias)
+        if moves and moves[-1].version == version:
+            return AliasDecision(alias=alias, moved=True, version=version, reason=moves[-1].reason)
+        reason = self._judge(name, version, moves[-1] if moves else None, max_regression)[1]
+        return AliasDecision(alias=alias, moved=False, version=moves[-1].version if moves else None, reason=reason)
 
     def promote(self, model: str, alias: str) -> AliasMove:
         """Moves an alias by hand, to any complete version.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sarslim.chips import stream
 from sarslim.chips.typical import Outside, outside
-from sarslim.config import parse
+from sarslim.config import ImagesConfig, parse
 from sarslim.config.machine import require_threads
 from sarslim.delivery import inputs, registry
 from sarslim.delivery.registry import INT8, METRICS, ONNX
@@ -118,7 +118,11 @@ class Bundle:
         return self.session.classes
 
     def predict(
-        self, chips: inputs.Item | Iterable[inputs.Item], *, refuse_outside: bool = False
+        self,
+        chips: inputs.Item | Iterable[inputs.Item],
+        *,
+        refuse_outside: bool = False,
+        limits: ImagesConfig | None = None,
     ) -> Iterator[Prediction]:
         """Recognises every chip of a path, an array or a Pillow image, or of any iterable of these, in their order.
 
@@ -143,6 +147,7 @@ class Bundle:
 
         Args:
             refuse_outside: stop at the first chip that is far outside of what the network was trained on.
+            limits: of the size of images, where others are wanted than in training.
 
         Raises:
             InputError: at once, or of an iterable that is no list or tuple where it comes to that: something else, a
@@ -153,7 +158,7 @@ class Bundle:
             raise InputError(
                 self.name, "does not say what its network was trained on", "Publish it again, or do without refusing"
             )
-        return self._predictions(inputs.chips(chips, self.session.preprocessing), refuse_outside)
+        return self._predictions(inputs.chips(chips, self.session.preprocessing, limits), refuse_outside)
 
     def _predictions(self, chips: Generator[stream.Stored], refuse_outside: bool) -> Iterator[Prediction]:
         typical, count, far = self.session.preprocessing.typical, 0, Counter[str]()

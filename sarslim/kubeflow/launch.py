@@ -1,5 +1,6 @@
 """Runs a DAG on this machine, compiles it, and tells what came out. The DAG itself comes in as an argument."""
 
+import errno
 import re
 import shlex
 import shutil
@@ -7,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,16 @@ from kfp import compiler, local
 from sarslim import report
 from sarslim.chips.dataset import RECORD
 from sarslim.config import RunConfig
-from sarslim.config.settings import arguments, changed, load_config
+from sarslim.config.settings import arguments, changed, load_config, require_data
 from sarslim.delivery.registry import METRICS
 from sarslim.errors import InputError, SarslimError, ServiceError
 from sarslim.kubeflow import history, run_log, runners
 from sarslim.records import BundleRecord, Comparison, DatasetRecord, TrainRecord
 from sarslim.report import last_screen
 from sarslim.stages import results
-from sarslim.stages.publish import bundle_uri
+from sarslim.stages.publish import bundle_uri, fate
 from sarslim.store import local_store
-from sarslim.store.storage import SUMS, Storage
+from sarslim.store.storage import SUMS, S3Uri, Storage
 
 TASKS = {
     "check-inputs": "check",
@@ -50,6 +51,7 @@ LOOPS = {
     "plan-rivals": {"teacher": 1, "measure": 0},
 }
 REFUSING = ("check", "plan")
+LEAST_BYTES = 256 * 2**20  # of a run: a teacher, its checkpoint with two moments and an average, and the bundle
 INTERRUPTED = "interrupted; the same command goes on: stages that ended are cached, training resumes"
 
 
@@ -67,11 +69,32 @@ class RunFailed(SarslimError):
 
 
 def compile_all(pipelines: Mapping[str, Any], out: Path) -> None:
-    """Writes ``<name>.yaml`` for every pipeline."""
-    out.mkdir(parents=True, exist_ok=True)
-    for name, pipeline in pipelines.items():
-        compiler.Compiler().compile(pipeline, str(out / f"{name}.yaml"))
-        print(f"wrote {out / name}.yaml")
+    """Writes ``<name>.yaml`` for every pipeline.
+
+    Raises:
+        InputError: a folder that cannot be made or written to.
+    """
+    with written_to("--out", out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name, pipeline in pipelines.items():
+            compiler.Compiler().compile(pipeline, str(out / f"{name}.yaml"))
+            print(f"wrote {out / name}.yaml")
+
+
+@contextmanager
+def written_to(option: str, folder: Path) -> Iterator[None]:
+    """
+    Raises:
+        InputError: what is written cannot be where ``option`` says.
+        ServiceError: the disk is full or broken.
+    """
+    try:
+        yield
+    except OSError as error:
+        problem = f"{folder} cannot be written to ({error.strerror or type(error).__name__})"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise ServiceError(option, problem, "Make room, or name another folder") from None
+        raise InputError(option, problem, "Name a folder that you may write to") from None
 
 
 def rerun_config(run: Path, start: str, sets: list[str]) -> RunConfig:
@@ -107,16 +130,22 @@ def run(
         The folder of the run.
 
     Raises:
-        InputError: an input that the pipeline does not take, or one that it lacks.
+        InputError: an input that the pipeline does not take, or one that it lacks; no data where the configuration
+            needs them; a folder of runs that cannot be written to.
+        ServiceError: the disk is full.
         RunFailed: what a stage said before it ended.
     """
     started = time.monotonic()
     parameters = arguments(dag, config, inputs or [])
+    if "source" in parameters:
+        require_data(config.prepare)
     runs = runs.resolve()
     if docker:
         runners.require_images(dag)
-    folder = _new_folder(runs)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    with written_to("--runs", runs):
+        folder = _new_folder(runs)
+        (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        _require_room(folder, config)
     with _listed(runs), history.noted(folder, dag.name):
         return _run_in(folder, dag, config, parameters, started, s3_endpoint=s3_endpoint, docker=docker, last=last)
 
@@ -164,6 +193,7 @@ def _run_in(
             return _end_comparison(artifacts["comparison"], folder, time.monotonic() - started, last)
         evaluation = results.read_evaluation(artifacts["evaluation"])
         uri = _published(config, artifacts["bundle"]) if evaluation.passed else None
+        alias = fate(config.publish, S3Uri.parse(uri)) if uri else None
         _tell(artifacts["report"], folder, bundle=uri or str(artifacts["bundle"]))
     dataset = results.read_json(DatasetRecord, artifacts["dataset"] / RECORD)
     found = results.summary(
@@ -183,7 +213,8 @@ def _run_in(
     _point_latest(folder)
     if last:
         answers = results.read_json(TrainRecord, artifacts["student"] / results.TRAINING).answers
-        last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started, answers)
+        took = time.monotonic() - started
+        last_screen.show_run(config, dataset, evaluation, folder, uri, took, alias, answers)
     return folder
 
 
@@ -205,6 +236,20 @@ def _new_folder(runs: Path) -> Path:
     raise InputError("--runs", f"{runs} is full of runs of this second", "Try again")
 
 
+def _require_room(folder: Path, config: RunConfig) -> None:
+    """
+    Raises:
+        ServiceError: no room for what a run leaves at least; the folder of this one is gone.
+    """
+    prepare = config.prepare
+    chips = prepare.simulator.chips * prepare.image_size**2 if prepare.simulated else 0
+    need, free = LEAST_BYTES + chips, shutil.disk_usage(folder).free
+    if free < need:
+        shutil.rmtree(folder)
+        problem = f"the disk of {folder.parent} has {free / 2**20:.0f} MiB free, and a run takes {need / 2**20:.0f} MiB"
+        raise ServiceError("--runs", f"{problem} or more", "Make room, or name another folder")
+
+
 def _tell(page: Path, folder: Path, **known: str) -> None:
     """Puts a page into the folder of its run, with what is known at the end only."""
     option = "" if folder.parent == Path("runs").resolve() else f" --runs {shlex.quote(str(folder.parent))}"
@@ -220,9 +265,10 @@ def _listed(runs: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        unfinished = runs / ".index.html.part"
-        unfinished.write_text(report.runs_index(history.runs_in(runs)), encoding="utf-8")
-        unfinished.replace(runs / "index.html")
+        with suppress(OSError):  # a full disk must not hide why the run ended
+            unfinished = runs / ".index.html.part"
+            unfinished.write_text(report.runs_index(history.runs_in(runs)), encoding="utf-8")
+            unfinished.replace(runs / "index.html")
 
 
 def _point_latest(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sarslim.config.parameters import ARTIFACTS, start_with
-from sarslim.errors import InputError, SarslimError
+from sarslim.errors import InputError, SarslimError, show_any_sign
 from sarslim.progress import note
 from sarslim.records import JournalEntry, Origin
 from sarslim.store import journal
@@ -31,6 +31,7 @@ def stage(name: str, *, inputs: Mapping[str, Any] | None = None, outputs: Mappin
         inputs={key: artifact.uri for key, artifact in (inputs or {}).items()},
         outputs={key: artifact.uri for key, artifact in outputs.items()},
     )
+    show_any_sign()
     _refuse_again(entry)
     _write(entry)
     for key, uri in entry.inputs.items():

@@ -13,10 +13,12 @@ from sarslim.report.pages.runs import runs_index
 from sarslim.report.tables import comparison_table, pruning_table
 from sarslim.report.words.comparison import achieved, lead, measured_rows
 from sarslim.report.words.data import name as data_name
-from sarslim.report.words.run import delivered, gate_failures, headline, summary_table, verdict
+from sarslim.report.words.run import alias_fate, delivered, gate_failures, headline, summary_table, verdict
+from sarslim.report.words.runs import runs_table
 
 __all__ = [
     "achieved",
+    "alias_fate",
     "comparison_page",
     "comparison_table",
     "data_card",
@@ -34,6 +36,7 @@ __all__ = [
     "pruning_table",
     "run_report",
     "runs_index",
+    "runs_table",
     "summary_table",
     "terminal",
     "units",

@@ -68,7 +68,7 @@ def model_card(
         "## How to use it",
         USE,
         "## Intended use",
-        listing(_uses(dataset, evaluation, things)),
+        listing(_uses(dataset, evaluation, data)),
         "## Limits",
         listing(_limits(dataset, evaluation)),
         *_figures(config, dataset, evaluation),
@@ -145,17 +145,15 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9._]+", "-", text.lower()).strip("-") or "unnamed"
 
 
-def _uses(dataset: DatasetRecord, evaluation: EvaluateRecord, things: str) -> list[str]:
-    wrong = units.percent(1 - evaluation.student.accuracy)
+def _uses(dataset: DatasetRecord, evaluation: EvaluateRecord, data: str) -> list[str]:
+    things, wrong = data_words.targets(dataset), units.percent(1 - evaluation.student.accuracy)
     return [
         f"To name what a chip shows that a detector or a person has cut out of a SAR image, one of the {things} in its "
         f"middle, where memory and power are scarce. It finds no {things} in whole scenes",
         *(
             ["To try the method and the tools around it: it knows simulated chips only"]
             if dataset.simulated
-            else [
-                f"On images like those of {dataset.source}; measure it on your own labelled chips before you rely on it"
-            ]
+            else [f"On images like those of {data}; measure it on your own labelled chips before you rely on it"]
         ),
         f"Not for decisions that nobody checks: {wrong} of the test chips were named wrongly",
     ]
@@ -241,10 +239,11 @@ def _data(dataset: DatasetRecord, name: str) -> list[str]:
     header, rows = data_words.counts(dataset)
     return [
         "## Data",
-        f"{plain(name)}. {plain(data_words.origin(dataset))}",
+        plain(data_words.origin(dataset)),
         table([plain(cell) for cell in header], [[plain(cell) for cell in row] for row in rows]),
         listing(
             [
+                f"Name: {name}",
                 f"Split rule: {data_words.split_rule(dataset)}",
                 f"Chips read: {dataset.chips_read:,}; left out with a reason: {len(dataset.skipped):,}",
                 f"Channels: {', '.join(dataset.channels)}",

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sarslim.chips.inspect import check_names, fingerprint, is_data, names
+from sarslim.chips.simulated_folder import is_simulated
 from sarslim.config import STAGES, PrepareConfig, RunConfig, TrainingConfig
 from sarslim.config.parameters import ARTIFACTS, from_parameters, given_artifacts
 from sarslim.config.recoveries import recovery
 from sarslim.config.settings import require_data
+from sarslim.delivery import registry
 from sarslim.progress import note
 from sarslim.stages.findings import Findings
 from sarslim.stages.given import check_given
@@ -52,15 +54,18 @@ def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConf
     if not parameters.get("publishes", True):
         stages = tuple(stage for stage in stages if stage != "publish")
     findings = Findings()
-    _try_places(config, stages, findings)
     records = None
+    _try_places(config, stages, findings)
     if given and not findings.out_of_reach(given.values()):
         with findings.kept():
             records = check_given(given)
-    digest = ""
+    digest = config.prepare.fingerprint
     if "prepare" in stages and not findings.out_of_reach([config.prepare.source]):
         with findings.kept():
             digest = _look_at(config.prepare)
+    if "publish" in stages and config.publish.name and not findings.errors:
+        with findings.kept("publish.name"):
+            _look_at_name(config, _simulated(config.prepare, records))
     if records is not None or not given:
         try_networks(Setting.of(config, stages, records), config, room, findings)
     findings.end()
@@ -102,15 +107,22 @@ def _try_places(config: RunConfig, stages: tuple[str, ...], findings: Findings) 
             _store().probe(S3Uri.parse(address))
         if findings.store_is_out_of_reach:
             return
-    if "publish" in stages:
-        with findings.kept("publish.version"):
-            _look_at_version(config)
 
 
-def _look_at_version(config: RunConfig) -> None:
-    """Tells of a version that is there already, which nothing but the same bundle can be published as."""
-    publish = config.publish
-    if publish.name and publish.version:
-        place = S3Uri.parse(publish.destination) / publish.name / publish.version
-        if _store().exists(place / SUMS):
-            note(f"{place} is published already; another bundle will not take its place")
+def _look_at_name(config: RunConfig, simulated: bool | None) -> None:
+    """Refuses a name of networks for other chips, and tells of a version that only the same bundle can be."""
+    publish, root = config.publish, S3Uri.parse(config.publish.destination)
+    if simulated is not None:
+        registry.Models(_store(), root).require_kind(publish.name, simulated=simulated)
+    place = root / publish.name / publish.version
+    if publish.version and _store().exists(place / SUMS):
+        note(f"{place} is published already; another bundle will not take its place")
+
+
+def _simulated(config: PrepareConfig, records: Mapping[str, Any] | None) -> bool | None:
+    """Whether the chips are simulated, as far as it can be known before they are read."""
+    if records is not None:
+        return bool(records["dataset"].simulated)
+    if not config.source or is_s3(config.source):
+        return config.simulated or None
+    return is_simulated(Path(config.source))

@@ -114,9 +114,8 @@ def preprocessing(data: Dataset, prepared: PrepareConfig) -> Preprocessing:
         image_size=data.record.image_size,
         dtype=data.record.dtype,
         scaling=data.record.scaling,
-        no_data=prepared.images.no_data,
         typical=data.record.typical,
-        **prepared.model_dump(include={"values", "polarisation_as", "labels", "merge"}),
+        **prepared.model_dump(include={"values", "polarisation_as", "labels", "merge", "images"}),
     )
 
 

@@ -150,7 +150,7 @@ def _write_bundle(
     model: ModelRecord = story["student_model"]
     for name in (artifact.MODEL, artifact.WEIGHTS):
         shutil.copyfile(student / name, bundle / name)
-    write_json(bundle / METRICS, _metrics(record, data, model))
+    write_json(bundle / METRICS, _metrics(record, data, model, config))
     (bundle / LABELS).write_text(json.dumps(list(model.classes), indent=2) + "\n", encoding="utf-8")
     page = report.run_report(
         **story,
@@ -164,12 +164,13 @@ def _write_bundle(
     write_sums(bundle)
 
 
-def _metrics(record: EvaluateRecord, data: Dataset, model: ModelRecord) -> BundleRecord:
+def _metrics(record: EvaluateRecord, data: Dataset, model: ModelRecord, config: EvaluateConfig) -> BundleRecord:
     files = {"FP32": ONNX, "INT8": INT8}
     return BundleRecord(
         sarslim_version=__version__,
         network=model.network,
         simulated=data.record.simulated,
+        data_name=report.data_name(data.record.format, data.record.source, config.data_name),
         data_digest=data.record.digest,
         test_chips=data.record.parts["test"].chips,
         gate_passed=record.passed,

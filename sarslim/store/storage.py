@@ -53,6 +53,11 @@ class Storage:
                 return [("", item.size or 0, item.etag or "")]
             return []
 
+    def has_bucket(self, uri: S3Uri) -> bool:
+        """Whether the bucket of this address is there."""
+        with self._errors(uri):
+            return self._client.bucket_exists(uri.bucket)
+
     def exists(self, uri: S3Uri) -> bool:
         """Whether there is an object at exactly this address."""
         with self._errors(uri):

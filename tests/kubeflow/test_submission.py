@@ -103,7 +103,9 @@ def test_runs_without_a_host_are_those_of_this_machine(tmp_path):
     assert call("runs", "--runs", str(tmp_path)).output == f"no runs yet in {tmp_path}\n"
     (tmp_path / "20261126-101010").mkdir()
     (tmp_path / "20261126-101010" / "config.yaml").touch()
-    assert "20261126-101010  did not end" in call("runs", "--runs", str(tmp_path)).output
+    listed = call("runs", "--runs", str(tmp_path)).output
+    assert "20261126-101010  2026-11-26 10:10" in listed
+    assert "unfinished" in listed
 
 
 def test_a_token_comes_from_the_environment(kfp, monkeypatch):

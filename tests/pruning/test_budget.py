@@ -157,14 +157,14 @@ def test_the_stem_belongs_to_the_first_stage_and_what_follows_the_last_to_it(sta
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"stage_growth": 0}, "prune.stage_growth 0: input should be greater than 0"),
-        ({"stage_growth": 5}, "prune.stage_growth 5: input should be less than or equal to 4"),
-        ({"search_growths": []}, r"prune.search_growths \[\]: tuple should have at least 1 item"),
-        ({"search_growths": [1, 9]}, "prune.search_growths.1 9: input should be less than or equal to 4"),
-        ({"search_epochs": 0}, "prune.search_epochs 0"),
-        ({"sparse_epochs": -1}, "prune.sparse_epochs -1"),
-        ({"sparse_weight": 0}, "prune.sparse_weight 0"),
-        ({"sparse_learning_rate": 0}, "prune.sparse_learning_rate 0"),
+        ({"stage_growth": 0}, "prune.stage_growth: 0 is not above 0"),
+        ({"stage_growth": 5}, "prune.stage_growth: 5 is above 4"),
+        ({"search_growths": []}, r"prune.search_growths: \[\] has too few items"),
+        ({"search_growths": [1, 9]}, "prune.search_growths.1: 9 is above 4"),
+        ({"search_epochs": 0}, "prune.search_epochs: 0 is below 1"),
+        ({"sparse_epochs": -1}, "prune.sparse_epochs: -1 is below 0"),
+        ({"sparse_weight": 0}, "prune.sparse_weight: 0 is not above 0"),
+        ({"sparse_learning_rate": 0}, "prune.sparse_learning_rate: 0 is not above 0"),
         *(
             (
                 {"stage_growth": 2, "allocation": allocation},

@@ -153,6 +153,27 @@ def test_every_recovered_row_leads_to_what_makes_its_bundle(comparison):
     assert "Run 0a1b Compared 28 January 2026, 12:34 UTC" in on_a_cluster
 
 
+def test_what_makes_a_bundle_starts_with_the_first_stage_that_differs():
+    networks = example_records.comparison(1).networks
+    sets = {
+        "10% finetune": ("distill.method=finetune",),
+        "10% kd": (),
+        "10% distill": ("prune.seed=1", "distill.seed=1"),
+    }
+    record = Comparison(
+        networks=tuple(
+            each.model_copy(update={"sets": sets.get(f"{each.budget} {each.method}", each.sets)}) for each in networks
+        )
+    )
+    assert words.makings(record, remote=False)[:3] == [
+        ("10% finetune", "--from distill --set distill.method=finetune"),
+        ("10% kd", "--from evaluate"),
+        ("10% distill", "--from prune --set prune.seed=1 --set distill.seed=1"),
+    ]
+    # The journal of a run on a cluster has the data set and the teacher only where several students were made.
+    assert {options.split()[1] for _, options in words.makings(record, remote=True)} == {"prune"}
+
+
 POINTS = [
     pareto.Point("teacher", "", 0.97, 0.97, 0.97, 1e7, 1e8, 10),
     *(

@@ -7,7 +7,7 @@ from pathlib import Path
 import example_records
 import pytest
 
-from sarslim.records import AskRecord
+from sarslim.records import AliasDecision, AskRecord
 from sarslim.report import last_screen, terminal
 
 IN_USE = [
@@ -59,13 +59,31 @@ def test_it_tells_what_the_teacher_said_beforehand_and_how_much_that_is(capsys, 
         seconds=12.3,
     )  # fmt: skip
     given = (example_records.config(), example_records.dataset(), example_records.evaluation(), tmp_path, None, 1.0)
-    last_screen.show_run(*given, asked)
+    last_screen.show_run(*given, answers=asked)
     assert (
         "answers  the teacher answered 8 views of each of 1,200 labelled chips and 2 of each of 4,800 unlabelled ones "
         "once, in 12 s: 38.4 MB report"
     ) in " ".join(capsys.readouterr().out.split()).replace("answers the", "answers  the")
     last_screen.show_run(*given)
     assert "answers" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("decision", "line"),
+    [
+        ((True, "sha-1", "the first version"), "alias    latest is at this version now: the first version"),
+        ((False, "sha-0", "measured on other data"), "alias    latest stays at sha-0: measured on other data"),
+        ((False, None, "did not pass its gate"), "alias    latest is nowhere: did not pass its gate"),
+    ],
+)
+def test_the_fate_of_the_alias_is_told(capsys, tmp_path, decision, line):
+    moved, version, reason = decision
+    last_screen.show_run(
+        example_records.config(), example_records.dataset(), example_records.evaluation(), tmp_path / "runs" / "1",
+        "s3://models/ships/sha-1", 75.0, AliasDecision(alias="latest", moved=moved, version=version, reason=reason),
+    )  # fmt: skip
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[lines.index("bundle   s3://models/ships/sha-1") + 1] == line
 
 
 def test_a_run_that_failed_says_by_what_and_what_may_help(capsys, tmp_path):

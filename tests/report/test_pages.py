@@ -314,6 +314,8 @@ def test_a_report_without_pictures_shows_no_chip_and_says_what_was_wrong(simulat
     assert page.all("img") == []
     assert len(page.all("svg")) == len(Page(simulated).all("svg"))
     assert "The student got 28 of 600 test chips wrong." in page.text
+    assert "The 24 of which it was surest, by their files" in page.text
+    assert "TEST/tanker/HB00423.png 423 tanker bulk carrier" in page.text
     assert "Examples" not in page.words
     assert "Examples" in Page(simulated).words
 

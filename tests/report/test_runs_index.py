@@ -36,3 +36,13 @@ def test_the_list_needs_nothing_but_itself():
 
 def test_a_folder_without_runs_says_so():
     assert "No run yet." in Page(report.runs_index([])).text
+
+
+def test_a_terminal_gets_a_row_per_run():
+    header, *rows = report.runs_table(example_records.runs())
+    assert header == ("Run", "When", "Data", "Student", "Accuracy", "Gate", "Size")
+    assert rows[0] == ("20260128-150000", "2026-01-28 15:00", "MSTAR <10>", "resnet18", "", "unfinished", "")
+    assert rows[2][3:] == ("10% distill", "95.3 %", "no gate", "2.21 MB")
+    assert rows[3] == (
+        "20260128-120000", "2026-01-28 12:00", "my chips, simulated", "resnet18", "95.3 %", "not passed", "2.21 MB",
+    )  # fmt: skip

@@ -15,6 +15,7 @@ from sarslim.config.machine import cores
 from sarslim.config.parameters import to_parameters
 from sarslim.config.settings import load_config
 from sarslim.errors import InputError, ServiceError
+from sarslim.records import BundleRecord
 from sarslim.stages import plan
 from sarslim.stages.check import check
 from sarslim.stages.tryout import TYPICAL_CLASSES
@@ -175,6 +176,26 @@ def test_a_version_that_is_there_is_told(store, capsys):
     store.write(S3Uri.parse("s3://tests/models/ships/1.0/SHA256SUMS"), b"x")
     checked({"publish": {"destination": "s3://tests/models", "name": "ships", "version": "1.0"}})
     assert "s3://tests/models/ships/1.0 is published already" in capsys.readouterr().out
+
+
+def test_a_name_of_networks_for_other_chips_is_refused_before_anything_is_trained(store, tmp_path):
+    metrics = BundleRecord(
+        sarslim_version="0", network="resnet18", simulated=False, data_digest="a" * 64, test_chips=1, gate_passed=True,
+        files={},
+    )  # fmt: skip
+    store.write(S3Uri.parse("s3://tests/named/ships/1/metrics.json"), metrics.model_dump_json().encode())
+    publish = {"destination": "s3://tests/named", "name": "ships"}
+    assert refused({"publish": publish}).startswith(
+        "publish.name: s3://tests/named/ships holds networks for real chips, such as 1, and these are simulated"
+    )
+    (tmp_path / "a").mkdir()
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "1.png").write_bytes(b"x")
+    checked({"publish": publish, "prepare": {"source": str(tmp_path)}})
+    (tmp_path / "SIMULATED.txt").write_text("x")
+    assert "and these are simulated" in refused({"publish": publish, "prepare": {"source": str(tmp_path)}})
+    checked({"publish": {"destination": "s3://tests/named"}})
 
 
 def test_a_check_with_everything_in_it_takes_less_than_five_seconds(store):

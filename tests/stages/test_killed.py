@@ -53,7 +53,8 @@ def test_a_killed_run_resumes_to_the_weights_of_one_that_was_not(tmp_path, monke
     record = read_json(TrainRecord, teacher / TRAINING)
     assert 4 <= record.resumed_at_epoch < 40
 
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
     dataset = next((runs / "store" / "sarslim" / "pipelines").glob("*/prepare-data/dataset"))
     train_teacher(parse(TeacherConfig, TEACHER), dataset=dataset, teacher=tmp_path / "whole")
     whole = artifact.read_record(tmp_path / "whole").weights_sha256

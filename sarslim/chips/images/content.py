@@ -1,6 +1,6 @@
 """What an image file holds, before it becomes amplitudes: the contract between the decoders and the rest."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 TURNED = (5, 6, 7, 8)  # orientations whose rows are columns of the file
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """Bands, height and width of the chip, and the number of samples that have to be decoded for it."""
 
     bands: int
@@ -26,8 +25,7 @@ class Header:
         return self.bands, self.width if turned else self.height, self.height if turned else self.width
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """Samples (S, H, W) as they lie in a file.
 
     ``colour``: they are red, green and blue. ``missing``, of a shape that fits: samples without a value, be it that
@@ -45,11 +43,12 @@ def amplitudes(content: Content, *, keep_missing: bool) -> Pixels:
     samples = np.abs(content.samples) if content.samples.dtype.kind == "c" else content.samples
     if content.colour:
         samples = np.tensordot(LUMINANCE, samples[:3].astype(np.float64), axes=1)[None]
-    pixels = samples.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large is not finite, which is told later
+        pixels = samples.astype(np.float32)
     if content.missing is not None and not keep_missing and content.missing.any():
         missing = content.missing.any(axis=0) if content.colour else content.missing
         pixels[np.broadcast_to(missing, pixels.shape)] = np.nan
-    return _upright(pixels, content.orientation)
+    return pixels if content.orientation == 1 else _upright(pixels, content.orientation)
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:

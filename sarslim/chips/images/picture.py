@@ -14,7 +14,7 @@ FLAT = ("L", "I", "F", "I;16", "I;16B")
 COLOUR = ("RGB", "RGBA", "P", "PA")
 KNOWN = (*FLAT, *COLOUR, "1", "LA")
 # Where Pillow says that a file is turned.
-SAYS_ORIENTATION = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+SAYS_ORIENTATION = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
 
 
 class Picture:
@@ -26,7 +26,7 @@ class Picture:
 
     def __init__(self, image: Image.Image) -> None:
         self._image = image
-        mode, bands = image.mode, len(image.getbands())
+        mode = image.mode
         if mode not in KNOWN:
             raise ValueError(f"its samples are {mode}, neither amplitudes nor RGB")
         if image.format == "PNG" and getattr(image, "n_frames", 1) > 1:
@@ -35,12 +35,13 @@ class Picture:
         self._raw_mode = str(tile[0].args) if tile and image.format == "PNG" else ""
         # Pillow cuts these down to 8 bit.
         self.deep_colour = self._raw_mode in ("RGB;16B", "RGBA;16B", "LA;16B")
-        self.header = Header(1, image.height, image.width, image.height * image.width * bands)
+        width, height = image.size
+        self.header = Header(1, height, width, height * width * len(image.getbands()))
 
     @property
     def orientation(self) -> int:
         """As in EXIF; 1 is upright."""
-        if not any(name in self._image.info for name in SAYS_ORIENTATION):
+        if SAYS_ORIENTATION.isdisjoint(self._image.info):
             return 1
         return int(self._image.getexif().get(ORIENTATION, 1))
 

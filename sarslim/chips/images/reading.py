@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from sarslim.chips.container import check_bytes, said
 from sarslim.chips.images.content import Content, Header, amplitudes
 from sarslim.chips.images.picture import FORMATS, Picture
 from sarslim.chips.images.tiff import Tiff
@@ -30,7 +31,7 @@ STACKED = 64  # chips of an .npy file in memory at one time
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
-def shape(data: bytes | Path, name: str, config: ImagesConfig) -> tuple[int, int, int]:
+def shape(data: bytes | str | Path, name: str, config: ImagesConfig) -> tuple[int, int, int]:
     """Bands, height and width from the header of an image file; ``name`` tells its kind and stands in errors.
 
     Raises:
@@ -41,7 +42,7 @@ def shape(data: bytes | Path, name: str, config: ImagesConfig) -> tuple[int, int
         return image.header.seen(image.orientation)
 
 
-def read(data: bytes | Path, name: str, config: ImagesConfig) -> Pixels:
+def read(data: bytes | str | Path, name: str, config: ImagesConfig) -> Pixels:
     """Pixels of an image file, (bands, height, width); colour is turned to luminance, what has no value to NaN.
 
     Raises:
@@ -49,7 +50,7 @@ def read(data: bytes | Path, name: str, config: ImagesConfig) -> Pixels:
     """
     with _opened(data, name, config) as image:
         if isinstance(image, Picture) and image.deep_colour:
-            content = image.deep_content(data if isinstance(data, bytes) else data.read_bytes())
+            content = image.deep_content(data if isinstance(data, bytes) else Path(data).read_bytes())
         else:
             content = image.content()
         return amplitudes(content, keep_missing=config.no_data == "keep")
@@ -75,47 +76,47 @@ def from_pillow(image: Image.Image, name: str, config: ImagesConfig) -> Pixels:
         raise _not_an_image(name, error) from error
 
 
-def read_stack(file: Path, config: ImagesConfig) -> Iterator[Pixels]:
+def read_stack(file: Path, name: str, config: ImagesConfig) -> Iterator[Pixels]:
     """The chips of an ``.npy`` file of shape (N, height, width) or (N, bands, height, width), one at a time.
 
     Raises:
         InputError: not such a file, not of numbers, or of larger chips than the configuration allows.
     """
-    stack = _mapped(file)
+    stack = _mapped(file, name)
     if stack.ndim not in (3, 4) or stack.dtype.kind not in "buifc":
         raise InputError(
-            str(file), f"holds {stack.dtype} of shape {stack.shape}",
+            name, f"holds {stack.dtype} of shape {stack.shape}",
             "Give numbers of shape (chips, height, width) or (chips, bands, height, width)",
         )  # fmt: skip
     bands, height, width = (1, *stack.shape[1:])[-3:]
-    _check_size(str(file), Header(bands, height, width, bands * height * width), config)
+    _check_size(name, Header(bands, height, width, bands * height * width), config)
     for start in range(0, len(stack), STACKED):
         # Mapped anew: pages that were read count as memory of the process for as long as the map lives.
-        some = np.array(_mapped(file)[start : start + STACKED])
+        some = np.array(_mapped(file, name)[start : start + STACKED])
         for chip in some if some.ndim == 4 else some[:, None]:
             yield amplitudes(Content(chip), keep_missing=True)
 
 
-def _mapped(file: Path) -> np.ndarray:
+def _mapped(file: Path, name: str) -> np.ndarray:
     try:
         stack = np.load(file, mmap_mode="r", allow_pickle=False)
         if not isinstance(stack, np.ndarray):
             raise ValueError("it is an archive of several")
     except Exception as error:
         raise InputError(
-            str(file), f"is not an .npy file that can be read ({error})", "Write it by numpy.save"
+            name, f"is not an .npy file that can be read ({said(error)})", "Write it by numpy.save"
         ) from error
     return stack
 
 
 @contextmanager
-def _opened(data: bytes | Path, name: str, config: ImagesConfig) -> Iterator[Tiff | Picture]:
+def _opened(data: bytes | str | Path, name: str, config: ImagesConfig) -> Iterator[Tiff | Picture]:
     """The image in a file, of a size that is allowed; all that fails on it gets the name of the file."""
     try:
         # Faster than to leave the opening to the decoders.
         with io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb") as stream:
             size = len(data) if isinstance(data, bytes) else os.fstat(stream.fileno()).st_size
-            check_bytes(name, size, config)
+            check_bytes(name, size, config.max_bytes)
             if name.lower().endswith(TIFF_SUFFIXES):
                 with tifffile.TiffFile(stream) as tiff:
                     image = Tiff(tiff)
@@ -132,18 +133,6 @@ def _opened(data: bytes | Path, name: str, config: ImagesConfig) -> Iterator[Tif
         raise _not_an_image(name, error) from error
 
 
-def check_bytes(name: str, size: int, config: ImagesConfig) -> None:
-    """
-    Raises:
-        InputError: a file of ``size`` bytes is larger than the configuration allows.
-    """
-    if size > config.max_megabytes * 1_000_000:
-        raise InputError(
-            name, f"has {size / 1e6:,.0f} MB, more than max_megabytes={config.max_megabytes}",
-            "Cut chips from it, or set prepare.images.max_megabytes",
-        )  # fmt: skip
-
-
 def _check_size(name: str, header: Header, config: ImagesConfig) -> None:
     sides = f"{header.height} x {header.width}"
     if not header.bands * header.height * header.width:
@@ -152,7 +141,7 @@ def _check_size(name: str, header: Header, config: ImagesConfig) -> None:
         raise InputError(
             name, f"asks for {header.samples / 1e6:,.0f} million samples ({sides} pixels), more than "
             f"max_megapixels={config.max_megapixels}",
-            "Cut chips from it, or set prepare.images.max_megapixels",
+            "Cut chips from it, or raise images.max_megapixels of the prepare stage",
         )  # fmt: skip
 
 
@@ -164,5 +153,4 @@ def _not_an_image(name: str, error: Exception) -> InputError:
             "Install the package imagecodecs, or store it uncompressed and as grey",
         )
     kind = "a TIFF" if name.lower().endswith(TIFF_SUFFIXES) else "an image"
-    said = " ".join(str(error).split()) or type(error).__name__
-    return InputError(name, f"is not {kind} that can be read ({said})", "Replace the file or remove it")
+    return InputError(name, f"is not {kind} that can be read ({said(error)})", "Replace the file or remove it")

@@ -43,7 +43,7 @@ def comparison_page(record: Comparison, origin: Origin = UNKNOWN) -> str:
                 **means,
             )
         )
-    makings = words.makings(record)
+    makings = words.makings(record, remote=bool(origin.address))
     seeds = dict.fromkeys(network.seed for network in record.networks if network.budget)
     return render(
         "comparison.html",

@@ -154,16 +154,19 @@ def achieved(record: Comparison) -> dict[str, Any]:
     }
 
 
-def makings(record: Comparison) -> list[tuple[str, str]]:
-    """Name of each network that was recovered after pruning, and what makes a bundle of its first seed."""
-    return [
-        (
-            group_name(runs),
-            shlex.join(["--from", "prune", *(part for text in runs[0].sets for part in ("--set", text))]),
-        )
-        for runs in grouped(record)
-        if runs[0].budget
-    ]
+def makings(record: Comparison, *, remote: bool) -> list[tuple[str, str]]:
+    """Name of each network that was recovered after pruning, and the options that make a bundle of its first seed.
+
+    A run starts with the first stage that differs, the others are cached; a ``remote`` one is given what stands alone
+    in its journal, which is the data set and the teacher.
+    """
+    return [(group_name(runs), _options(runs[0].sets, remote)) for runs in grouped(record) if runs[0].budget]
+
+
+def _options(sets: Sequence[str], remote: bool) -> str:
+    changed = [stage for stage in ("prune", "distill") if any(text.startswith(f"{stage}.") for text in sets)]
+    start = "prune" if remote else (*changed, "evaluate")[0]
+    return " ".join([f"--from {start}", *(f"--set {shlex.quote(text)}" for text in sets)])
 
 
 def grouped(record: Comparison) -> list[list[Measured]]:

@@ -7,7 +7,15 @@ from pydantic import BaseModel
 import sarslim.report.units as units
 from sarslim.config import RunConfig
 from sarslim.evaluation.statistics import beats_guessing
-from sarslim.records import AskRecord, DatasetRecord, EvaluateRecord, Latency, NetworkScores, TrainRecord
+from sarslim.records import (
+    AliasDecision,
+    AskRecord,
+    DatasetRecord,
+    EvaluateRecord,
+    Latency,
+    NetworkScores,
+    TrainRecord,
+)
 from sarslim.report.words.data import origin, split_rule
 from sarslim.report.words.text import listed
 
@@ -155,6 +163,15 @@ def _outcome(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
     if not evaluation.passed:
         return f"{sentence}, and it fails the quality gate, so it is not published."
     return f"{sentence}, and it passes the quality gate."
+
+
+def alias_fate(decision: AliasDecision) -> str:
+    """Where an alias is after a publication, and why."""
+    if decision.moved:
+        return f"{decision.alias} is at this version now: {decision.reason}"
+    if decision.version is None:
+        return f"{decision.alias} is nowhere: {decision.reason}"
+    return f"{decision.alias} stays at {decision.version}: {decision.reason}"
 
 
 def gate_failures(evaluation: EvaluateRecord) -> list[str]:

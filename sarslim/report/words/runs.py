@@ -16,6 +16,12 @@ def lead(runs: Sequence[RunSummary]) -> str:
     return f"{len(runs)} run{'s'[: len(runs) != 1]}: {stand}."
 
 
+def runs_table(runs: Sequence[RunSummary]) -> list[tuple[str, ...]]:
+    """One row per run, header first, for a terminal."""
+    rows = [(run.id, when(run), data(run), student(run)[0], accuracy(run)[1], verdict(run), size(run)) for run in runs]
+    return [("Run", "When", "Data", "Student", "Accuracy", "Gate", "Size"), *rows]
+
+
 def when(run: RunSummary) -> str:
     """When a run began, by the clock of its machine."""
     return f"{datetime.fromisoformat(run.started):%Y-%m-%d %H:%M}"
