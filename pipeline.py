@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from kfp import dsl
 
 from components.ask_teacher import ask_teacher
+from components.cell import recover_cell, rival_cell
 from components.check import check_inputs
 from components.compare import compare_networks
 from components.distill_student import distill_student
@@ -67,7 +68,7 @@ def compress(on: Placement, values: Values, start: str = "") -> Outputs:
 
 def sweep(on: Placement, values: Values, start: str = "") -> Compared:
     """Prunes and recovers one teacher per budget, method and seed; a Pareto report shows what each costs and can do."""
-    config, given = begin(on, values, start)
+    config, given = begin(on, values, start, publishes=False)
     plan = plan_sweep(
         **{stage: config[stage] for stage in ("prepare", "teacher", "prune", "distill", "evaluate")},
         **{name: values[name] for name in ("budgets", "methods", "seeds")},
@@ -77,20 +78,20 @@ def sweep(on: Placement, values: Values, start: str = "") -> Compared:
     answers = ask(on, config["ask"], dataset, teacher)
     whole = measure(on, TEACHER, config["evaluate"], dataset, teacher)
     with dsl.ParallelFor(cells, name="budgets, methods and seeds", parallelism=on.parallel) as cell:
-        measured = compressed(on, cell, dataset, teacher, answers)
+        measured = recovered(on, cell, dataset, teacher, answers)
     return compared(on, compare_networks(reference=whole, others=dsl.Collected(measured)))
 
 
 def baselines(on: Placement, values: Values, start: str = "") -> Compared:
     """Holds the recovered network against its fine-tuned twin and against lightweight networks of the same recipe."""
-    config, given = begin(on, values, start)
+    config, given = begin(on, values, start, publishes=False)
     first = plan_methods(
         **{stage: config[stage] for stage in ("prune", "distill", "evaluate")},
         **{name: values[name] for name in ("methods", "seeds")},
     )
     methods = on("check", first, "Plan the methods").outputs["Output"]
     second = plan_rivals(
-        **{stage: config[stage] for stage in ("teacher", "evaluate")},
+        **{stage: config[stage] for stage in ("prepare", "teacher", "evaluate")},
         **{name: values[name] for name in ("networks", "seeds")},
     )
     rivals = on("check", second, "Plan the rivals").outputs["Output"]
@@ -98,19 +99,22 @@ def baselines(on: Placement, values: Values, start: str = "") -> Compared:
     answers = ask(on, config["ask"], dataset, teacher)
     whole = measure(on, TEACHER, config["evaluate"], dataset, teacher)
     with dsl.ParallelFor(methods, name="methods and seeds", parallelism=on.parallel) as cell:
-        recovered = compressed(on, cell, dataset, teacher, answers)
+        ours = recovered(on, cell, dataset, teacher, answers)
     with dsl.ParallelFor(rivals, name="rivals and seeds", parallelism=on.parallel) as cell:
-        train = on("teacher", train_teacher(config=cell.teacher, dataset=dataset), "Train rival")
-        others = measure(on, cell.label, cell.evaluate, dataset, train.outputs["teacher"])
-    collected = {"others": dsl.Collected(others), "more": dsl.Collected(recovered)}
+        rival = rival_cell(label=cell.label, teacher=cell.teacher, evaluate=cell.evaluate, dataset=dataset)
+        others = on("teacher", rival, "Train and measure rival").outputs["Output"]
+    collected = {"others": dsl.Collected(others), "more": dsl.Collected(ours)}
     return compared(on, compare_networks(reference=whole, **collected))
 
 
-def begin(on: Placement, values: Values, start: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+def begin(
+    on: Placement, values: Values, start: str = "", *, publishes: bool = True
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The configuration of every stage, and the artifacts that an earlier run gives."""
     uris = {f"{name}_uri": values.get(f"{name}_uri", "") for name in ARTIFACTS}
     parameters = {name: values.get(name, default(name)) for name in names()}
-    config = on("check", check_inputs(**parameters, **uris, start=start, methods=values.get("methods", ""))).outputs
+    asked = {"start": start, "methods": values.get("methods", ""), "publishes": publishes}
+    config = on("check", check_inputs(**parameters, **uris, **asked)).outputs
     given = {name: on.given(name, uris[f"{name}_uri"]) for name in given_artifacts(start)}
     return config, given
 
@@ -144,11 +148,11 @@ def recover(on: Placement, config: Any, dataset: Any, teacher: Any, pruned: Any,
     return on("distill", distill).outputs["student"]
 
 
-def compressed(on: Placement, cell: Any, dataset: Any, teacher: Any, answers: Any) -> Any:
-    """The figures of the student of one cell of a plan."""
-    pruned = cut(on, cell.prune, dataset, teacher)
-    student = recover(on, cell.distill, dataset, teacher, pruned, answers)
-    return measure(on, cell.label, cell.evaluate, dataset, student)
+def recovered(on: Placement, cell: Any, dataset: Any, teacher: Any, answers: Any) -> Any:
+    """The figures of the student of one cell of a plan, in one task: three would start longer than they work."""
+    stages = {"prune": cell.prune, "distill": cell.distill, "evaluate": cell.evaluate}
+    task = recover_cell(label=cell.label, **stages, dataset=dataset, teacher=teacher, answers=answers)
+    return on("distill", task, "Prune, recover, measure").outputs["Output"]
 
 
 def measure(on: Placement, label: Any, config: Any, dataset: Any, model: Any) -> Any:

@@ -13,7 +13,17 @@ def ask_teacher(
     answers: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
 ):
-    """Writes the teacher's answers to some views of every training chip, or that it is asked in every step."""
+    """Writes the teacher's answers to some views of every training chip, or that it is asked in every step.
+
+    Args:
+        config: JSON object with fields of the ask stage (sarslim/config/stages.py); {} asks nothing beforehand.
+        dataset: What prepare-data makes.
+        teacher: What train-teacher makes.
+
+    Returns:
+        answers: Logits and pooled features of the teacher for every view, or a record that says there are none.
+        metrics: How many answers, and their size.
+    """
     from pathlib import Path
 
     from sarslim.config import AskConfig, parse

@@ -39,12 +39,12 @@ def check_inputs(
     publish_rerun: str,
     start: str,
     methods: str,
+    publishes: bool,
     dataset_uri: str,
     teacher_uri: str,
     pruned_uri: str,
     student_uri: str,
     run_config: dsl.Output[dsl.Artifact],
-    publishes: bool = True,
 ) -> NamedTuple(  # type: ignore[valid-type]
     "Configs",
     [

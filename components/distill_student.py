@@ -22,6 +22,7 @@ def distill_student(
         dataset: What prepare-data makes.
         teacher: What train-teacher makes.
         pruned: What prune-student makes.
+        answers: What ask-teacher makes, of the same data set and teacher.
 
     Returns:
         student: The recovered network.

@@ -26,6 +26,7 @@ MODULES = {
     "evaluate": "sarslim.stages.evaluate",
     "publish": "sarslim.stages.publish",
     "plan": "sarslim.stages.plan",
+    "cell": "sarslim.stages.cell",
     "measure": "sarslim.stages.measure",
     "compare": "sarslim.stages.compare",
 }
@@ -41,6 +42,7 @@ TARGETS = {
     "evaluate": "evaluate",
     "publish": "prepare",
     "plan": "prune",
+    "cell": "cell",
     "measure": "evaluate",
     "compare": "evaluate",
 }

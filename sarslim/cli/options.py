@@ -74,7 +74,7 @@ Runs = Annotated[
 Endpoint = Annotated[
     str,
     typer.Option(
-        "--s3-endpoint", metavar="URL", help="Use this S3 endpoint (credentials from AWS_* variables), not our own."
+        "--s3-endpoint", metavar="URL", help="Use this S3 endpoint (credentials as AWS tools find them), not our own."
     ),
 ]
 Docker = Annotated[bool, typer.Option("--docker", help="Run every stage in its container image (make images).")]

@@ -42,14 +42,12 @@ TASKS = {
     "evaluate-student": "evaluate",
     "publish-bundle": "publish",
     "measure-network": "measure",
+    "recover-cell": "recover",
+    "rival-cell": "rival",
     "compare-networks": "compare",
 }
-# The stages that run once for each cell of a plan, and how often they run beside that.
-LOOPS = {
-    "plan-sweep": {"prune": 0, "distill": 0, "measure": 1},
-    "plan-methods": {"prune": 0, "distill": 0, "measure": 1},
-    "plan-rivals": {"teacher": 1, "measure": 0},
-}
+# What runs once for each cell of a plan.
+LOOPS = {"plan-sweep": "recover", "plan-methods": "recover", "plan-rivals": "rival"}
 REFUSING = ("check", "plan")
 LEAST_BYTES = 256 * 2**20  # of a run: a teacher, its checkpoint with two moments and an average, and the bundle
 INTERRUPTED = "interrupted; the same command goes on: stages that ended are cached, training resumes"

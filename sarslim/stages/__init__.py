@@ -3,6 +3,7 @@
 __all__ = [
     "ask",
     "asking",
+    "cell",
     "check",
     "compare",
     "deploy",

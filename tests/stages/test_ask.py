@@ -17,7 +17,7 @@ from sarslim.networks.inference import folded
 from sarslim.progress import Progress
 from sarslim.records import TrainRecord
 from sarslim.report.words.run import answers as told
-from sarslim.report.words import curve, headline
+from sarslim.report.words.run import curve, headline
 from sarslim.stages.ask import ask_teacher
 from sarslim.stages.asking import open_answers
 from sarslim.stages.check import check

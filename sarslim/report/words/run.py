@@ -68,7 +68,7 @@ def headline(stage: str, figures: Mapping[str, float]) -> str:
     if stage == "ask":
         asked = f"{figures['answers']:,.0f} answers, {units.size(figures['bytes'])}"
         return asked if figures["views"] else "the teacher answers during the distillation"
-    return f"accuracy {units.percent(figures['accuracy'])}" if stage == "measure" else ""
+    return f"accuracy {units.percent(figures['accuracy'])}" if stage in ("measure", "recover", "rival") else ""
 
 
 def answers(record: AskRecord) -> str:
