@@ -25,7 +25,7 @@ def open_reader(config: PrepareConfig, source: Path | None) -> Reader:
             )  # fmt: skip
         from sarslim.chips.simulator import Simulator  # the only one that needs scipy
 
-        return Simulator(config.simulator, size=config.image_size, seed=config.seed)
+        return Simulator(config.simulator, size=config.image_size * config.multilook, seed=config.seed)
     if not source.exists():
         raise InputError(str(source), "does not exist", "Correct prepare.source")
     folder = _walked(source) if source.is_dir() else None

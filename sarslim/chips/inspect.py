@@ -57,9 +57,9 @@ def inspect(source: Path, config: PrepareConfig) -> Inspection:
     sides = [max(chip.height, chip.width) for chip in chips] or [0]
     problems = [str(problem) for problem in index.problems]
     parts: Counter[str] = Counter()
-    rule = ""
+    rule, warnings = "", list[str]()
     try:
-        parts, rule = _try(index, config)
+        parts, rule, warnings = _try(index, config)
     except InputError as error:
         problems.append(str(error))
     if problems:
@@ -78,7 +78,7 @@ def inspect(source: Path, config: PrepareConfig) -> Inspection:
         split_rule=rule,
         skipped=tuple(index.skipped),
         problems=tuple(problems),
-        warnings=(*index.warnings, *_tiny(classes)),
+        warnings=(*index.warnings, *warnings, *_tiny(classes)),
     )
 
 
@@ -119,9 +119,10 @@ def linked_folders(source: Path) -> list[Path]:
     return sorted({target if target.is_dir() else target.parent for target in targets})
 
 
-def _try(index: Index, config: PrepareConfig) -> tuple[Counter[str], str]:
-    division = divide(select(index.chips, config), config)
-    return Counter(division.parts), division.rule
+def _try(index: Index, config: PrepareConfig) -> tuple[Counter[str], str, list[str]]:
+    selection = select(index.chips, config)
+    division = divide(selection, config)
+    return Counter(division.parts), division.rule, list(selection.warnings)
 
 
 def _tiny(classes: Counter[str]) -> Iterator[str]:

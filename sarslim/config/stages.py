@@ -21,6 +21,7 @@ from sarslim.config.fields import (
     Weight,
 )
 from sarslim.config.parsing import nearest
+from sarslim.records import ScalingKind
 
 
 class Section(BaseModel):
@@ -96,11 +97,20 @@ class PrepareConfig(Section):
     polarisation_as: Literal["samples", "channels"] = Field(
         "samples", description="Each polarisation is a sample of its own, or all are channels of one sample."
     )
-    image_size: int = Field(64, ge=16, le=512, description="Side of a chip in pixels after centre crop or padding.")
-    scaling: Literal["percentile", "log", "linear"] = Field(
+    multilook: int = Field(
+        1,
+        ge=1,
+        le=32,
+        description="Average so many by so many pixels in power before the crop: more looks, less speckle. 1: off.",
+    )
+    image_size: int = Field(
+        64, ge=16, le=512, description="Side of a chip in pixels after multilook and centre crop or padding."
+    )
+    scaling: ScalingKind = Field(
         "percentile",
         description="Amplitude to 8 bit: clip at percentiles of the training data, the same on a "
-        "logarithmic axis, or the full range of the training data.",
+        "logarithmic axis, or the full range of the training data. chip and chip_log: percentile and log after every "
+        "chip was divided by its median, against gains that differ.",
     )
     percentiles: tuple[float, float] = Field((0.5, 99.8), description="Low and high percentile of the clipping.")
     dtype: Literal["uint8", "float16"] = Field("uint8", description="Type of the stored chips.")
