@@ -211,7 +211,8 @@ class _Writing:
     def _row(self, sample: Sample, part: str) -> tuple[str, ...]:
         chip = sample.chip
         name = "" if sample.label is None else self._selection.classes[sample.label]
-        return chip.id, name, chip.file, chip.scene, chip.ship, sample.polarisation, part
+        number = "" if chip.number is None else str(chip.number)
+        return chip.id, name, chip.file, chip.scene, chip.ship, sample.polarisation, part, chip.group, number
 
 
 def _digest(pixels: npt.NDArray) -> bytes:
@@ -275,7 +276,11 @@ def _warnings(
     if across:
         pairs = "; ".join(" = ".join(names[:SHOWN]) for names in across[:SHOWN])
         yield f"{len(across)} chips are in more than one part with the same content: {pairs}"
-    for name, identity in (("identities", lambda chip: chip.ship), ("scenes", lambda chip: chip.scene)):
+    for name, identity in (
+        ("groups", lambda chip: chip.group),
+        ("identities", lambda chip: chip.ship),
+        ("scenes", lambda chip: chip.scene),
+    ):
         shared = overlaps(samples, parts, identity)
         if shared:
             total = len({identity(sample.chip) for sample in samples} - {""})

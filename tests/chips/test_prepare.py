@@ -40,7 +40,7 @@ def test_stored_values_statistics_and_table_agree(tree, tmp_path):
     assert record.std == pytest.approx([train.std()])
     with (tmp_path / "out" / "chips.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["chip", "class", "source", "scene", "ship", "polarisation", "split"]
+    assert list(rows[0]) == ["chip", "class", "source", "scene", "ship", "polarisation", "split", "group", "number"]
     low, high = record.scaling[0].low, record.scaling[0].high
     assert 0 <= low < 5
     for part in ("train", "val", "test"):
