@@ -1,6 +1,7 @@
 """What a user may set: a frozen model per stage, the knobs of KFP, what a cluster gives, files and ``--set`` texts."""
 
 from sarslim.config.budget import Budget
+from sarslim.config.fields import IDENTITIES
 from sarslim.config.parsing import parse
 from sarslim.config.stages import (
     NETWORKS,
@@ -21,6 +22,7 @@ from sarslim.config.stages import (
 )
 
 __all__ = [
+    "IDENTITIES",
     "NETWORKS",
     "STAGES",
     "AskConfig",

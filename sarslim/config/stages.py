@@ -1,11 +1,13 @@
 """One frozen model per stage: the only home of defaults, and of what a user may set."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from sarslim.config.budget import Budget, count_budget, time_budget
 from sarslim.config.fields import (
+    IDENTITIES,
     LICENSES,
     MOST,
     NETWORKS,
@@ -21,6 +23,7 @@ from sarslim.config.fields import (
     Weight,
 )
 from sarslim.config.parsing import nearest
+from sarslim.records import ScalingKind
 
 
 class Section(BaseModel):
@@ -96,11 +99,20 @@ class PrepareConfig(Section):
     polarisation_as: Literal["samples", "channels"] = Field(
         "samples", description="Each polarisation is a sample of its own, or all are channels of one sample."
     )
-    image_size: int = Field(64, ge=16, le=512, description="Side of a chip in pixels after centre crop or padding.")
-    scaling: Literal["percentile", "log", "linear"] = Field(
+    multilook: int = Field(
+        1,
+        ge=1,
+        le=32,
+        description="Average so many by so many pixels in power before the crop: more looks, less speckle. 1: off.",
+    )
+    image_size: int = Field(
+        64, ge=16, le=512, description="Side of a chip in pixels after multilook and centre crop or padding."
+    )
+    scaling: ScalingKind = Field(
         "percentile",
         description="Amplitude to 8 bit: clip at percentiles of the training data, the same on a "
-        "logarithmic axis, or the full range of the training data.",
+        "logarithmic axis, or the full range of the training data. chip and chip_log: percentile and log after every "
+        "chip was divided by its median, against gains that differ.",
     )
     percentiles: tuple[float, float] = Field((0.5, 99.8), description="Low and high percentile of the clipping.")
     dtype: Literal["uint8", "float16"] = Field("uint8", description="Type of the stored chips.")
@@ -117,9 +129,17 @@ class PrepareConfig(Section):
         le=1,
         description="Share of the training and validation chips that keep their label; the others are unlabelled.",
     )
-    group_by: Literal["auto", "ship", "scene", "chip"] = Field(
-        "auto", description="What must not be torn apart by a split. auto: ship and scene where known."
+    group_pattern: str = Field(
+        "",
+        description="Regular expression searched in the path of every chip, with named parts group, ship, scene, split "
+        "or number, such as (?P<scene>S\\d+)_(?P<number>\\d+). A groups.csv beside the chips goes before it.",
     )
+    group_by: Literal["auto", "group", "ship", "scene", "block", "chip"] = Field(
+        "auto",
+        description="What must not be torn apart by a split. auto: group, ship or scene where known. block: blocks of "
+        "running numbers, and groups and ships.",
+    )
+    block_size: Count = Field(20, description="Running numbers in one block, for group_by=block.")
     seed: Seed = Field(0, description="Seed of the splits and of the simulator.")
     images: ImagesConfig = Field(ImagesConfig(), description="How image files are read, and how large they may be.")
     simulator: SimulatorConfig = SimulatorConfig()
@@ -130,6 +150,20 @@ class PrepareConfig(Section):
         # Logs, records and the parameters of pipelines are UTF-8; names below the source may be anything.
         if not value.isascii() and value.encode("utf-8", "replace").decode() != value:
             raise ValueError("has a name that is not UTF-8; rename it, or make a link to it and give that")
+        return value
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _names_parts(cls, value: str) -> str:
+        try:
+            parts = set(re.compile(value).groupindex)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError(f"is no regular expression ({error}); correct it") from None
+        known = ", ".join(IDENTITIES)
+        if value and not parts:
+            raise ValueError(f"has no named part; name one or more of {known}, such as (?P<ship>...)")
+        if strange := sorted(parts - set(IDENTITIES)):
+            raise ValueError(f"has the part {strange[0]!r}{nearest(strange[0], IDENTITIES)}; choose from {known}")
         return value
 
     @property

@@ -251,6 +251,7 @@ def _data(dataset: DatasetRecord, name: str) -> list[str]:
                     f"Pixel values of {channel} from amplitude a: {data_words.scaling(rule)}, clipped to 0 … 255"
                     for channel, rule in zip(dataset.channels, dataset.scaling, strict=False)
                 ),
+                *data_words.looked(dataset),
             ]
         ),
         *(["Warnings:", listing(dataset.warnings)] if dataset.warnings else []),

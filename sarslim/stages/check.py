@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sarslim.chips.inspect import check_names, fingerprint, is_data, names
+from sarslim.chips.inspect import check_names, find_table, fingerprint, is_data, names
 from sarslim.chips.simulated_folder import is_simulated
 from sarslim.config import STAGES, PrepareConfig, RunConfig, TrainingConfig
 from sarslim.config.parameters import ARTIFACTS, from_parameters, given_artifacts
@@ -80,10 +80,14 @@ def _look_at(config: PrepareConfig) -> str:
     if is_s3(config.source):
         uri = S3Uri.parse(config.source, "prepare.source")
         rows = [row for row in _store().objects(uri) if is_data(row[0])]
-        check_names([key or uri.key for key, _, _ in rows], config)
+        keys = [key or uri.key for key, _, _ in rows]
+        table = find_table(keys)
+        check_names(keys, config, _store().read(uri / table) if table else None)
         return hashlib.sha256(repr(rows).encode()).hexdigest()
     with local_copy(config.source, "prepare.source") as path:
-        check_names(names(path), config)
+        found = names(path)
+        table = find_table(found) if path.is_dir() else None
+        check_names(found, config, (path / table).read_bytes() if table else None)
         return fingerprint(path)
 
 

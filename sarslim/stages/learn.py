@@ -113,7 +113,7 @@ def input_shape(data: Dataset) -> tuple[int, int, int]:
 
 def described(data: Dataset) -> dict[str, Any]:
     """What a model artifact says about the chips that its network was made for."""
-    names = ("classes", "channels", "image_size", "scaling", "mean", "std")
+    names = ("classes", "channels", "image_size", "multilook", "scaling", "mean", "std")
     return {name: getattr(data.record, name) for name in names}
 
 
@@ -125,9 +125,9 @@ def parents_of(data: Dataset, **models: Path) -> dict[str, str]:
 def require_classes(model: ModelRecord, data: Dataset, path: Path) -> None:
     """
     Raises:
-        InputError: the model knows other classes, channels or chip sizes than the data set holds.
+        InputError: the model knows other classes, channels, chip sizes or looks than the data set holds.
     """
-    for name in ("classes", "channels", "image_size"):
+    for name in ("classes", "channels", "image_size", "multilook"):
         found, wanted = getattr(model, name), getattr(data.record, name)
         if found != wanted:
             raise InputError(

@@ -107,11 +107,32 @@ def test_everything_wrong_is_told_at_once(store):
     assert said.endswith("Mend these 5, then run again.")
 
 
-@pytest.mark.parametrize("file", ["opensarship", "fusar", "mstar", "mstar-scarce"])
+@pytest.mark.parametrize("file", ["opensarship", "fusar", "fusar3", "mstar", "mstar-scarce"])
 def test_a_configuration_for_data_does_not_run_without(store, file):
     said = refused(load_config(CONFIGS / f"{file}.yaml", "", []).model_dump())
     assert said.startswith("prepare.source: prepare.format=")
     assert "and no data are given. Give them: --data PATH_OR_S3_URI" in said
+
+
+def test_a_table_of_identities_is_read_before_any_chip(store, tmp_path):
+    for name in ("A/1.png", "B/2.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"x")
+        store.write(S3Uri.parse(f"s3://tests/named/{name}"), b"x")
+    for number, (table, words) in enumerate(
+        (("file,ship\nC/1.png,x\n", "names no chip"), ("a,b\n1,2\n", "lacks file"))
+    ):
+        (tmp_path / "groups.csv").write_text(table)
+        store.write(S3Uri.parse("s3://tests/named/groups.csv"), table.encode())
+        for source in (str(tmp_path), "s3://tests/named"):
+            said = refused({"prepare": {"source": source}})
+            assert said.startswith("groups.csv: "), number
+            assert words in said
+    digests = []
+    for ship in "xy":
+        store.write(S3Uri.parse("s3://tests/named/groups.csv"), f"file,ship\nA/1.png,{ship}\n".encode())
+        digests.append(checked({"prepare": {"source": "s3://tests/named"}}).prepare.fingerprint)
+    assert digests[0] != digests[1]
 
 
 def test_simulated_chips_need_no_data(store):
