@@ -426,6 +426,14 @@ class EvaluateConfig(Section):
     )
     min_accuracy: float = Field(0.0, ge=0, le=1, description="Gate: least test accuracy of the student.")
     max_drop: float = Field(0.05, ge=0, le=1, description="Gate: largest drop of accuracy from teacher to student.")
+    min_over_shortcut: float = Field(
+        -1.0,
+        ge=-1,
+        le=1,
+        description="Gate: least lead of the student's accuracy over the best shortcut (largest class, background, "
+        "brightness, or size and shape alone), by the lower end of its 95 % interval, paired chip by chip. 0: clearly "
+        "better than any of them. -1: off.",
+    )
     seed: Seed = Field(0, description="Seed of the speckle.")
 
     @field_validator("data_license")

@@ -11,7 +11,7 @@ from sarslim.progress import duration
 from sarslim.records import AliasDecision, AskRecord, Comparison, DatasetRecord, EvaluateRecord
 from sarslim.report.terminal import command, readable, say, show_facts, show_steps, show_table
 
-LEAST_NEEDED = ("Macro-F1", "File", "Latency", "MACs")
+LEAST_NEEDED = ("Balanced accuracy", "Macro-F1", "File", "Latency", "MACs")
 
 
 def show_run(
@@ -35,7 +35,7 @@ def show_run(
     show_facts(
         {
             "gate": words.gate_failures(evaluation) or ["passed"],
-            "warning": dataset.warnings,
+            "warning": words.data_warnings(dataset, evaluation),
             "in use": words.delivered(evaluation),
             "answers": [words.answers(answers)] if answers else [],
             "report": readable(folder / "report.html"),

@@ -103,6 +103,11 @@ def summary(
             for rival in evaluation.rivals
         ],
         "majority_accuracy": evaluation.majority_accuracy,
+        "shortcuts": {each.name: each.accuracy for each in evaluation.shortcuts},
+        "over_shortcut": {
+            name: found.model_dump(include={"difference", "interval"})
+            for name, found in evaluation.over_shortcut.items()
+        },
         "gate_passed": evaluation.passed,
         "bundle_uri": bundle_uri,
         "config": config.model_dump(mode="json"),

@@ -113,7 +113,7 @@ def test_a_run_that_failed_says_by_what_and_what_may_help(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("columns", "header"),
     [
-        (200, ["Network", "Accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency"]),
+        (200, ["Network", "Accuracy", "Balanced", "accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency"]),
         (70, ["Network", "Accuracy", "Parameters", "MACs", "Latency"]),
         (60, ["Network", "Accuracy", "Parameters", "MACs"]),
     ],

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 import sarslim.report.units as units
+import sarslim.report.words.shortcuts as shortcuts
 from sarslim.config import RunConfig
 from sarslim.evaluation.statistics import beats_guessing
 from sarslim.records import (
@@ -34,12 +35,15 @@ def test_chips(evaluation: EvaluateRecord) -> int:
 
 def summary_table(evaluation: EvaluateRecord) -> list[tuple[str, ...]]:
     """One row per network in human units, header first: what ends a run in the terminal."""
-    rows: list[tuple[str, ...]] = [("Network", "Accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency")]
+    rows: list[tuple[str, ...]] = [
+        ("Network", "Accuracy", "Balanced accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency")
+    ]
     for name, scores in networks(evaluation).items():
         rows.append(
             (
                 NETWORKS[name],
                 units.percent(scores.accuracy),
+                units.percent(scores.balanced_accuracy),
                 units.percent(scores.macro_f1),
                 units.count(scores.params),
                 units.count(scores.macs),
@@ -88,7 +92,7 @@ def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, st
     """Per figure its name, and for each network the value and how it compares with the teacher's."""
     teacher = evaluation.teacher
     rows = []
-    for label, name in (("Accuracy", "accuracy"), ("Macro-F1", "macro_f1"), ("Balanced accuracy", "balanced_accuracy")):
+    for label, name in (("Accuracy", "accuracy"), ("Balanced accuracy", "balanced_accuracy"), ("Macro-F1", "macro_f1")):
         rows.append(
             (
                 label,
@@ -133,7 +137,13 @@ def reproaches(evaluation: EvaluateRecord) -> list[str]:
         )
     if not _beats_guessing(teacher)[0]:
         texts.append("Its teacher is not clearly better than guessing, so being near it says nothing.")
-    return texts
+    unproven = shortcuts.reproach(evaluation)
+    return [*texts, unproven] if unproven and student.accuracy > evaluation.majority_accuracy else texts
+
+
+def data_warnings(dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
+    """What is wrong with the data, as far as it was seen when they were read or when networks were measured."""
+    return [*dataset.warnings, *shortcuts.warnings(evaluation)]
 
 
 def _beats_guessing(scores: NetworkScores) -> tuple[bool, float, float]:
@@ -278,7 +288,7 @@ def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecor
     chips = test_chips(evaluation)
     low, high = units.wilson(evaluation.student.accuracy * chips, chips)
     latency = evaluation.student.latency[0]
-    leaks = " (but see the warnings about the data)" if dataset.warnings else ""
+    leaks = " (but see the warnings about the data)" if data_warnings(dataset, evaluation) else ""
     items = [
         origin(dataset),
         f"{len(dataset.classes)} classes of targets: {listed(dataset.classes)}. The test part of {chips:,} chips was "
