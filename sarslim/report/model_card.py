@@ -252,6 +252,7 @@ def _data(dataset: DatasetRecord, name: str) -> list[str]:
                     for channel, rule in zip(dataset.channels, dataset.scaling, strict=False)
                 ),
                 *data_words.looked(dataset),
+                *filter(None, [data_words.further(dataset)]),
             ]
         ),
         *(["Warnings:", listing(dataset.warnings)] if dataset.warnings else []),
