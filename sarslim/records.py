@@ -67,6 +67,17 @@ class Typical(Record):
     sides_px: tuple[int, int]
 
 
+class UnlabelledSource(Record):
+    """Where further chips without a label came from, and what was done to them; ``chips`` of them are stored."""
+
+    source: str
+    format: str
+    chips: int
+    multilook: int
+    scaling: tuple[Scaling, ...]
+    sources_sha256: dict[str, str]
+
+
 class DatasetRecord(Record):
     """The content of ``dataset.json``: what a dataset artifact holds and how it came about."""
 
@@ -92,6 +103,7 @@ class DatasetRecord(Record):
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
     typical: Typical | None = None
+    unlabelled_source: UnlabelledSource | None = None
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""

@@ -16,7 +16,7 @@ from sarslim.chips.formats import open_reader
 from sarslim.chips.given import nearest
 from sarslim.chips.index import Chip, Pixels, Reader
 from sarslim.chips.opensarship import FOLDERS, OpenSarShipReader
-from sarslim.chips.select import Sample, bands
+from sarslim.chips.select import Sample, fitting
 from sarslim.config import ImagesConfig, PrepareConfig, parse
 from sarslim.errors import InputError
 from sarslim.progress import note
@@ -227,9 +227,7 @@ def _product(
 def _stored(chip: Chip, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
     """The chip once for every polarisation that the network knows, or with all of them as channels."""
     wanted = how.channels[0].split("/") if how.polarisation_as == "samples" else how.channels
-    choices = bands(chip, wanted, how.polarisation_as)
-    if not choices and chip.bands == ("",) and len(how.channels) == 1:
-        choices = [((0,), "")]  # a single image does not say which polarisation it is of
+    choices = fitting(chip, how.channels, how.polarisation_as)
     if not choices:
         raise InputError(
             chip.id, f"has the polarisations {', '.join(band or 'unknown' for band in chip.bands)}, the network takes "
