@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sarslim.config.cluster import ClusterConfig
 from sarslim.config.parameters import ARTIFACTS, KNOBS, to_parameters
 from sarslim.config.parsing import field_at, parse, sections
-from sarslim.config.stages import STAGES, PrepareConfig, RunConfig
+from sarslim.config.stages import STAGES, EvaluateConfig, PrepareConfig, RunConfig
 from sarslim.config.texts import from_command_line, from_yaml
 from sarslim.errors import InputError
 from sarslim.store.storage import is_s3
@@ -120,14 +120,19 @@ def require_data(config: PrepareConfig) -> None:
         )
 
 
+def sources_of(config: EvaluateConfig) -> dict[str, str]:
+    """The addresses of the shifted sources, by the field that names each."""
+    return {f"evaluate.shifted.{name}": source for name, source in config.shifted.items()}
+
+
 def require_remote_source(config: RunConfig) -> None:
     """
     Raises:
         InputError: a path on this machine, which the pods of a cluster do not see.
     """
-    source = config.prepare.source
-    if source and not is_s3(source):
-        raise InputError("source", f"{source!r} is a path on this machine", "Upload the chips, give an s3:// address")
+    for where, source in {"source": config.prepare.source, **sources_of(config.evaluate)}.items():
+        if source and not is_s3(source):
+            raise InputError(where, f"{source!r} is a path on this machine", "Upload the chips, give an s3:// address")
 
 
 def _with(values: dict[str, Any], sets: list[str]) -> RunConfig:

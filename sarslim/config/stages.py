@@ -13,11 +13,14 @@ from sarslim.config.fields import (
     Count,
     Few,
     Fraction,
+    GivenSource,
     ModelName,
     Network,
     Part,
     Rate,
     Seed,
+    Source,
+    SourceName,
     Weight,
 )
 from sarslim.config.parsing import nearest
@@ -73,7 +76,7 @@ class ImagesConfig(BaseModel):
 class PrepareConfig(Section):
     """Where the chips come from and how they become arrays."""
 
-    source: str = Field("", description="Local path or s3:// address of the chips. Empty: simulated SAR ship chips.")
+    source: Source = Field("", description="Local path or s3:// address of the chips. Empty: simulated SAR ship chips.")
     format: Literal["auto", "simulator", "folder", "opensarship", "fusar"] = Field(
         "auto", description="How the source is laid out. auto: found out by looking."
     )
@@ -123,14 +126,6 @@ class PrepareConfig(Section):
     seed: Seed = Field(0, description="Seed of the splits and of the simulator.")
     images: ImagesConfig = Field(ImagesConfig(), description="How image files are read, and how large they may be.")
     simulator: SimulatorConfig = SimulatorConfig()
-
-    @field_validator("source")
-    @classmethod
-    def _utf8(cls, value: str) -> str:
-        # Logs, records and the parameters of pipelines are UTF-8; names below the source may be anything.
-        if not value.isascii() and value.encode("utf-8", "replace").decode() != value:
-            raise ValueError("has a name that is not UTF-8; rename it, or make a link to it and give that")
-        return value
 
     @property
     def simulated(self) -> bool:
@@ -324,6 +319,15 @@ class EvaluateConfig(Section):
         ("mobilenet_v3_small", "shufflenet_v2_x0_5"),
         description="Lightweight networks timed beside the student, untrained; see the pipeline baselines for trained.",
     )
+    shifted: dict[SourceName, GivenSource] = Field(
+        {},
+        description="Name -> path or s3:// address of further labelled chips, of another scene, season, sensor or "
+        "version than those of training: what compression costs shows there. Their classes may be a part of the "
+        "network's.",
+    )
+    shifted_fingerprint: str = Field(
+        "", description="Digest of what these sources hold, filled in by the check: edited data are measured again."
+    )
     pictures: bool = Field(
         True, description="Show chips in the report. It is published: turn off where their licence forbids that."
     )
@@ -337,6 +341,12 @@ class EvaluateConfig(Section):
     )
     min_accuracy: float = Field(0.0, ge=0, le=1, description="Gate: least test accuracy of the student.")
     max_drop: float = Field(0.05, ge=0, le=1, description="Gate: largest drop of accuracy from teacher to student.")
+    max_drop_shifted: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Gate: largest drop of accuracy from teacher to student on each of the shifted sources. 1: off.",
+    )
     min_over_shortcut: float = Field(
         -1.0,
         ge=-1,
