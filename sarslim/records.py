@@ -4,6 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+ScalingKind = Literal["percentile", "log", "linear", "chip", "chip_log"]
+# Kinds that divide amplitudes by the level of their chip first.
+PER_CHIP = ("chip", "chip_log")
+
 
 class Record(BaseModel):
     """A result that is written once and never changed."""
@@ -15,13 +19,24 @@ class Scaling(Record):
     """How an amplitude a becomes a stored value in 0..255.
 
     linear and percentile: 255 (a - low) / (high - low); log: 255 (log(a + offset) - low) / (high - low);
-    clipped to 0..255 in each case.
+    clipped to 0..255 in each case. chip and chip_log: the same as percentile and log, of a divided by the level of the
+    chip.
     """
 
-    kind: Literal["linear", "percentile", "log"]
+    kind: ScalingKind
     low: float
     high: float
     offset: float = 0.0
+
+    @property
+    def per_chip(self) -> bool:
+        """Whether amplitudes are divided by the level of their chip first."""
+        return self.kind in PER_CHIP
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether the axis is one of logarithms."""
+        return self.kind in ("log", "chip_log")
 
 
 class Skipped(Record):
@@ -43,7 +58,7 @@ class Typical(Record):
 
     ``mean`` and ``spread`` (standard deviation) are of stored values 0..255, a range per channel; ``clipped`` is the
     largest share of pixels at either end of that scale; ``sides_px`` are the shortest and the longest side of any
-    chip, before crop and padding.
+    chip, before multilooking, crop and padding.
     """
 
     clipped: float
@@ -63,6 +78,7 @@ class DatasetRecord(Record):
     classes: tuple[str, ...]
     channels: tuple[str, ...]
     image_size: int
+    multilook: int = 1
     dtype: str
     scaling: tuple[Scaling, ...]
     mean: tuple[float, ...]
@@ -95,8 +111,45 @@ class Epoch(Record):
     seconds: float
 
 
+class AskRecord(Record):
+    """The content of ``answers.json``: what a teacher was shown before the distillation, and what is kept of it.
+
+    ``views`` of each of ``chips`` labelled chips, 0 where nothing is kept because the teacher answers in every step of
+    the distillation; ``widths`` are the channels of its stages, none where only logits are kept. ``shown`` is the
+    configuration of the views, ``parents`` maps ``dataset`` and ``teacher`` to their digests, ``bytes`` is the size of
+    all files.
+    """
+
+    schema_version: int = 1
+    sarslim_version: str
+    views: int
+    unlabelled_views: int = 0
+    chips: int = 0
+    unlabelled_chips: int = 0
+    classes: int = 0
+    widths: tuple[int, ...] = ()
+    seed: int = 0
+    shown: dict[str, Any] | None = None
+    parents: dict[str, str] = {}
+    sha256: dict[str, str] = {}
+    bytes: int = 0
+    seconds: float = 0.0
+
+    @property
+    def answers(self) -> int:
+        """Views answered, of all chips."""
+        return self.chips * self.views + self.unlabelled_chips * self.unlabelled_views
+
+    def figures(self) -> dict[str, float]:
+        """What the KFP UI shows."""
+        return {"views": self.views, "answers": self.answers, "bytes": self.bytes, "seconds": self.seconds}
+
+
 class TrainRecord(Record):
-    """A training run: its curve and the epoch whose weights were kept (by validation macro-F1)."""
+    """A training run: its curve and the epoch whose weights were kept (by validation macro-F1).
+
+    ``answers``: those that the teacher gave beforehand, where a distillation took them.
+    """
 
     network: str
     epochs: tuple[Epoch, ...]
@@ -105,6 +158,7 @@ class TrainRecord(Record):
     val_macro_f1: float
     seconds: float
     resumed_at_epoch: int = 0
+    answers: AskRecord | None = None
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
@@ -263,14 +317,15 @@ class Mistake(Record):
 class Preprocessing(Record):
     """How the chips of a source become what a network takes; part of every ONNX file.
 
-    A chip (C, H, W) of amplitudes is cropped around its centre, padded with pixels drawn from its border, and scaled
-    to values 0..255 of ``dtype``. ``values``, ``polarisation_as``, ``labels``, ``merge`` and ``images`` are those of
-    the prepare stage: they tell how products and images are read. ``typical`` is None where the network's training
-    chips were prepared by an earlier version.
+    A chip (C, H, W) of amplitudes is averaged in power over ``multilook`` x ``multilook`` pixels, cropped around its
+    centre, padded with pixels drawn from its border, and scaled to values 0..255 of ``dtype``. ``values``,
+    ``polarisation_as``, ``labels``, ``merge`` and ``images`` are those of the prepare stage: they tell how products and
+    images are read. ``typical`` is None where the network's training chips were prepared by an earlier version.
     """
 
     channels: tuple[str, ...]
     image_size: int
+    multilook: int = 1
     dtype: Literal["uint8", "float16"]
     scaling: tuple[Scaling, ...]
     values: Literal["uint8", "calibrated"]
@@ -478,6 +533,7 @@ class ModelRecord(Record):
     classes: tuple[str, ...]
     channels: tuple[str, ...]
     image_size: int
+    multilook: int = 1
     scaling: tuple[Scaling, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]

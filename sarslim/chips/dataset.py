@@ -23,7 +23,7 @@ from sarslim.records import DatasetRecord
 RECORD = "dataset.json"
 CHIPS = "chips.csv"
 PART = "_images.npy"
-COLUMNS = ("chip", "class", "source", "scene", "ship", "polarisation", "split")
+COLUMNS = ("chip", "class", "source", "scene", "ship", "polarisation", "split", "group", "number")
 REPREPARE = "Run the prepare stage again"
 
 

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from sarslim.chips import identities
 from sarslim.chips.container import Folder, Walk, is_data, readable
 from sarslim.chips.digests import fingerprint
 from sarslim.chips.folder import FolderReader, Layout
 from sarslim.chips.formats import find_format, open_reader
 from sarslim.chips.given import Named, check_labels, check_parts
+from sarslim.chips.identities import find_table
 from sarslim.chips.index import Index
+from sarslim.chips.opensarship import OpenSarShipReader
 from sarslim.chips.select import select
 from sarslim.chips.shipyard import FAMILIES
 from sarslim.chips.split import TINY_CLASS, divide
@@ -23,6 +26,7 @@ __all__ = [
     "Inspection",
     "check_labels",
     "check_names",
+    "find_table",
     "fingerprint",
     "inspect",
     "is_data",
@@ -37,7 +41,8 @@ class Inspection(Record):
     """The content of a source. ``problems`` are what would stop preparation; ``sizes_px`` are of the longer side.
 
     ``classes`` counts labelled chips by the labels of the source, before merging; a chip has one size and may have
-    several polarisations. ``parts`` counts stored chips, or is empty where there are problems.
+    several polarisations; ``numbered`` of them have a running number. ``parts`` counts stored chips, or is empty where
+    there are problems.
     """
 
     format: str
@@ -48,6 +53,8 @@ class Inspection(Record):
     sizes_px: tuple[int, float, int]
     ships: int
     scenes: int
+    groups: int
+    numbered: int
     given_splits: dict[str, int]
     parts: dict[str, int]
     split_rule: str
@@ -69,9 +76,9 @@ def inspect(source: Path, config: PrepareConfig) -> Inspection:
     sides = [max(chip.height, chip.width) for chip in chips] or [0]
     problems = [str(problem) for problem in index.problems]
     parts: Counter[str] = Counter()
-    rule = ""
+    rule, warnings = "", list[str]()
     try:
-        parts, rule = _try(index, config)
+        parts, rule, warnings = _try(index, config)
     except InputError as error:
         problems.append(str(error))
     if problems:
@@ -85,12 +92,14 @@ def inspect(source: Path, config: PrepareConfig) -> Inspection:
         sizes_px=(min(sides), float(np.median(sides)), max(sides)),
         ships=len({chip.ship for chip in chips} - {""}),
         scenes=len({chip.scene for chip in chips} - {""}),
+        groups=len({chip.group for chip in chips} - {""}),
+        numbered=sum(chip.number is not None for chip in chips),
         given_splits=dict(sorted(Counter(chip.split for chip in chips if chip.split).items())),
         parts=dict(sorted(parts.items())),
         split_rule=rule,
         skipped=tuple(index.skipped),
         problems=tuple(problems),
-        warnings=(*index.warnings, *_tiny(classes)),
+        warnings=(*index.warnings, *warnings, *_tiny(classes)),
     )
 
 
@@ -103,13 +112,20 @@ def names(source: Path) -> Sequence[str]:
     return Folder(source).members if source.is_dir() else [readable(source.name)]
 
 
-def check_names(names: Sequence[str], config: PrepareConfig) -> None:
-    """Refuses what the names of the files of a source, relative to it, tell to be wrong; no file is opened.
+def check_names(names: Sequence[str], config: PrepareConfig, table: bytes | None = None) -> None:
+    """Refuses what the names of the files of a source, relative to it, tell to be wrong; no image is opened.
+
+    Args:
+        table: content of the source's table of identities, where it has one.
 
     Raises:
-        InputError: folders named like parts of a split where none can be, or parts that name other classes.
+        InputError: folders named like parts of a split where none can be, parts that name other classes, or a table
+            that is wrong in itself or names none of these files.
     """
-    if find_format(names, config) != FolderReader.format:
+    form = find_format(names, config)
+    if table is not None:
+        identities.check(table, [] if form == OpenSarShipReader.format else names)
+    if form != FolderReader.format:
         return
     layout = Layout(names)
     places = [place for name in names if not isinstance(place := layout.place(name), str)]
@@ -163,9 +179,10 @@ def linked_folders(source: Path) -> list[Path]:
     return sorted({target if target.is_dir() else target.parent for target in targets})
 
 
-def _try(index: Index, config: PrepareConfig) -> tuple[Counter[str], str]:
-    division = divide(select(index.chips, config), config)
-    return Counter(division.parts), division.rule
+def _try(index: Index, config: PrepareConfig) -> tuple[Counter[str], str, list[str]]:
+    selection = select(index.chips, config)
+    division = divide(selection, config)
+    return Counter(division.parts), division.rule, list(selection.warnings)
 
 
 def _tiny(classes: Counter[str]) -> Iterator[str]:

@@ -25,7 +25,7 @@ from sarslim.chips.typical import measure, summarise
 from sarslim.config import PrepareConfig
 from sarslim.errors import InputError
 from sarslim.progress import Progress, note
-from sarslim.records import DatasetRecord, PartCount, Scaling, Skipped, Typical
+from sarslim.records import PER_CHIP, DatasetRecord, PartCount, Scaling, Skipped, Typical
 
 # Training chips from which percentiles are estimated: more would not move them.
 FIT_CHIPS = 4096
@@ -66,6 +66,7 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
             classes=selection.classes,
             channels=selection.channels,
             image_size=config.image_size,
+            multilook=config.multilook,
             dtype=config.dtype,
             scaling=scalings,
             mean=writing.mean,
@@ -78,7 +79,12 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
             chips_read=len(samples),
             skipped=(*index.skipped, *selection.skipped, *division.skipped),
             typical=writing.typical,
-            warnings=(*index.warnings, *contradictions, *_warnings(samples, parts, writing, selection.classes)),
+            warnings=(
+                *index.warnings,
+                *selection.warnings,
+                *contradictions,
+                *_warnings(samples, parts, writing, selection.classes),
+            ),
         )
         (folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
     for warning in record.warnings:
@@ -86,14 +92,17 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
     return record
 
 
-def _pixels(reader: Reader, samples: Sequence[Sample], size: int) -> Iterator[tuple[Sample, Pixels]]:
-    """Each sample with its finite, cropped amplitudes (C, <=size, <=size); a chip is read once for all its samples."""
+def _pixels(reader: Reader, samples: Sequence[Sample], config: PrepareConfig) -> Iterator[tuple[Sample, Pixels]]:
+    """Each sample with its amplitudes (C, <=size, <=size) before padding and scaling; a chip is read once for all."""
+    per_chip = config.scaling in PER_CHIP
     by_chip = [(chip, list(group)) for chip, group in itertools.groupby(samples, key=attrgetter("chip"))]
     for (chip, group), pixels in zip(by_chip, reader.load(chip for chip, _ in by_chip), strict=True):
         for sample in group:
             chosen = pixels[list(sample.bands)]
-            preprocess.check_finite(chosen, chip)
-            yield sample, preprocess.crop(chosen, size)
+            yield (
+                sample,
+                preprocess.take(chosen, chip, looks=config.multilook, size=config.image_size, per_chip=per_chip),
+            )
 
 
 def _fit_scaling(
@@ -105,7 +114,7 @@ def _fit_scaling(
     progress = Progress("fit scaling", len(train))
 
     def stream() -> Iterator[Pixels]:
-        for _, pixels in _pixels(reader, train, config.image_size):
+        for _, pixels in _pixels(reader, train, config):
             progress.step()
             yield pixels
 
@@ -141,7 +150,7 @@ class _Writing:
 
     def run(self, reader: Reader) -> None:
         progress = Progress("prepare", len(self._samples))
-        stream = _pixels(reader, self._samples, self._config.image_size)
+        stream = _pixels(reader, self._samples, self._config)
         for number, (sample, pixels) in enumerate(stream):
             part = self._parts[number]
             padded = preprocess.pad(pixels, self._config.image_size)
@@ -177,7 +186,7 @@ class _Writing:
     @property
     def digest(self) -> str:
         """SHA-256 over arrays, labels, classes and preprocessing: the same content has the same digest anywhere."""
-        content = {
+        content: dict[str, object] = {
             "parts": {part: writer.sha256.hexdigest() for part, writer in self._writers.items()},
             "classes": self._selection.classes,
             "channels": self._selection.channels,
@@ -185,6 +194,8 @@ class _Writing:
             "dtype": self._config.dtype,
             "scaling": [scaling.model_dump() for scaling in self._scalings],
         }
+        if self._config.multilook > 1:  # without it, data sets keep the digest that they had
+            content["multilook"] = self._config.multilook
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -200,7 +211,8 @@ class _Writing:
     def _row(self, sample: Sample, part: str) -> tuple[str, ...]:
         chip = sample.chip
         name = "" if sample.label is None else self._selection.classes[sample.label]
-        return chip.id, name, chip.file, chip.scene, chip.ship, sample.polarisation, part
+        number = "" if chip.number is None else str(chip.number)
+        return chip.id, name, chip.file, chip.scene, chip.ship, sample.polarisation, part, chip.group, number
 
 
 def _digest(pixels: npt.NDArray) -> bytes:
@@ -213,7 +225,7 @@ def _without_contradictions(reader: Reader, selection: Selection, config: Prepar
     progress = Progress("compare", len(labelled))
     digests: dict[Sample, bytes] = {}
     labels: dict[bytes, set[int | None]] = defaultdict(set)
-    for sample, pixels in _pixels(reader, labelled, config.image_size):
+    for sample, pixels in _pixels(reader, labelled, config):
         digests[sample] = _digest(pixels) + bytes(str(pixels.shape), "ascii")
         labels[digests[sample]].add(sample.label)
         progress.step()
@@ -264,7 +276,11 @@ def _warnings(
     if across:
         pairs = "; ".join(" = ".join(names[:SHOWN]) for names in across[:SHOWN])
         yield f"{len(across)} chips are in more than one part with the same content: {pairs}"
-    for name, identity in (("identities", lambda chip: chip.ship), ("scenes", lambda chip: chip.scene)):
+    for name, identity in (
+        ("groups", lambda chip: chip.group),
+        ("identities", lambda chip: chip.ship),
+        ("scenes", lambda chip: chip.scene),
+    ):
         shared = overlaps(samples, parts, identity)
         if shared:
             total = len({identity(sample.chip) for sample in samples} - {""})

@@ -159,7 +159,7 @@ def _prepared_alike(path: Path, how: Preprocessing) -> Dataset:
         InputError: a dataset artifact whose chips are not stored as those that the network knows.
     """
     data = Dataset.open(path)
-    for name in ("channels", "image_size", "dtype", "scaling"):
+    for name in ("channels", "image_size", "multilook", "dtype", "scaling"):
         if getattr(data.record, name) != getattr(how, name):
             raise InputError(
                 str(path), f"was prepared with {name} {getattr(data.record, name)}, the network's chips with "
@@ -242,7 +242,9 @@ def _stored(chip: Chip, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
         )  # fmt: skip
     for places, polarisation in choices:
         chosen = pixels[list(places)]
-        preprocess.check_finite(chosen, chip)
-        padded = preprocess.pad(preprocess.crop(chosen, how.image_size), how.image_size)
+        taken = preprocess.take(
+            chosen, chip, looks=how.multilook, size=how.image_size, per_chip=how.scaling[0].per_chip
+        )
+        padded = preprocess.pad(taken, how.image_size)
         name = Sample(chip, None, places, polarisation).name
         yield Stored(name, preprocess.apply(padded, how.scaling, how.dtype), sides=pixels.shape[1:])

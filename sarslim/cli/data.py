@@ -31,7 +31,9 @@ def inspect_source(source: Source, config: Config = "", sets: Sets = None, as_js
         "chips": f"{found.chips}, {found.unlabelled} of them without a label",
         "polarisations": _counts(found.polarisations) or "not named",
         "size": f"{least} to {most} px, median {median:g}",
-        "identities": f"{found.ships or 'no'} ships or vehicles named, {found.scenes or 'no'} scenes",
+        "identities": f"{found.ships or 'no'} ships or vehicles named, {found.scenes or 'no'} scenes"
+        + (f", {found.groups} groups" if found.groups else "")
+        + (f", {found.numbered} chips numbered" if found.numbered else ""),
         "given splits": _counts(found.given_splits) or "none",
         "classes": _counts(found.classes),
         "would become": _counts(found.parts) or "nothing, see the problems",

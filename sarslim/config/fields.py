@@ -23,6 +23,9 @@ LICENSES = (
     "cdla-permissive-2.0", "cdla-sharing-1.0", "etalab-2.0", "mit", "odbl", "odc-by", "pddl", "unlicense",
 )  # fmt: skip
 
+# What may be said of a chip beside its class.
+IDENTITIES = ("group", "ship", "scene", "split", "number")
+
 MOST = 1_000_000  # of whatever is counted: beyond, somebody has written something else than he meant
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 

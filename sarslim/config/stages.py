@@ -1,11 +1,13 @@
 """One frozen model per stage: the only home of defaults, and of what a user may set."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from sarslim.config.budget import Budget, count_budget, time_budget
 from sarslim.config.fields import (
+    IDENTITIES,
     LICENSES,
     MOST,
     NETWORKS,
@@ -24,6 +26,7 @@ from sarslim.config.fields import (
     Weight,
 )
 from sarslim.config.parsing import nearest
+from sarslim.records import ScalingKind
 
 
 class Section(BaseModel):
@@ -99,11 +102,20 @@ class PrepareConfig(Section):
     polarisation_as: Literal["samples", "channels"] = Field(
         "samples", description="Each polarisation is a sample of its own, or all are channels of one sample."
     )
-    image_size: int = Field(64, ge=16, le=512, description="Side of a chip in pixels after centre crop or padding.")
-    scaling: Literal["percentile", "log", "linear"] = Field(
+    multilook: int = Field(
+        1,
+        ge=1,
+        le=32,
+        description="Average so many by so many pixels in power before the crop: more looks, less speckle. 1: off.",
+    )
+    image_size: int = Field(
+        64, ge=16, le=512, description="Side of a chip in pixels after multilook and centre crop or padding."
+    )
+    scaling: ScalingKind = Field(
         "percentile",
         description="Amplitude to 8 bit: clip at percentiles of the training data, the same on a "
-        "logarithmic axis, or the full range of the training data.",
+        "logarithmic axis, or the full range of the training data. chip and chip_log: percentile and log after every "
+        "chip was divided by its median, against gains that differ.",
     )
     percentiles: tuple[float, float] = Field((0.5, 99.8), description="Low and high percentile of the clipping.")
     dtype: Literal["uint8", "float16"] = Field("uint8", description="Type of the stored chips.")
@@ -120,12 +132,34 @@ class PrepareConfig(Section):
         le=1,
         description="Share of the training and validation chips that keep their label; the others are unlabelled.",
     )
-    group_by: Literal["auto", "ship", "scene", "chip"] = Field(
-        "auto", description="What must not be torn apart by a split. auto: ship and scene where known."
+    group_pattern: str = Field(
+        "",
+        description="Regular expression searched in the path of every chip, with named parts group, ship, scene, split "
+        "or number, such as (?P<scene>S\\d+)_(?P<number>\\d+). A groups.csv beside the chips goes before it.",
     )
+    group_by: Literal["auto", "group", "ship", "scene", "block", "chip"] = Field(
+        "auto",
+        description="What must not be torn apart by a split. auto: group, ship or scene where known. block: blocks of "
+        "running numbers, and groups and ships.",
+    )
+    block_size: Count = Field(20, description="Running numbers in one block, for group_by=block.")
     seed: Seed = Field(0, description="Seed of the splits and of the simulator.")
     images: ImagesConfig = Field(ImagesConfig(), description="How image files are read, and how large they may be.")
     simulator: SimulatorConfig = SimulatorConfig()
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _names_parts(cls, value: str) -> str:
+        try:
+            parts = set(re.compile(value).groupindex)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError(f"is no regular expression ({error}); correct it") from None
+        known = ", ".join(IDENTITIES)
+        if value and not parts:
+            raise ValueError(f"has no named part; name one or more of {known}, such as (?P<ship>...)")
+        if strange := sorted(parts - set(IDENTITIES)):
+            raise ValueError(f"has the part {strange[0]!r}{nearest(strange[0], IDENTITIES)}; choose from {known}")
+        return value
 
     @property
     def simulated(self) -> bool:
@@ -305,6 +339,61 @@ class DistillConfig(TrainingConfig):
             raise ValueError("start=fresh forgets what progressive_steps hands on; set one of them to its default")
         return self
 
+    @property
+    def compares_stages(self) -> bool:
+        """Whether a term looks at the stages of the teacher."""
+        return self.method == "distill" and bool(self.scd_weight or self.srd_weight)
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether a term looks at the teacher at all."""
+        return self.method == "distill" and bool(self.response_weight or self.compares_stages)
+
+
+class ViewsConfig(BaseModel):
+    """What a teacher is shown before a distillation, and what is kept of its answers. Fields as those of training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    shift: int
+    flip: bool
+    rotate: float
+    speckle_looks: float
+    mixup: float
+    mixed_precision: bool
+    unlabelled: bool  # also the unlabelled part
+    features: bool  # also the pooled features of every stage
+
+    @classmethod
+    def of(cls, *recipes: DistillConfig) -> "ViewsConfig":
+        """What these distillations need, which show chips alike: the first one's views, and answers for all of them."""
+        fields = recipes[0].model_dump(include=set(cls.model_fields) & set(DistillConfig.model_fields))
+        unlabelled = any(recipe.use_unlabelled for recipe in recipes)
+        return cls(**fields, unlabelled=unlabelled, features=any(recipe.compares_stages for recipe in recipes))
+
+
+class AskConfig(Section):
+    """Whether the teacher answers once, before the distillation, or in every step of it."""
+
+    views: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Views of every training chip that the teacher answers once; distillation draws among them. "
+        "0: it answers fresh views in every step.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of the views.")
+    shown: ViewsConfig | None = Field(
+        None,
+        description="What is shown and what is kept, filled in by the check from the distill stage. Empty: nothing.",
+    )
+
+    def filled(self, *recipes: DistillConfig) -> "AskConfig":
+        """With what these distillations need filled in; nothing where none of them has a teacher to ask beforehand."""
+        taught = [recipe for recipe in recipes if recipe.has_teacher]
+        shown = ViewsConfig.of(*taught) if self.views and taught else None
+        return self.model_copy(update={"shown": shown})
+
 
 class EvaluateConfig(Section):
     """What is measured, and the gate before publishing."""
@@ -408,6 +497,7 @@ class RunConfig(BaseModel):
     prepare: PrepareConfig = PrepareConfig()
     teacher: TeacherConfig = TeacherConfig()
     prune: PruneConfig = PruneConfig()
+    ask: AskConfig = AskConfig()
     distill: DistillConfig = DistillConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     publish: PublishConfig = PublishConfig()

@@ -284,6 +284,7 @@ def _data(dataset: DatasetRecord, name: str, warnings: Sequence[str]) -> list[st
                     f"Pixel values of {channel} from amplitude a: {data_words.scaling(rule)}, clipped to 0 … 255"
                     for channel, rule in zip(dataset.channels, dataset.scaling, strict=False)
                 ),
+                *data_words.looked(dataset),
             ]
         ),
         *(["Warnings:", listing(warnings)] if warnings else []),

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sarslim.chips.inspect import check_names, fingerprint, is_data, names
+from sarslim.chips.inspect import check_names, find_table, fingerprint, is_data, names
 from sarslim.chips.simulated_folder import is_simulated
 from sarslim.config import STAGES, PrepareConfig, RunConfig, TrainingConfig
 from sarslim.config.parameters import ARTIFACTS, from_parameters, given_artifacts
+from sarslim.config.recoveries import recovery
 from sarslim.config.settings import require_data
 from sarslim.delivery import registry
 from sarslim.progress import note
@@ -31,11 +32,11 @@ def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConf
 
     Args:
         parameters: of the pipeline, by name; ``start`` names the last artifact that an earlier run gives, if any, and
-            ``publishes`` is False where no bundle is published.
+            ``publishes`` is False where no bundle is published, ``methods`` are the recovery methods that are compared.
         room: a folder on the disk that the artifacts go to.
 
     Returns:
-        The complete configuration, with the fingerprints of the sources filled in.
+        The complete configuration, with the fingerprints of the sources and what the teacher is shown filled in.
 
     Raises:
         InputError: everything that is wrong, at once: parameters; a source that is not there, is needed and was not
@@ -45,6 +46,9 @@ def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConf
         ServiceError: the object store cannot be reached.
     """
     config = from_parameters(parameters)
+    methods = [name.strip() for name in parameters.get("methods", "").split(",") if name.strip()]
+    recipes = [recovery(name, config.distill) for name in methods] or [config.distill]
+    config = config.model_copy(update={"ask": config.ask.filled(*recipes)})
     start = parameters.get("start", "")
     given = {name: parameters[f"{name}_uri"] for name in given_artifacts(start)}
     stages = STAGES[STAGES.index(ARTIFACTS[start]) + 1 :] if start else STAGES
@@ -85,10 +89,14 @@ def _look_at(config: PrepareConfig) -> str:
     if is_s3(config.source):
         uri = S3Uri.parse(config.source, "prepare.source")
         rows = [row for row in _store().objects(uri) if is_data(row[0])]
-        check_names([key or uri.key for key, _, _ in rows], config)
+        keys = [key or uri.key for key, _, _ in rows]
+        table = find_table(keys)
+        check_names(keys, config, _store().read(uri / table) if table else None)
         return hashlib.sha256(repr(rows).encode()).hexdigest()
     with local_copy(config.source, "prepare.source") as path:
-        check_names(names(path), config)
+        found = names(path)
+        table = find_table(found) if path.is_dir() else None
+        check_names(found, config, (path / table).read_bytes() if table else None)
         return fingerprint(path)
 
 

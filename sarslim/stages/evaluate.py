@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from sarslim import __version__, report
 from sarslim.chips.dataset import Dataset
-from sarslim.config import DistillConfig, EvaluateConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig
+from sarslim.config import (
+    AskConfig,
+    DistillConfig,
+    EvaluateConfig,
+    PrepareConfig,
+    PruneConfig,
+    RunConfig,
+    TeacherConfig,
+)
 from sarslim.delivery.registry import INT8, METRICS, ONNX, REPORT
 from sarslim.evaluation import measures, shortcuts, statistics
 from sarslim.networks import artifact
@@ -154,19 +162,21 @@ def _write_bundle(
     student: Path,
 ) -> None:
     """Adds to the ONNX files what else is published, with the checksums of all files."""
-    data = Dataset.open(dataset)
+    data, trained = Dataset.open(dataset), read_json(TrainRecord, student / TRAINING)
+    asked = AskConfig(views=trained.answers.views, seed=trained.answers.seed) if trained.answers else AskConfig()
     story: dict[str, Any] = {
         "config": RunConfig(
             prepare=read_json(PrepareConfig, dataset / CONFIG),
             teacher=read_json(TeacherConfig, teacher / CONFIG),
             prune=read_json(PruneConfig, pruned / CONFIG),
+            ask=asked,
             distill=read_json(DistillConfig, student / CONFIG),
             evaluate=config,
         ),
         "dataset": data.record,
         "teacher": read_json(TrainRecord, teacher / TRAINING),
         "prune": read_json(PruneRecord, pruned / PRUNING),
-        "distill": read_json(TrainRecord, student / TRAINING),
+        "distill": trained,
         "evaluation": record,
         "teacher_model": read_json(ModelRecord, teacher / artifact.MODEL),
         "student_model": read_json(ModelRecord, student / artifact.MODEL),

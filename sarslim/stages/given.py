@@ -35,7 +35,7 @@ def check_given(given: Mapping[str, str]) -> dict[str, Any]:
     records: dict[str, Any] = {"dataset": chips}
     for kind in [name for name in given if name != "dataset"]:
         model = records[kind] = _model(kind, given[kind])
-        for field in ("classes", "channels", "image_size"):
+        for field in ("classes", "channels", "image_size", "multilook"):
             if getattr(model, field) != getattr(chips, field):
                 raise InputError(
                     f"{kind}_uri",

@@ -190,11 +190,32 @@ def test_everything_wrong_is_told_at_once(store):
     assert said.endswith("Mend these 5, then run again.")
 
 
-@pytest.mark.parametrize("file", ["opensarship", "fusar", "mstar", "mstar-scarce"])
+@pytest.mark.parametrize("file", ["opensarship", "fusar", "fusar3", "mstar", "mstar-scarce"])
 def test_a_configuration_for_data_does_not_run_without(store, file):
     said = refused(load_config(CONFIGS / f"{file}.yaml", "", []).model_dump())
     assert said.startswith("prepare.source: prepare.format=")
     assert "and no data are given. Give them: --data PATH_OR_S3_URI" in said
+
+
+def test_a_table_of_identities_is_read_before_any_chip(store, tmp_path):
+    for name in ("A/1.png", "B/2.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"x")
+        store.write(S3Uri.parse(f"s3://tests/named/{name}"), b"x")
+    for number, (table, words) in enumerate(
+        (("file,ship\nC/1.png,x\n", "names no chip"), ("a,b\n1,2\n", "lacks file"))
+    ):
+        (tmp_path / "groups.csv").write_text(table)
+        store.write(S3Uri.parse("s3://tests/named/groups.csv"), table.encode())
+        for source in (str(tmp_path), "s3://tests/named"):
+            said = refused({"prepare": {"source": source}})
+            assert said.startswith("groups.csv: "), number
+            assert words in said
+    digests = []
+    for ship in "xy":
+        store.write(S3Uri.parse("s3://tests/named/groups.csv"), f"file,ship\nA/1.png,{ship}\n".encode())
+        digests.append(checked({"prepare": {"source": "s3://tests/named"}}).prepare.fingerprint)
+    assert digests[0] != digests[1]
 
 
 def test_simulated_chips_need_no_data(store):
@@ -292,8 +313,8 @@ def test_plans_refuse_seeds_and_networks_that_cannot_run():
     recipe, evaluation = (section.model_dump_json() for section in (RunConfig().teacher, RunConfig().evaluate))
     small = parse(RunConfig, {"prepare": {"image_size": 16}}).prepare.model_dump_json()
     with pytest.raises(InputError, match="networks: squeezenet1_1 does not take chips of 16 pixels"):
-        plan.plan_rivals(recipe, evaluation, small, networks="aconvnet, squeezenet1_1", seeds="0")
-    assert len(plan.plan_rivals(recipe, evaluation, small, networks="aconvnet", seeds="0, 4294967295")) == 2
+        plan.plan_rivals(small, recipe, evaluation, networks="aconvnet, squeezenet1_1", seeds="0")
+    assert len(plan.plan_rivals(small, recipe, evaluation, networks="aconvnet", seeds="0, 4294967295")) == 2
     for seed in ("4294967296", "99999999999999999999", "-1", "1e3", "٣"):
         with pytest.raises(InputError, match=f"seeds: '{seed}': not a seed"):
-            plan.plan_rivals(recipe, evaluation, small, networks="aconvnet", seeds=seed)
+            plan.plan_rivals(small, recipe, evaluation, networks="aconvnet", seeds=seed)

@@ -44,6 +44,7 @@ def facts(record: DatasetRecord, examples: Mapping[str, np.ndarray], size: int) 
         "count_rows": rows,
         "examples": {name: pictures(examples.get(name, ())[:MOST_EXAMPLES]) for name in record.classes if examples},
         "scale": max(round(size / record.image_size), 1),
+        "looked": words.looked(record),
         "scalings": [
             (channel, rule.kind, words.scaling(rule), f"{mean:.4g}", f"{std:.4g}")
             for channel, rule, mean, std in zip(record.channels, record.scaling, record.mean, record.std, strict=False)

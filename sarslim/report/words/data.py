@@ -56,9 +56,19 @@ def floor(dataset: DatasetRecord) -> str:
 def scaling(rule: Scaling) -> str:
     """How amplitudes became pixel values, as a formula."""
     low, high = f"{rule.low:.4g}", f"{rule.high:.4g}"
-    if rule.kind == "log":
-        return f"255 · (log(a + {rule.offset:.4g}) − {low}) / ({high} − {low})"
-    return f"255 · (a − {low}) / ({high} − {low})"
+    a = "a / m" if rule.per_chip else "a"
+    if rule.logarithmic:
+        return f"255 · (log({a} + {rule.offset:.4g}) − {low}) / ({high} − {low})"
+    return f"255 · ({a} − {low}) / ({high} − {low})"
+
+
+def looked(dataset: DatasetRecord) -> list[str]:
+    """What was done to amplitudes before that formula, a sentence each; none where nothing was."""
+    looks = dataset.multilook
+    found = [f"{looks} × {looks} pixels were averaged in power (multilook) before the crop."] if looks > 1 else []
+    if any(rule.per_chip for rule in dataset.scaling):
+        found.append("m is the median of the pixels above 0 of a chip after its crop.")
+    return found
 
 
 def counts(dataset: DatasetRecord) -> tuple[list[str], list[list[str]]]:

@@ -9,7 +9,15 @@ import sarslim.report.words.shift as shift
 import sarslim.report.words.shortcuts as shortcuts
 from sarslim.config import RunConfig
 from sarslim.evaluation.statistics import beats_guessing
-from sarslim.records import AliasDecision, DatasetRecord, EvaluateRecord, Latency, NetworkScores, TrainRecord
+from sarslim.records import (
+    AliasDecision,
+    AskRecord,
+    DatasetRecord,
+    EvaluateRecord,
+    Latency,
+    NetworkScores,
+    TrainRecord,
+)
 from sarslim.report.words.data import origin, split_rule
 from sarslim.report.words.text import listed
 
@@ -62,7 +70,23 @@ def headline(stage: str, figures: Mapping[str, float]) -> str:
         return f"student {units.percent(student)} right, teacher {units.percent(teacher)}"
     if stage == "plan":
         return f"{figures['cells']:.0f} cells"
-    return f"accuracy {units.percent(figures['accuracy'])}" if stage == "measure" else ""
+    if stage == "ask":
+        asked = f"{figures['answers']:,.0f} answers, {units.size(figures['bytes'])}"
+        return asked if figures["views"] else "the teacher answers during the distillation"
+    return f"accuracy {units.percent(figures['accuracy'])}" if stage in ("measure", "recover", "rival") else ""
+
+
+def answers(record: AskRecord) -> str:
+    """What the teacher said before the distillation, and how much that is."""
+    unlabelled = (
+        f" and {record.unlabelled_views} of each of {record.unlabelled_chips:,} unlabelled ones"
+        if record.unlabelled_chips
+        else ""
+    )
+    return (
+        f"the teacher answered {record.views} views of each of {record.chips:,} labelled chips{unlabelled} once, in "
+        f"{record.seconds:,.0f} s: {units.size(record.bytes)}"
+    )
 
 
 def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -290,10 +314,11 @@ def curve(record: TrainRecord, times: int = 1, of: str = "") -> str:
     """One line on how a training run went, which may have taken several ``times`` a number ``of`` something."""
     several = f", {times} {of}" if times > 1 else ""
     resumed = f", resumed at epoch {record.resumed_at_epoch}" if record.resumed_at_epoch else ""
+    taught = f". Beforehand {answers(record.answers)}" if record.answers else ""
     scores = f"accuracy {units.percent(record.val_accuracy)}, macro-F1 {units.percent(record.val_macro_f1)}"
     return (
         f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{several}{resumed}; "
-        f"the weights of epoch {record.kept_epoch} were kept (validation {scores})"
+        f"the weights of epoch {record.kept_epoch} were kept (validation {scores}){taught}"
     )
 
 
