@@ -470,11 +470,28 @@ class Shortcut(Record):
         return more or self.balanced_interval[0] > self.chance
 
 
+class Shifted(Record):
+    """Chips of another kind than those of training, and what each network can do there, held against the teacher.
+
+    ``per_class`` counts the chips in the order of the network's classes, which need not all be there. ``trained_on``
+    counts those that are in the training or validation part, too.
+    """
+
+    name: str
+    source: str
+    simulated: bool
+    digest: str
+    per_class: tuple[int, ...]
+    trained_on: int
+    pruned: PairedScores
+    student: PairedScores
+
+
 class EvaluateRecord(Record):
     """Teacher, pruned network before recovery, and student, on the same test part.
 
     ``mistakes``: those of which the student was surest, the surest first. ``over_shortcut`` holds each network against
-    the most accurate shortcut.
+    the most accurate shortcut, ``against_teacher`` the pruned network and the student against the teacher.
     """
 
     teacher: NetworkScores
@@ -485,6 +502,8 @@ class EvaluateRecord(Record):
     majority_accuracy: float
     shortcuts: tuple[Shortcut, ...] = ()
     over_shortcut: dict[str, PairedScores] = {}
+    against_teacher: dict[str, PairedScores] = {}
+    shifted: tuple[Shifted, ...] = ()
     gate: tuple[GateCheck, ...]
     mistakes: tuple[Mistake, ...] = ()
     seconds: float
@@ -502,9 +521,13 @@ class EvaluateRecord(Record):
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
         networks = {"teacher": self.teacher, "pruned": self.pruned, "student": self.student}
-        return {
+        figures = {
             f"{name}_{figure}": value for name, scores in networks.items() for figure, value in scores.summary().items()
         }
+        for each in self.shifted:
+            accuracies = (each.student.accuracy[1], each.pruned.accuracy[0], each.student.accuracy[0])
+            figures |= {f"{name}_accuracy_{each.name}": value for name, value in zip(networks, accuracies, strict=True)}
+        return figures
 
 
 class ModelRecord(Record):
@@ -628,6 +651,15 @@ class PublishRecord(Record):
         return {"files": len(self.sha256)}
 
 
+class ShiftedAccuracy(Record):
+    """What one network can do on a shifted source, whose digest is cut as that of the data set is."""
+
+    digest: str
+    chips: int
+    accuracy: float
+    balanced_accuracy: float
+
+
 class Measured(Record):
     """One network on the test part, under the name that tables give it, and how it was recovered.
 
@@ -651,10 +683,13 @@ class Measured(Record):
     macs: int
     bytes: int
     latency_ms: float
+    shifted: dict[str, ShiftedAccuracy] = {}
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
-        return self.model_dump(exclude={"name", "budget", "method", "seed", "sets", "simulated", "data_digest"})
+        label = {"name", "budget", "method", "seed", "sets", "simulated", "data_digest", "shifted"}
+        shifted = {f"accuracy_{name}": each.accuracy for name, each in self.shifted.items()}
+        return self.model_dump(exclude=label) | shifted
 
 
 class Comparison(Record):

@@ -31,6 +31,8 @@ from sarslim.records import (
     RocCurve,
     RunSummary,
     Scaling,
+    Shifted,
+    ShiftedAccuracy,
     Shortcut,
     Skipped,
     TrainRecord,
@@ -323,6 +325,26 @@ def shortcuts(best: float = 0.6) -> tuple[Shortcut, ...]:
     )
 
 
+def shifted() -> tuple[Shifted, ...]:
+    """Where the student is clearly behind its teacher, and where of half the classes it is not."""
+    return tuple(
+        Shifted(
+            name=name,
+            source=f"s3://raw/{name}",
+            simulated=name == "winter",
+            digest="5eed" * 16,
+            per_class=per_class,
+            trained_on=trained_on,
+            pruned=paired(0.35, 0.9),
+            student=paired(student, 0.9, spread=0.02),
+        )
+        for name, per_class, trained_on, student in (
+            ("winter", (100,) * 6, 0, 0.86),
+            ("other-sensor", (200, 200, 200, 0, 0, 0), 3, 0.895),
+        )
+    )
+
+
 def evaluation(classes: tuple[str, ...] = SHIPS, *, passed: bool = True) -> EvaluateRecord:
     """Teacher 96.7 %, pruned 40.0 %, student 95.3 % of 600 test chips."""
     small: dict[str, Any] = {"params": 541_000, "macs": 7_150_000, "file": 2_210_000, "ms": 1.934}
@@ -338,6 +360,7 @@ def evaluation(classes: tuple[str, ...] = SHIPS, *, passed: bool = True) -> Eval
             name: paired(accuracy, 0.6)
             for name, accuracy in (("teacher", 0.9667), ("pruned", 0.4), ("student", 0.9533))
         },
+        against_teacher={"pruned": paired(0.4, 0.9667), "student": paired(0.9533, 0.9667, spread=0.015)},
         mistakes=mistakes(classes),
         gate=(
             GateCheck(condition="test accuracy at least", found=0.9533, bound=0.9, passed=True),
@@ -396,6 +419,17 @@ def story(**options) -> dict:
         "examples": {name: chips[:4] for name, chips in pictures.items()},
         "versions": {"python": "3.11.9", "sarslim": "0.1.0", "torch": "2.12.0"},
     }
+
+
+def compared_under_shift() -> Comparison:
+    """The same networks on one shifted source, too, where all are 10 points worse, and rivals 10 more."""
+    record = comparison()
+    networks = []
+    for network in record.networks:
+        accuracy = network.accuracy - (0.1 if network.budget or network.name == "teacher" else 0.2)
+        found = ShiftedAccuracy(digest="5eed", chips=300, accuracy=accuracy, balanced_accuracy=accuracy)
+        networks.append(network.model_copy(update={"shifted": {"winter": found}}))
+    return Comparison(networks=tuple(networks))
 
 
 def comparison(seeds: int = 5) -> Comparison:

@@ -12,17 +12,30 @@ from sarslim.chips.container import Folder, Walk, is_data, readable
 from sarslim.chips.digests import fingerprint
 from sarslim.chips.folder import FolderReader, Layout
 from sarslim.chips.formats import find_format, open_reader
-from sarslim.chips.given import Named, check_parts
+from sarslim.chips.given import Named, check_labels, check_parts
 from sarslim.chips.identities import find_table
 from sarslim.chips.opensarship import OpenSarShipReader
 from sarslim.chips.select import select
+from sarslim.chips.shipyard import FAMILIES
 from sarslim.chips.split import TINY_CLASS, divide
 from sarslim.chips.unlabelled import index_unlabelled, open_unlabelled
-from sarslim.config import PrepareConfig
+from sarslim.config import PrepareConfig, SimulatorConfig
 from sarslim.errors import InputError
 from sarslim.records import Record, Skipped
 
-__all__ = ["Inspection", "fingerprint", "check_names", "find_table", "inspect", "is_data", "linked_folders", "names"]
+__all__ = [
+    "Inspection",
+    "check_labels",
+    "check_names",
+    "find_table",
+    "fingerprint",
+    "inspect",
+    "is_data",
+    "labels",
+    "linked_folders",
+    "names",
+    "simulated_classes",
+]
 
 
 class Inspection(Record):
@@ -131,6 +144,38 @@ def check_names(names: Sequence[str], config: PrepareConfig, table: bytes | None
     layout = Layout(names)
     places = [place for name in names if not isinstance(place := layout.place(name), str)]
     check_parts((Named(place.split, place.label, "".join(place.below[:1])) for place in places), config)
+
+
+def labels(
+    names: Sequence[str], config: PrepareConfig, *, source: Path | None = None, test: bool = False
+) -> set[str] | None:
+    """The classes of a source after merging, told by the names of its files; None where files have to be opened.
+
+    Args:
+        source: open them there.
+        test: of a given split, the classes of its test part alone.
+
+    Raises:
+        InputError: folders named like parts of a split where none can be, or files that cannot be read.
+    """
+    if find_format(names, config) == FolderReader.format:
+        layout = Layout(names)
+        places = [place for name in names if not isinstance(place := layout.place(name), str)]
+        found = [(place.label, place.split) for place in places]
+    elif source is not None:
+        index = open_reader(config, source).index()
+        index.check()
+        found = [(chip.label, chip.split) for chip in index.chips]
+    else:
+        return None
+    given = test and any(split for _, split in found)
+    kept = {label for label, split in found if label is not None and (not given or split == "test")}
+    return {config.merge.get(label, label) for label in kept}
+
+
+def simulated_classes(config: SimulatorConfig) -> Sequence[str]:
+    """The classes that the simulator makes."""
+    return [family.name for family in FAMILIES[: config.classes]]
 
 
 def linked_folders(source: Path) -> list[Path]:

@@ -125,18 +125,25 @@ def require_remote_source(config: RunConfig) -> None:
     Raises:
         InputError: a path on this machine, which the pods of a cluster do not see.
     """
-    for field, source in config.prepare.sources.items():
+    for field, source in config.sources.items():
         if source and not is_s3(source):
             raise InputError(field, f"{source!r} is a path on this machine", "Upload the chips, give an s3:// address")
 
 
 def _placed(config: RunConfig) -> RunConfig:
-    """With the whole path of what has no option of its own that would make it one."""
-    further = config.prepare.unlabelled_source
-    if not further or is_s3(further):
-        return config
-    prepare = config.prepare.model_copy(update={"unlabelled_source": _absolute(further)})
-    return config.model_copy(update={"prepare": prepare})
+    """With the whole paths of sources that have no option of their own, which would make them whole."""
+    further = {"unlabelled_source": _whole(config.prepare.unlabelled_source)}
+    shifted = {name: _whole(source) for name, source in config.evaluate.shifted.items()}
+    return config.model_copy(
+        update={
+            "prepare": config.prepare.model_copy(update=further),
+            "evaluate": config.evaluate.model_copy(update={"shifted": shifted}),
+        }
+    )
+
+
+def _whole(source: str) -> str:
+    return _absolute(source) if source and not is_s3(source) else source
 
 
 def _with(values: dict[str, Any], sets: list[str]) -> RunConfig:

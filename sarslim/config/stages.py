@@ -15,11 +15,14 @@ from sarslim.config.fields import (
     Count,
     Few,
     Fraction,
+    GivenSource,
     ModelName,
     Network,
     Part,
     Rate,
     Seed,
+    Source,
+    SourceName,
     Weight,
 )
 from sarslim.config.parsing import nearest
@@ -76,7 +79,7 @@ class ImagesConfig(BaseModel):
 class PrepareConfig(Section):
     """Where the chips come from and how they become arrays."""
 
-    source: str = Field("", description="Local path or s3:// address of the chips. Empty: simulated SAR ship chips.")
+    source: Source = Field("", description="Local path or s3:// address of the chips. Empty: simulated SAR ship chips.")
     format: Literal["auto", "simulator", "folder", "opensarship", "fusar"] = Field(
         "auto", description="How the source is laid out. auto: found out by looking."
     )
@@ -89,7 +92,7 @@ class PrepareConfig(Section):
     keep_unlabelled: bool = Field(
         True, description="Keep chips without a label as a part of their own, for distillation and later teachers."
     )
-    unlabelled_source: str = Field(
+    unlabelled_source: Source = Field(
         "",
         description="Local path or s3:// address of further chips, of which no label is used, such as those of another "
         "sensor. Empty: none.",
@@ -154,14 +157,6 @@ class PrepareConfig(Section):
     seed: Seed = Field(0, description="Seed of the splits and of the simulator.")
     images: ImagesConfig = Field(ImagesConfig(), description="How image files are read, and how large they may be.")
     simulator: SimulatorConfig = SimulatorConfig()
-
-    @field_validator("source", "unlabelled_source")
-    @classmethod
-    def _utf8(cls, value: str) -> str:
-        # Logs, records and the parameters of pipelines are UTF-8; names below the source may be anything.
-        if not value.isascii() and value.encode("utf-8", "replace").decode() != value:
-            raise ValueError("has a name that is not UTF-8; rename it, or make a link to it and give that")
-        return value
 
     @model_validator(mode="after")
     def _keeps_what_it_reads(self) -> "PrepareConfig":
@@ -444,6 +439,15 @@ class EvaluateConfig(Section):
         ("mobilenet_v3_small", "shufflenet_v2_x0_5"),
         description="Lightweight networks timed beside the student, untrained; see the pipeline baselines for trained.",
     )
+    shifted: dict[SourceName, GivenSource] = Field(
+        {},
+        description="Name -> path or s3:// address of further labelled chips, of another scene, season, sensor or "
+        "version than those of training: what compression costs shows there. Their classes may be a part of the "
+        "network's.",
+    )
+    shifted_fingerprint: str = Field(
+        "", description="Digest of what these sources hold, filled in by the check: edited data are measured again."
+    )
     pictures: bool = Field(
         True, description="Show chips in the report. It is published: turn off where their licence forbids that."
     )
@@ -457,6 +461,12 @@ class EvaluateConfig(Section):
     )
     min_accuracy: float = Field(0.0, ge=0, le=1, description="Gate: least test accuracy of the student.")
     max_drop: float = Field(0.05, ge=0, le=1, description="Gate: largest drop of accuracy from teacher to student.")
+    max_drop_shifted: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Gate: largest drop of accuracy from teacher to student on each of the shifted sources. 1: off.",
+    )
     min_over_shortcut: float = Field(
         -1.0,
         ge=-1,
@@ -466,6 +476,11 @@ class EvaluateConfig(Section):
         "better than any of them. -1: off.",
     )
     seed: Seed = Field(0, description="Seed of the speckle.")
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where shifted chips are read from, by field."""
+        return {f"evaluate.shifted.{name}": source for name, source in self.shifted.items()}
 
     @field_validator("data_license")
     @classmethod
@@ -522,6 +537,11 @@ class RunConfig(BaseModel):
     distill: DistillConfig = DistillConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     publish: PublishConfig = PublishConfig()
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where chips are read from in any stage, by field; "" where nothing is."""
+        return self.prepare.sources | self.evaluate.sources
 
 
 STAGES = tuple(RunConfig.model_fields)

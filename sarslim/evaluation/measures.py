@@ -1,6 +1,6 @@
 """What a network can do on the test part, what it costs, and whether it may be published."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -203,7 +203,9 @@ def gate(
     teacher: NetworkScores,
     student: NetworkScores,
     budgets: Sequence[tuple[str, float, float]],
+    *,
     over_shortcut: PairedScores | None = None,
+    shifted: Mapping[str, PairedScores] | None = None,
 ) -> tuple[GateCheck, ...]:
     """The conditions for publishing: better than guessing, enough accuracy, near the teacher, within every budget.
 
@@ -213,6 +215,7 @@ def gate(
     Args:
         budgets: for each one its name, what the student needs and the most it may need.
         over_shortcut: the student held against the best shortcut.
+        shifted: the student held against the teacher, by the name of the source.
     """
     # Differences of decimals are not exact: 0.95 - 0.90 must pass a bound of 0.05.
     slack = 1e-9
@@ -229,6 +232,9 @@ def gate(
         checks.append(GateCheck(condition=OVER_SHORTCUT, found=low, bound=config.min_over_shortcut, passed=enough))
     drop = teacher.accuracy - student.accuracy
     at_most = [("drop of accuracy from the teacher", drop, config.max_drop)] if config.max_drop < 1 else []
+    if config.max_drop_shifted < 1:
+        for name, found in (shifted or {}).items():
+            at_most.append((f"drop of accuracy from the teacher on {name}", -found.difference, config.max_drop_shifted))
     return (
         *checks,
         *(

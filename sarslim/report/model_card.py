@@ -7,6 +7,7 @@ from typing import Any
 import sarslim.report.units as units
 import sarslim.report.words.data as data_words
 import sarslim.report.words.run as words
+import sarslim.report.words.shift as shift_words
 import sarslim.report.words.shortcuts as shortcut_words
 from sarslim.config import EvaluateConfig, RunConfig
 from sarslim.records import DatasetRecord, EvaluateRecord, ModelRecord, Origin, PruneRecord, TrainRecord
@@ -168,13 +169,17 @@ def _limits(dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
             if dataset.simulated
             else []
         ),
-        "Measured only on the test part described below: other sensors, resolutions, incidence angles and surroundings "
-        "were not tried",
+        f"Measured only on {_measured_on(evaluation)} described below: other sensors, resolutions, incidence angles "
+        "and surroundings were not tried",
         f"Every chip gets one of the {len(dataset.classes)} classes, also one that shows something else; there is no "
         "class for the unknown",
         "Confidence is calibrated only as far as the expected calibration error says: "
         f"{units.percent(evaluation.student.expected_calibration_error)} on the test part",
     ]
+
+
+def _measured_on(evaluation: EvaluateRecord) -> str:
+    return listed(("the test part", *(each.name for each in evaluation.shifted)))
 
 
 def _figures(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
@@ -209,6 +214,7 @@ def _figures(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateReco
         ),
         *_deployments(evaluation),
         *_shortcuts(evaluation),
+        *_shift(dataset, evaluation),
         "### Quality gate",
         table(
             ("Condition", "Found", "Bound", "Result"),
@@ -235,6 +241,17 @@ def _shortcuts(evaluation: EvaluateRecord) -> list[str]:
         table(shortcut_words.HEADER, shortcut_words.table(evaluation)),
         table(shortcut_words.LEADS, shortcut_words.leads(evaluation, words.NETWORKS)),
         f"{shortcut_words.RULE}.",
+    ]
+
+
+def _shift(dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
+    """What the networks can do on chips that differ from those of training."""
+    if not evaluation.shifted:
+        return []
+    return [
+        "### Under shift",
+        table(shift_words.HEADER, shift_words.table(evaluation)),
+        listing([*shift_words.origins(dataset, evaluation), shift_words.RULE]),
     ]
 
 

@@ -18,7 +18,8 @@ from sarslim.config.settings import require_data
 from sarslim.delivery import registry
 from sarslim.progress import note
 from sarslim.stages.findings import Findings
-from sarslim.stages.given import check_given
+from sarslim.stages.given import check_given, prepared
+from sarslim.stages.look import look_at_shifted
 from sarslim.stages.tryout import Setting, try_networks
 from sarslim.store import client
 from sarslim.store.storage import SUMS, S3Uri, Storage, is_s3, local_copy
@@ -35,7 +36,7 @@ def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConf
         room: a folder on the disk that the artifacts go to.
 
     Returns:
-        The complete configuration, with the fingerprint of the source and what the teacher is shown filled in.
+        The complete configuration, with the fingerprints of the sources and what the teacher is shown filled in.
 
     Raises:
         InputError: everything that is wrong, at once: parameters; a source that is not there, is needed and was not
@@ -66,10 +67,18 @@ def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConf
     if "publish" in stages and config.publish.name and not findings.errors:
         with findings.kept("publish.name"):
             _look_at_name(config, _simulated(config.prepare, records))
+    shifted = ""
+    if config.evaluate.shifted and (records is not None or not given):
+        with findings.kept():
+            how = config.prepare if records is None else prepared(given["dataset"])
+            classes = None if records is None else records["dataset"].classes
+            shifted = look_at_shifted(config.evaluate, how, classes, findings, _store)
     if records is not None or not given:
         try_networks(Setting.of(config, stages, records), config, room, findings)
     findings.end()
-    return config.model_copy(update={"prepare": config.prepare.model_copy(update={"fingerprint": digest})})
+    prepare = config.prepare.model_copy(update={"fingerprint": digest})
+    evaluate = config.evaluate.model_copy(update={"shifted_fingerprint": shifted})
+    return config.model_copy(update={"prepare": prepare, "evaluate": evaluate})
 
 
 def _look_at(config: PrepareConfig) -> str:

@@ -25,6 +25,9 @@ def compare(measured: list[str], *, comparison: Path, page: Path, table: Path, o
         raise InputError(
             "networks", f"were measured on different data sets ({', '.join(sorted(digests))})", "Measure them again"
         )  # fmt: skip
+    elsewhere = {tuple((name, each.digest) for name, each in network.shifted.items()) for network in networks}
+    if len(elsewhere) > 1:
+        raise InputError("networks", "were measured on different shifted sources", "Measure them again")
     record = Comparison(networks=networks)
     write_json(comparison, record)
     page.parent.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,7 @@ from sarslim.records import (
     PruneRecord,
     TrainRecord,
 )
-from sarslim.stages import bounds
+from sarslim.stages import bounds, shifted
 from sarslim.stages.deploy import deploy, time_rivals
 from sarslim.stages.learn import input_shape
 from sarslim.stages.measure import score
@@ -67,7 +67,8 @@ def evaluate(
         origin: of which run report and bundle are.
 
     Raises:
-        InputError: no test part, or models for other classes than the data set.
+        InputError: no test part, models for other classes than the data set, or a shifted source without chips of
+            these classes.
         ServiceError: an exported network does not answer as PyTorch does.
     """
     start = time.monotonic()
@@ -78,19 +79,26 @@ def evaluate(
     folders = {"teacher": teacher, "pruned": pruned, "student": student}
     bounds.bound_threads(config)
     bounds.bound_evaluation(config, {"teacher": artifact.load(teacher)[0]}, input_shape(data))
+    prepared = read_json(PrepareConfig, dataset / CONFIG)
+    sources = shifted.read(config, data, prepared)
     scores = {kind: score(folder, data, config, name=kind, kind=kind) for kind, folder in folders.items()}
     note("looking for shortcuts")
     found, best = shortcuts.audit(train.images, train.labels, test.images, test.labels)
-    over_shortcut = {
-        kind: statistics.pair(np.asarray(test.labels), _answers(folder, test.images), best)
-        for kind, folder in folders.items()
+    answers = {kind: _answers(folder, test.images) for kind, folder in folders.items()}
+    labels = np.asarray(test.labels)
+    over_shortcut = {kind: statistics.pair(labels, chosen, best) for kind, chosen in answers.items()}
+    against_teacher = {
+        kind: statistics.pair(labels, answers[kind], answers["teacher"]) for kind in ("pruned", "student")
     }
+    elsewhere = tuple(
+        shifted.compared(source, data, {kind: _answers(folder, source.images) for kind, folder in folders.items()})
+        for source in sources
+    )
     bundle.mkdir(parents=True, exist_ok=True)
     mistakes = measures.surest_mistakes(
         artifact.load(student)[0], artifact.load(teacher)[0], test.images, test.labels, data.record.classes
     )
     with tempfile.TemporaryDirectory() as aside:
-        prepared = read_json(PrepareConfig, dataset / CONFIG)
         written_to = {"teacher": Path(aside), "student": bundle}
         deployments = [
             deployment
@@ -104,8 +112,15 @@ def evaluate(
         majority_accuracy=measures.majority_accuracy(train.labels, test.labels),
         shortcuts=found,
         over_shortcut=over_shortcut,
+        against_teacher=against_teacher,
+        shifted=elsewhere,
         gate=measures.gate(
-            config, scores["teacher"], scores["student"], _budgets(pruned, scores), over_shortcut["student"]
+            config,
+            scores["teacher"],
+            scores["student"],
+            _budgets(pruned, scores),
+            over_shortcut=over_shortcut["student"],
+            shifted={each.name: each.student for each in elsewhere},
         ),
         mistakes=tuple(each.model_copy(update={"file": files[each.chip]}) for each in mistakes),
         seconds=time.monotonic() - start,

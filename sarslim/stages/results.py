@@ -109,6 +109,17 @@ def summary(
             for name, found in evaluation.over_shortcut.items()
         },
         "gate_passed": evaluation.passed,
+        "shifted": {
+            each.name: {
+                "chips": each.student.chips,
+                "teacher": each.student.accuracy[1],
+                "pruned": each.pruned.accuracy[0],
+                "student": each.student.accuracy[0],
+                "difference": each.student.difference,
+                "interval": each.student.interval,
+            }
+            for each in evaluation.shifted
+        },
         "bundle_uri": bundle_uri,
         "config": config.model_dump(mode="json"),
         "versions": dict(versions),

@@ -19,6 +19,7 @@ from sarslim.evaluation.measures import (
     surest_mistakes,
 )
 from sarslim.records import ClassScores, EvaluateRecord, Scaling
+from sarslim.report import units
 
 SCALING = (Scaling(kind="linear", low=0.0, high=255.0),)
 CONFIG = EvaluateConfig(batch_sizes=(1, 4), latency_seconds=0.01, looks=(16, 2.5))
@@ -252,10 +253,22 @@ def test_a_student_has_to_beat_guessing_whatever_its_teacher_can_do(teacher, stu
 def test_a_student_may_have_to_beat_the_best_shortcut(least, interval, passed):
     found = example_records.paired(0.9, 0.85).model_copy(update={"interval": interval})
     config = EvaluateConfig(max_drop=1, min_over_shortcut=least)
-    checks = gate(config, with_accuracy(0.9), with_accuracy(0.9), [], found)
+    checks = gate(config, with_accuracy(0.9), with_accuracy(0.9), [], over_shortcut=found)
     assert [check.condition for check in checks] == [GUESSING, OVER_SHORTCUT]
     assert (checks[1].passed, checks[1].bound) == (passed, least)
     assert checks[1].found == (interval[0] if interval else -1)
+
+
+def test_a_student_may_have_to_keep_near_its_teacher_on_every_shifted_source():
+    shifted = {"compact": example_records.paired(0.80, 0.82), "winter": example_records.paired(0.7, 0.75)}
+    config = EvaluateConfig(max_drop=1, max_drop_shifted=0.02)
+    checks = gate(config, with_accuracy(0.9), with_accuracy(0.9), [], shifted=shifted)[1:]
+    assert [(check.condition, check.passed) for check in checks] == [
+        ("drop of accuracy from the teacher on compact at most", True),
+        ("drop of accuracy from the teacher on winter at most", False),
+    ]
+    assert units.gate_value(checks[0].condition, checks[0].found) == "2.0 points"
+    assert len(gate(EvaluateConfig(max_drop=1), with_accuracy(0.9), with_accuracy(0.9), [], shifted=shifted)) == 1
 
 
 def test_conditions_that_nothing_could_fail_are_left_out():

@@ -8,7 +8,7 @@ def test_what_links_of_the_source_lead_to_is_mounted_too(tmp_path, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "any")
     monkeypatch.setattr(runners.docker_task_handler, "run_docker_container", None)  # and restored afterwards
-    for name in ("source/A", "far/B", "far/more/files"):
+    for name in ("source/A", "far/B", "far/more/files", "winter"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "far" / "more" / "files" / "1.png").write_bytes(b"x")
     (tmp_path / "source" / "B").symlink_to(tmp_path / "far" / "B")

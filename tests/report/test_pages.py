@@ -455,3 +455,29 @@ def test_a_student_that_is_not_clearly_above_a_shortcut_is_told_so():
 def test_data_card_says_what_the_largest_class_gets(data_card):
     text = Page(data_card).text.replace("\u00a0", " ")
     assert "Floor: always naming the largest class, bulk carrier, is right for 16.7 % of the test part." in text
+
+
+def test_pages_tell_what_compression_costs_where_chips_differ(simulated):
+    evaluation = example_records.evaluation().model_copy(update={"shifted": example_records.shifted()})
+    verdict = report.verdict(example_records.dataset(), evaluation)
+    assert verdict.endswith("On winter, it is 4.0 points behind its teacher (95 % interval −6.0 to −2.0).")
+    text = Page(report.run_report(**example_records.story(evaluation=evaluation))).text.replace("\u00a0", " ")
+    assert "Test part 600 96.7 % (96.7) 40.0 % (40.0) 95.3 % (95.3) −1.3 points −2.8 to +0.2" in text
+    assert "winter 600 90.0 % (90.0) 35.0 % (35.0) 86.0 % (86.0) −4.0 points −6.0 to −2.0" in text
+    assert "other-sensor: 600 chips of 3 of 6 classes from s3://raw/other-sensor, SHA-256 5eed5eed5eed." in text
+    assert "3 of 600 chips of other-sensor are in the training or validation part" in text
+    card = report.model_card(**example_records.run(evaluation=evaluation), name="x")
+    assert "| winter | 600 | 90.0 % (90.0) | 35.0 % (35.0) | 86.0 % (86.0) | −4.0 points | −6.0 to −2.0 |" in card
+    assert "Measured only on the test part, winter and other-sensor described below" in card
+    assert "Under shift" not in Page(simulated).text
+
+
+def test_a_comparison_tells_of_shifted_sources():
+    record = example_records.compared_under_shift()
+    text = Page(report.comparison_page(record)).text.replace("\u00a0", " ")
+    assert "10% distill 95.0 % +2.1 (+2.0 to +2.2) 85.0 % +2.1 (+2.0 to +2.2)" in text
+    assert "squeezenet1_1 94.0 % 74.0 %" in text
+    table = report.comparison_table(record)
+    assert "| Network | Test part | winter (300) |" in table
+    assert "| 10% finetune | 93.0 % | 83.0 % |" in table
+    assert "Under shift" not in report.comparison_table(example_records.comparison())

@@ -7,6 +7,7 @@ import numpy as np
 import sarslim.report.units as units
 import sarslim.report.words.data as data_words
 import sarslim.report.words.run as words
+import sarslim.report.words.shift as shift_words
 import sarslim.report.words.shortcuts as shortcut_words
 from sarslim.config import RunConfig
 from sarslim.records import DatasetRecord, EvaluateRecord, ModelRecord, Origin, PruneRecord, TrainRecord
@@ -21,6 +22,7 @@ SECTIONS = {
     "before-and-after": "Before and after",
     "gate": "Quality gate",
     "shortcuts": "What shortcuts get",
+    "shift": "Under shift",
     "reading": "How to read this",
     "recognises": "What it recognises",
     "wrong": "What it got wrong",
@@ -66,7 +68,7 @@ def run_report(
     shown = evaluation.mistakes[: min(len(mistaken), max(MOST_SHEET_PIXELS // pixels, FEWEST_MISTAKES))]
     scale = max(round(SHOWN_PIXELS / dataset.image_size), 1)
     first = evaluation.student.latency[0]
-    found = {"delivered": evaluation.deployments, "shortcuts": evaluation.shortcuts}
+    found = {"delivered": evaluation.deployments, "shortcuts": evaluation.shortcuts, "shift": evaluation.shifted}
     return render(
         "report.html",
         title=f"{student_model.network}: compression report",
@@ -94,6 +96,8 @@ def run_report(
         shortcuts=(shortcut_words.HEADER, shortcut_words.table(evaluation)),
         leads=(shortcut_words.LEADS, shortcut_words.leads(evaluation, words.NETWORKS)),
         shortcut_texts=[shortcut_words.best(evaluation), shortcut_words.RULE],
+        shift=(shift_words.HEADER, shift_words.table(evaluation)),
+        shift_notes=[*shift_words.origins(dataset, evaluation), shift_words.RULE],
         confusions=[(words.NETWORKS[who], figures.confusion(getattr(evaluation, who), who)) for who in words.NETWORKS],
         recall=figures.recall(evaluation),
         reliability=figures.reliability(evaluation),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import sarslim.report.units as units
+import sarslim.report.words.shift as shift
 from sarslim.config.recoveries import TWIN
 from sarslim.evaluation.statistics import FEWEST, bootstrap_interval, paired, t_interval
 from sarslim.records import Comparison, Measured
@@ -53,6 +54,23 @@ def measured(record: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
                 ],
             )
         )
+    return rows
+
+
+def shifted(record: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Per network the mean accuracy over seeds on test part and shifted sources, and the gain over its twin."""
+    names = tuple(record.networks[0].shifted)
+    if not names:
+        return []
+    rows = []
+    for runs in grouped(record):
+        values = [mean(runs, "accuracy"), *(shift.mean_accuracy(runs, name) for name in names)]
+        gains = [_gain(runs, record, name) for name in ("", *names)]
+        cells = [
+            (units.percent(value), f"{gain} ({interval})" if interval else gain.strip("–"))
+            for value, (gain, interval) in zip(values, gains, strict=True)
+        ]
+        rows.append((group_name(runs), cells))
     return rows
 
 
@@ -203,10 +221,16 @@ def spread(shares: Sequence[float]) -> tuple[float, float]:
     return max(low, 0.0), min(high, 1.0)
 
 
-def _gain(runs: Sequence[Measured], record: Comparison) -> tuple[str, str]:
-    """Mean difference in accuracy to the fine-tuned twins of the same budget and seeds, in points, and its interval."""
-    twins = {one.seed: one.accuracy for one in record.networks if one.budget == runs[0].budget and one.method == TWIN}
-    differences = paired({run.seed: run.accuracy for run in runs}, twins)
+def _gain(runs: Sequence[Measured], record: Comparison, source: str = "") -> tuple[str, str]:
+    """Mean difference in accuracy to the fine-tuned twins of the same budget and seeds, in points, and its interval.
+
+    On the test part, or on a shifted source.
+    """
+    ours, theirs = (
+        {run.seed: run.shifted[source].accuracy if source else run.accuracy for run in networks}
+        for networks in (runs, [n for n in record.networks if n.budget == runs[0].budget and n.method == TWIN])
+    )
+    differences = paired(ours, theirs)
     if not differences or runs[0].method == TWIN:
         return "–", ""
     interval = bootstrap_interval(differences)

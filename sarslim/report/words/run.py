@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 import sarslim.report.units as units
+import sarslim.report.words.shift as shift
 import sarslim.report.words.shortcuts as shortcuts
 from sarslim.config import RunConfig
 from sarslim.evaluation.statistics import beats_guessing
@@ -123,7 +124,7 @@ def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, st
 
 def verdict(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
     """What came out of the run, in one sentence, and what is wrong with it in further ones."""
-    return " ".join([_outcome(dataset, evaluation), *reproaches(evaluation)])
+    return " ".join([_outcome(dataset, evaluation), *reproaches(evaluation), *shift.verdicts(evaluation)])
 
 
 def reproaches(evaluation: EvaluateRecord) -> list[str]:
@@ -143,7 +144,7 @@ def reproaches(evaluation: EvaluateRecord) -> list[str]:
 
 def data_warnings(dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
     """What is wrong with the data, as far as it was seen when they were read or when networks were measured."""
-    return [*dataset.warnings, *shortcuts.warnings(evaluation)]
+    return [*dataset.warnings, *shortcuts.warnings(evaluation), *shift.warnings(evaluation)]
 
 
 def _beats_guessing(scores: NetworkScores) -> tuple[bool, float, float]:
