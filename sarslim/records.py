@@ -123,8 +123,45 @@ class Epoch(Record):
     seconds: float
 
 
+class AskRecord(Record):
+    """The content of ``answers.json``: what a teacher was shown before the distillation, and what is kept of it.
+
+    ``views`` of each of ``chips`` labelled chips, 0 where nothing is kept because the teacher answers in every step of
+    the distillation; ``widths`` are the channels of its stages, none where only logits are kept. ``shown`` is the
+    configuration of the views, ``parents`` maps ``dataset`` and ``teacher`` to their digests, ``bytes`` is the size of
+    all files.
+    """
+
+    schema_version: int = 1
+    sarslim_version: str
+    views: int
+    unlabelled_views: int = 0
+    chips: int = 0
+    unlabelled_chips: int = 0
+    classes: int = 0
+    widths: tuple[int, ...] = ()
+    seed: int = 0
+    shown: dict[str, Any] | None = None
+    parents: dict[str, str] = {}
+    sha256: dict[str, str] = {}
+    bytes: int = 0
+    seconds: float = 0.0
+
+    @property
+    def answers(self) -> int:
+        """Views answered, of all chips."""
+        return self.chips * self.views + self.unlabelled_chips * self.unlabelled_views
+
+    def figures(self) -> dict[str, float]:
+        """What the KFP UI shows."""
+        return {"views": self.views, "answers": self.answers, "bytes": self.bytes, "seconds": self.seconds}
+
+
 class TrainRecord(Record):
-    """A training run: its curve and the epoch whose weights were kept (by validation macro-F1)."""
+    """A training run: its curve and the epoch whose weights were kept (by validation macro-F1).
+
+    ``answers``: those that the teacher gave beforehand, where a distillation took them.
+    """
 
     network: str
     epochs: tuple[Epoch, ...]
@@ -133,6 +170,7 @@ class TrainRecord(Record):
     val_macro_f1: float
     seconds: float
     resumed_at_epoch: int = 0
+    answers: AskRecord | None = None
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
@@ -374,10 +412,69 @@ class Origin(Record):
 UNKNOWN = Origin()
 
 
+class PairedScores(Record):
+    """Two that name classes, on the same chips.
+
+    Balanced accuracy and macro-F1 are over the classes that the chips are of. ``difference`` of accuracy is the first
+    minus the second, ``interval`` its 95 % bootstrap interval over chips drawn independently, None below three chips.
+    ``only_first`` counts chips that only the first one gets right.
+    """
+
+    chips: int
+    accuracy: tuple[float, float]
+    balanced_accuracy: tuple[float, float]
+    macro_f1: tuple[float, float]
+    difference: float
+    interval: tuple[float, float] | None
+    only_first: int
+    only_second: int
+
+    def __repr__(self) -> str:
+        first, second = (f"{100 * accuracy:.1f} %" for accuracy in self.accuracy)
+        difference = f"difference {100 * self.difference:+.1f} points"
+        if self.interval:
+            difference += " (95 % interval {:+.1f} to {:+.1f})".format(*(100 * bound for bound in self.interval))
+        return f"PairedScores({self.chips} chips, accuracy {first} and {second}, {difference})"
+
+    __str__ = __repr__
+
+    @property
+    def clearly_better(self) -> bool:
+        """Whether the whole interval of the difference is on the side of the first."""
+        return self.interval is not None and self.interval[0] > 0
+
+
+class Shortcut(Record):
+    """What the test part gives away to whoever does not look at the target.
+
+    ``over_majority`` holds it against always naming the largest class of the training part; None for that itself.
+    ``balanced_interval`` is the 95 % bootstrap interval of balanced accuracy, chips drawn within their classes, and
+    ``chance`` what that is for whoever knows nothing.
+    """
+
+    name: Literal["majority", "background", "brightness", "size and shape"]
+    accuracy: float
+    balanced_accuracy: float
+    macro_f1: float
+    balanced_interval: tuple[float, float]
+    chance: float
+    over_majority: PairedScores | None
+
+    @property
+    def tells(self) -> bool:
+        """Whether it clearly knows something of the class: more chips than the majority, or more of each class.
+
+        Where one class is large, a shortcut may tell the others apart and name fewer chips rightly than the majority.
+        """
+        more = self.over_majority is not None and self.over_majority.clearly_better
+        return more or self.balanced_interval[0] > self.chance
+
+
 class EvaluateRecord(Record):
     """Teacher, pruned network before recovery, and student, on the same test part.
 
-    ``mistakes``: those of which the student was surest, the surest first.
+    ``mistakes``: those of which the student was surest, the surest first. ``over_shortcut`` holds each network against
+    the most accurate shortcut.
     """
 
     teacher: NetworkScores
@@ -386,9 +483,16 @@ class EvaluateRecord(Record):
     deployments: tuple[Deployment, ...] = ()
     rivals: tuple[Rival, ...] = ()
     majority_accuracy: float
+    shortcuts: tuple[Shortcut, ...] = ()
+    over_shortcut: dict[str, PairedScores] = {}
     gate: tuple[GateCheck, ...]
     mistakes: tuple[Mistake, ...] = ()
     seconds: float
+
+    @property
+    def best_shortcut(self) -> Shortcut | None:
+        """The most accurate one; None where an earlier version measured."""
+        return max(self.shortcuts, key=lambda each: each.accuracy, default=None)
 
     @property
     def passed(self) -> bool:
@@ -455,44 +559,30 @@ class BundleRecord(Record):
 
 
 class BundleScores(Record):
-    """What a published network can do on labelled chips; confusion has the true classes in its rows."""
+    """What a published network can do on labelled chips; confusion has the true classes in its rows.
+
+    Balanced accuracy and macro-F1 are over the classes that the chips are of; ``classes`` lists the others, too.
+    """
 
     chips: int
     accuracy: float
+    balanced_accuracy: float
     macro_f1: float
     classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]
 
     def __repr__(self) -> str:
-        shares = f"accuracy {100 * self.accuracy:.1f} %, macro-F1 {100 * self.macro_f1:.1f} %"
-        return f"BundleScores({self.chips} chips of {len(self.classes)} classes, {shares})"
+        figures = {"accuracy": self.accuracy, "balanced": self.balanced_accuracy, "macro-F1": self.macro_f1}
+        shares = ", ".join(f"{name} {100 * figure:.1f} %" for name, figure in figures.items())
+        return f"BundleScores({self.chips} chips of {self.of_classes}, {shares})"
 
     __str__ = __repr__
 
-
-class PairedScores(Record):
-    """Two published networks on the same chips.
-
-    ``difference`` of accuracy is the first minus the second, ``interval`` its 95 % bootstrap interval over chips drawn
-    independently, None below three chips. ``only_first`` counts chips that only the first one gets right.
-    """
-
-    chips: int
-    accuracy: tuple[float, float]
-    macro_f1: tuple[float, float]
-    difference: float
-    interval: tuple[float, float] | None
-    only_first: int
-    only_second: int
-
-    def __repr__(self) -> str:
-        first, second = (f"{100 * accuracy:.1f} %" for accuracy in self.accuracy)
-        difference = f"difference {100 * self.difference:+.1f} points"
-        if self.interval:
-            difference += " (95 % interval {:+.1f} to {:+.1f})".format(*(100 * bound for bound in self.interval))
-        return f"PairedScores({self.chips} chips, accuracy {first} and {second}, {difference})"
-
-    __str__ = __repr__
+    @property
+    def of_classes(self) -> str:
+        """How many classes the chips are of, and of how many that the network knows, if those are more."""
+        held = sum(each.chips > 0 for each in self.classes)
+        return f"{held} classes" if held == len(self.classes) else f"{held} of {len(self.classes)} classes"
 
 
 class AliasMove(Record):

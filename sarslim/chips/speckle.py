@@ -1,13 +1,24 @@
 """Multiplicative speckle, added to chips that are stored as 8-bit values."""
 
+from typing import Any, Protocol
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sarslim.records import Scaling
 
 
-def add_speckle(images: Tensor, looks: float, scaling: tuple[Scaling, ...], generator: np.random.Generator) -> Tensor:
+class GammaSource(Protocol):
+    """Draws as a ``numpy.random.Generator`` does."""
+
+    def standard_gamma(self, shape: float, size: tuple[int, ...], dtype: Any) -> NDArray[np.float32]: ...
+
+
+def add_speckle(
+    images: Tensor, looks: float, scaling: tuple[Scaling, ...], generator: np.random.Generator | GammaSource
+) -> Tensor:
     """Multiplies the intensity of every pixel by a Gamma(L, 1/L) variate: mean 1, variance 1/L.
 
     The amplitude takes the square root of it; the level that a chip was divided by stays as it was. The variates come

@@ -6,6 +6,7 @@ from sarslim.config.parsing import parse
 from sarslim.config.stages import (
     NETWORKS,
     STAGES,
+    AskConfig,
     DistillConfig,
     EvaluateConfig,
     GridConfig,
@@ -17,12 +18,14 @@ from sarslim.config.stages import (
     SimulatorConfig,
     TeacherConfig,
     TrainingConfig,
+    ViewsConfig,
 )
 
 __all__ = [
     "IDENTITIES",
     "NETWORKS",
     "STAGES",
+    "AskConfig",
     "Budget",
     "DistillConfig",
     "EvaluateConfig",
@@ -35,6 +38,7 @@ __all__ = [
     "SimulatorConfig",
     "TeacherConfig",
     "TrainingConfig",
+    "ViewsConfig",
     "cluster",
     "machine",
     "parameters",

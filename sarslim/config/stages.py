@@ -375,6 +375,61 @@ class DistillConfig(TrainingConfig):
             raise ValueError("start=fresh forgets what progressive_steps hands on; set one of them to its default")
         return self
 
+    @property
+    def compares_stages(self) -> bool:
+        """Whether a term looks at the stages of the teacher."""
+        return self.method == "distill" and bool(self.scd_weight or self.srd_weight)
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether a term looks at the teacher at all."""
+        return self.method == "distill" and bool(self.response_weight or self.compares_stages)
+
+
+class ViewsConfig(BaseModel):
+    """What a teacher is shown before a distillation, and what is kept of its answers. Fields as those of training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    shift: int
+    flip: bool
+    rotate: float
+    speckle_looks: float
+    mixup: float
+    mixed_precision: bool
+    unlabelled: bool  # also the unlabelled part
+    features: bool  # also the pooled features of every stage
+
+    @classmethod
+    def of(cls, *recipes: DistillConfig) -> "ViewsConfig":
+        """What these distillations need, which show chips alike: the first one's views, and answers for all of them."""
+        fields = recipes[0].model_dump(include=set(cls.model_fields) & set(DistillConfig.model_fields))
+        unlabelled = any(recipe.use_unlabelled for recipe in recipes)
+        return cls(**fields, unlabelled=unlabelled, features=any(recipe.compares_stages for recipe in recipes))
+
+
+class AskConfig(Section):
+    """Whether the teacher answers once, before the distillation, or in every step of it."""
+
+    views: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Views of every training chip that the teacher answers once; distillation draws among them. "
+        "0: it answers fresh views in every step.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of the views.")
+    shown: ViewsConfig | None = Field(
+        None,
+        description="What is shown and what is kept, filled in by the check from the distill stage. Empty: nothing.",
+    )
+
+    def filled(self, *recipes: DistillConfig) -> "AskConfig":
+        """With what these distillations need filled in; nothing where none of them has a teacher to ask beforehand."""
+        taught = [recipe for recipe in recipes if recipe.has_teacher]
+        shown = ViewsConfig.of(*taught) if self.views and taught else None
+        return self.model_copy(update={"shown": shown})
+
 
 class EvaluateConfig(Section):
     """What is measured, and the gate before publishing."""
@@ -402,6 +457,14 @@ class EvaluateConfig(Section):
     )
     min_accuracy: float = Field(0.0, ge=0, le=1, description="Gate: least test accuracy of the student.")
     max_drop: float = Field(0.05, ge=0, le=1, description="Gate: largest drop of accuracy from teacher to student.")
+    min_over_shortcut: float = Field(
+        -1.0,
+        ge=-1,
+        le=1,
+        description="Gate: least lead of the student's accuracy over the best shortcut (largest class, background, "
+        "brightness, or size and shape alone), by the lower end of its 95 % interval, paired chip by chip. 0: clearly "
+        "better than any of them. -1: off.",
+    )
     seed: Seed = Field(0, description="Seed of the speckle.")
 
     @field_validator("data_license")
@@ -455,6 +518,7 @@ class RunConfig(BaseModel):
     prepare: PrepareConfig = PrepareConfig()
     teacher: TeacherConfig = TeacherConfig()
     prune: PruneConfig = PruneConfig()
+    ask: AskConfig = AskConfig()
     distill: DistillConfig = DistillConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     publish: PublishConfig = PublishConfig()

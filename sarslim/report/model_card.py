@@ -1,11 +1,13 @@
 """MODEL_CARD.md as Hugging Face reads it: front matter for machines, then what a careful user asks."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import sarslim.report.units as units
 import sarslim.report.words.data as data_words
 import sarslim.report.words.run as words
+import sarslim.report.words.shortcuts as shortcut_words
 from sarslim.config import EvaluateConfig, RunConfig
 from sarslim.records import DatasetRecord, EvaluateRecord, ModelRecord, Origin, PruneRecord, TrainRecord
 from sarslim.report.markdown import listing, plain, table
@@ -72,7 +74,7 @@ def model_card(
         "## Limits",
         listing(_limits(dataset, evaluation)),
         *_figures(config, dataset, evaluation),
-        *_data(dataset, data),
+        *_data(dataset, data, words.data_warnings(dataset, evaluation)),
         "## Training",
         listing(
             [
@@ -206,6 +208,7 @@ def _figures(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateReco
             ],
         ),
         *_deployments(evaluation),
+        *_shortcuts(evaluation),
         "### Quality gate",
         table(
             ("Condition", "Found", "Bound", "Result"),
@@ -222,6 +225,19 @@ def _figures(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateReco
     ]
 
 
+def _shortcuts(evaluation: EvaluateRecord) -> list[str]:
+    """What is right without a look at the target, and how far the networks are above that."""
+    if not evaluation.shortcuts:
+        return []
+    return [
+        "### What shortcuts get",
+        shortcut_words.best(evaluation),
+        table(shortcut_words.HEADER, shortcut_words.table(evaluation)),
+        table(shortcut_words.LEADS, shortcut_words.leads(evaluation, words.NETWORKS)),
+        f"{shortcut_words.RULE}.",
+    ]
+
+
 def _deployments(evaluation: EvaluateRecord) -> list[str]:
     """What teacher and student can do and cost in each runtime and precision, and what rivals cost."""
     if not evaluation.deployments:
@@ -235,7 +251,7 @@ def _deployments(evaluation: EvaluateRecord) -> list[str]:
     ]
 
 
-def _data(dataset: DatasetRecord, name: str) -> list[str]:
+def _data(dataset: DatasetRecord, name: str, warnings: Sequence[str]) -> list[str]:
     header, rows = data_words.counts(dataset)
     return [
         "## Data",
@@ -255,7 +271,7 @@ def _data(dataset: DatasetRecord, name: str) -> list[str]:
                 *filter(None, [data_words.further(dataset)]),
             ]
         ),
-        *(["Warnings:", listing(dataset.warnings)] if dataset.warnings else []),
+        *(["Warnings:", listing(warnings)] if warnings else []),
     ]
 
 

@@ -79,7 +79,7 @@ def gate_value(condition: str, value: float) -> str:
         return milliseconds(value)
     if "mac" in text.replace("macro", "") or "param" in text:
         return count(value)
-    if "drop" in text:
+    if "drop" in text or "lead" in text:
         return points(value).removeprefix("+")
     return percent(value)
 

@@ -13,6 +13,7 @@ from sarslim.chips.inspect import check_names, find_table, fingerprint, is_data,
 from sarslim.chips.simulated_folder import is_simulated
 from sarslim.config import STAGES, PrepareConfig, RunConfig, TrainingConfig
 from sarslim.config.parameters import ARTIFACTS, from_parameters, given_artifacts
+from sarslim.config.recoveries import recovery
 from sarslim.config.settings import require_data
 from sarslim.delivery import registry
 from sarslim.progress import note
@@ -30,11 +31,11 @@ def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConf
 
     Args:
         parameters: of the pipeline, by name; ``start`` names the last artifact that an earlier run gives, if any, and
-            ``publishes`` is False where no bundle is published.
+            ``publishes`` is False where no bundle is published, ``methods`` are the recovery methods that are compared.
         room: a folder on the disk that the artifacts go to.
 
     Returns:
-        The complete configuration, with the fingerprint of the source filled in.
+        The complete configuration, with the fingerprint of the source and what the teacher is shown filled in.
 
     Raises:
         InputError: everything that is wrong, at once: parameters; a source that is not there, is needed and was not
@@ -44,6 +45,9 @@ def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConf
         ServiceError: the object store cannot be reached.
     """
     config = from_parameters(parameters)
+    methods = [name.strip() for name in parameters.get("methods", "").split(",") if name.strip()]
+    recipes = [recovery(name, config.distill) for name in methods] or [config.distill]
+    config = config.model_copy(update={"ask": config.ask.filled(*recipes)})
     start = parameters.get("start", "")
     given = {name: parameters[f"{name}_uri"] for name in given_artifacts(start)}
     stages = STAGES[STAGES.index(ARTIFACTS[start]) + 1 :] if start else STAGES

@@ -7,12 +7,25 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sarslim import __version__, report
 from sarslim.chips.dataset import Dataset
-from sarslim.config import DistillConfig, EvaluateConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig
+from sarslim.config import (
+    AskConfig,
+    DistillConfig,
+    EvaluateConfig,
+    PrepareConfig,
+    PruneConfig,
+    RunConfig,
+    TeacherConfig,
+)
 from sarslim.delivery.registry import INT8, METRICS, ONNX, REPORT
-from sarslim.evaluation import measures
+from sarslim.evaluation import measures, shortcuts, statistics
 from sarslim.networks import artifact
+from sarslim.networks.inference import predict
+from sarslim.progress import note
 from sarslim.records import (
     UNKNOWN,
     BundleRecord,
@@ -66,6 +79,12 @@ def evaluate(
     bounds.bound_threads(config)
     bounds.bound_evaluation(config, {"teacher": artifact.load(teacher)[0]}, input_shape(data))
     scores = {kind: score(folder, data, config, name=kind, kind=kind) for kind, folder in folders.items()}
+    note("looking for shortcuts")
+    found, best = shortcuts.audit(train.images, train.labels, test.images, test.labels)
+    over_shortcut = {
+        kind: statistics.pair(np.asarray(test.labels), _answers(folder, test.images), best)
+        for kind, folder in folders.items()
+    }
     bundle.mkdir(parents=True, exist_ok=True)
     mistakes = measures.surest_mistakes(
         artifact.load(student)[0], artifact.load(teacher)[0], test.images, test.labels, data.record.classes
@@ -83,7 +102,11 @@ def evaluate(
         deployments=tuple(deployments),
         rivals=time_rivals(data, prepared, config),
         majority_accuracy=measures.majority_accuracy(train.labels, test.labels),
-        gate=measures.gate(config, scores["teacher"], scores["student"], _budgets(pruned, scores)),
+        shortcuts=found,
+        over_shortcut=over_shortcut,
+        gate=measures.gate(
+            config, scores["teacher"], scores["student"], _budgets(pruned, scores), over_shortcut["student"]
+        ),
         mistakes=tuple(each.model_copy(update={"file": files[each.chip]}) for each in mistakes),
         seconds=time.monotonic() - start,
     )
@@ -93,6 +116,11 @@ def evaluate(
     page.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(bundle / REPORT, page)
     return record
+
+
+def _answers(folder: Path, images: NDArray[np.generic]) -> NDArray[np.int64]:
+    """The class that the model in ``folder`` chooses for each chip (N,)."""
+    return predict(artifact.load(folder)[0], images).argmax(axis=1)
 
 
 def _budgets(pruned: Path, scores: dict[str, NetworkScores]) -> list[tuple[str, float, float]]:
@@ -119,19 +147,21 @@ def _write_bundle(
     student: Path,
 ) -> None:
     """Adds to the ONNX files what else is published, with the checksums of all files."""
-    data = Dataset.open(dataset)
+    data, trained = Dataset.open(dataset), read_json(TrainRecord, student / TRAINING)
+    asked = AskConfig(views=trained.answers.views, seed=trained.answers.seed) if trained.answers else AskConfig()
     story: dict[str, Any] = {
         "config": RunConfig(
             prepare=read_json(PrepareConfig, dataset / CONFIG),
             teacher=read_json(TeacherConfig, teacher / CONFIG),
             prune=read_json(PruneConfig, pruned / CONFIG),
+            ask=asked,
             distill=read_json(DistillConfig, student / CONFIG),
             evaluate=config,
         ),
         "dataset": data.record,
         "teacher": read_json(TrainRecord, teacher / TRAINING),
         "prune": read_json(PruneRecord, pruned / PRUNING),
-        "distill": read_json(TrainRecord, student / TRAINING),
+        "distill": trained,
         "evaluation": record,
         "teacher_model": read_json(ModelRecord, teacher / artifact.MODEL),
         "student_model": read_json(ModelRecord, student / artifact.MODEL),

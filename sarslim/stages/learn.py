@@ -13,7 +13,7 @@ from sarslim.errors import InputError
 from sarslim.networks import Recogniser, artifact
 from sarslim.records import ModelRecord, TrainRecord
 from sarslim.stages.results import CONFIG, TRAINING, write_json
-from sarslim.training import Checkpoint, Objective, fit, parallel
+from sarslim.training import Answered, Checkpoint, Objective, fit, parallel
 
 
 def device() -> torch.device:
@@ -30,6 +30,7 @@ def train(
     stage: str,
     name: str,
     unlabelled: bool = False,
+    answers: Answered | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> TrainRecord:
     """Trains ``network`` in place on the training part of ``data``; its validation part decides which epoch is kept.
@@ -38,6 +39,7 @@ def train(
         stage: names the progress lines.
         name: the architecture, for the record.
         unlabelled: also use the unlabelled part, if there is one.
+        answers: views of these chips that have been answered, in place of fresh ones.
         checkpoint: keeps the state of the training. None: an interrupted one is lost.
     """
     learn, judge = data.part("train"), data.part("val")
@@ -54,6 +56,7 @@ def train(
         unlabelled_images=extra,
         recipe=config,
         scaling=data.record.scaling,
+        answers=answers,
         checkpoint=checkpoint,
         what=stage,
     )

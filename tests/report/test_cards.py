@@ -110,7 +110,7 @@ def test_model_card():
     assert "Measured on 28 January 2026, 12:34 UTC in the run 20260128-123400." in text
     assert "These chips are simulated" in text
     assert "not fit for use on real images" in text
-    assert "| Student | 95.3 % | 95.3 % | 541 k | 7.15 M | 2.21 MB | 1.93 ms |" in text
+    assert "| Student | 95.3 % | 95.3 % | 95.3 % | 541 k | 7.15 M | 2.21 MB | 1.93 ms |" in text
     assert "| bulk carrier | 100 | 94.0 % | 94.0 % | 87.5 % to 97.2 % | 94.0 % |" in text
     assert "Apache-2.0" in text
     assert "The chips were made by it, so no other licence binds these weights." in text

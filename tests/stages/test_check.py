@@ -230,8 +230,8 @@ def test_plans_refuse_seeds_and_networks_that_cannot_run():
     recipe, evaluation = (section.model_dump_json() for section in (RunConfig().teacher, RunConfig().evaluate))
     small = parse(RunConfig, {"prepare": {"image_size": 16}}).prepare.model_dump_json()
     with pytest.raises(InputError, match="networks: squeezenet1_1 does not take chips of 16 pixels"):
-        plan.plan_rivals(recipe, evaluation, small, networks="aconvnet, squeezenet1_1", seeds="0")
-    assert len(plan.plan_rivals(recipe, evaluation, small, networks="aconvnet", seeds="0, 4294967295")) == 2
+        plan.plan_rivals(small, recipe, evaluation, networks="aconvnet, squeezenet1_1", seeds="0")
+    assert len(plan.plan_rivals(small, recipe, evaluation, networks="aconvnet", seeds="0, 4294967295")) == 2
     for seed in ("4294967296", "99999999999999999999", "-1", "1e3", "٣"):
         with pytest.raises(InputError, match=f"seeds: '{seed}': not a seed"):
-            plan.plan_rivals(recipe, evaluation, small, networks="aconvnet", seeds=seed)
+            plan.plan_rivals(small, recipe, evaluation, networks="aconvnet", seeds=seed)

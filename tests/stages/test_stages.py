@@ -363,6 +363,7 @@ def snippets_work(card: str, folder: Path, data: Dataset) -> None:
 def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, store):
     distil(parse(DistillConfig, {"epochs": 1}), house, tmp_path / "student")
     fields = {"latency_seconds": 0.02, "looks": [1], "min_accuracy": 1.0, "rivals": ["mnasnet0_5"]}
+    fields["min_over_shortcut"] = 0.0
     config = parse(EvaluateConfig, fields)
     record = evaluate(
         config,
@@ -382,6 +383,12 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
     assert verdicts["MACs at most"] is True
     assert verdicts["parameters at most"] is True
     assert record.passed is False
+    for kind in ("teacher", "pruned", "student"):
+        assert record.over_shortcut[kind].accuracy == (getattr(record, kind).accuracy, record.best_shortcut.accuracy)
+    assert record.shortcuts[0].accuracy == record.majority_accuracy == pytest.approx(1 / 3)
+    (check,) = (each for each in record.gate if "lead over the best shortcut" in each.condition)
+    assert (check.found, check.passed) == (record.over_shortcut["student"].interval[0], False)  # after one epoch
+    assert "What shortcuts get" in (tmp_path / "report.html").read_text()
     test, wrong = Dataset.open(house / "dataset").part("test"), len(record.mistakes)
     assert wrong == min(24, round((1 - record.student.accuracy) * len(test.labels))) > 0
     assert all(record.student.classes[test.labels[m.chip]].name == m.true != m.student for m in record.mistakes)

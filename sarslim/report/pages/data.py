@@ -40,6 +40,7 @@ def facts(record: DatasetRecord, examples: Mapping[str, np.ndarray], size: int) 
     return {
         "record": record,
         "split_rule": words.split_rule(record),
+        "floor": words.floor(record) if {"train", "test"} <= record.parts.keys() else "",
         "count_header": header,
         "count_rows": rows,
         "examples": {

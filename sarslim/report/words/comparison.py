@@ -12,7 +12,16 @@ from sarslim.config.recoveries import TWIN
 from sarslim.evaluation.statistics import FEWEST, bootstrap_interval, paired, t_interval
 from sarslim.records import Comparison, Measured
 
-MEASURED = ("Network", "Accuracy", f"Gain over {TWIN}", "Macro-F1", "Parameters", "MACs", "Latency")
+MEASURED = (
+    "Network",
+    "Accuracy",
+    f"Gain over {TWIN}",
+    "Balanced accuracy",
+    "Macro-F1",
+    "Parameters",
+    "MACs",
+    "Latency",
+)
 
 
 def measured_rows(record: Comparison) -> list[tuple[str, ...]]:
@@ -36,6 +45,7 @@ def measured(record: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
                 [
                     (units.percent(accuracy), f"{100 * low:.1f}–{100 * high:.1f}" if len(runs) > 1 else ""),
                     _gain(runs, record),
+                    (units.percent(mean(runs, "balanced_accuracy")), ""),
                     (units.percent(mean(runs, "macro_f1")), ""),
                     (units.count(mean(runs, "params")), ""),
                     (units.count(mean(runs, "macs")), ""),

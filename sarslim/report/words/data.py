@@ -45,6 +45,15 @@ def split_rule(dataset: DatasetRecord) -> str:
     return rule if targets(dataset) == "ships" else re.sub(r"\bship(s?)\b", r"target\1", rule)
 
 
+def floor(dataset: DatasetRecord) -> str:
+    """What of the test part is right for whoever always names the largest class of the training part."""
+    train, test = dataset.parts["train"].per_class, dataset.parts["test"].per_class
+    largest = max(range(len(train)), key=train.__getitem__)
+    share = test[largest] / max(sum(test), 1)
+    name = dataset.classes[largest]
+    return f"always naming the largest class, {name}, is right for {100 * share:.1f} % of the test part"
+
+
 def scaling(rule: Scaling) -> str:
     """How amplitudes became pixel values, as a formula."""
     low, high = f"{'+' if rule.low < 0 else '−'} {abs(rule.low):.4g}", f"{rule.high:.4g}".replace("-", "−")
