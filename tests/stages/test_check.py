@@ -218,6 +218,19 @@ def test_a_table_of_identities_is_read_before_any_chip(store, tmp_path):
     assert digests[0] != digests[1]
 
 
+def test_a_second_source_is_looked_at_too(store, tmp_path):
+    assert "prepare.unlabelled_source: there is nothing at 'no/such'" in refused(
+        {"prepare": {"unlabelled_source": "no/such"}}
+    )
+    digests = [checked().prepare.fingerprint]
+    for content in (b"x", b"y"):
+        (tmp_path / "1.png").write_bytes(content)
+        store.write(S3Uri.parse("s3://tests/more/1.png"), content)
+        for source in (str(tmp_path), "s3://tests/more"):
+            digests.append(checked({"prepare": {"unlabelled_source": source}}).prepare.fingerprint)
+    assert len(set(digests)) == 5
+
+
 def test_simulated_chips_need_no_data(store):
     assert checked().prepare.fingerprint == ""
     assert checked({"prepare": {"format": "simulator"}}).prepare.simulated
