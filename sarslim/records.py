@@ -96,7 +96,10 @@ class Epoch(Record):
 
 
 class TrainRecord(Record):
-    """A training run: its curve and the epoch whose weights were kept (by validation macro-F1)."""
+    """A training run: its curve and the epoch whose weights were kept (by validation macro-F1).
+
+    ``threads`` are those of the CPU that computed it; 0 where an earlier version did not tell.
+    """
 
     network: str
     epochs: tuple[Epoch, ...]
@@ -105,6 +108,7 @@ class TrainRecord(Record):
     val_macro_f1: float
     seconds: float
     resumed_at_epoch: int = 0
+    threads: int = 0
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
@@ -114,6 +118,7 @@ class TrainRecord(Record):
             "kept_epoch": self.kept_epoch,
             "epochs": len(self.epochs),
             "seconds": self.seconds,
+            "threads": self.threads,
         }
 
 
@@ -348,7 +353,8 @@ UNKNOWN = Origin()
 class EvaluateRecord(Record):
     """Teacher, pruned network before recovery, and student, on the same test part.
 
-    ``mistakes``: those of which the student was surest, the surest first.
+    ``mistakes``: those of which the student was surest, the surest first. ``threads`` are those of the CPU that the
+    networks ran on, but where a latency tells its own; 0 where an earlier version did not tell.
     """
 
     teacher: NetworkScores
@@ -360,6 +366,7 @@ class EvaluateRecord(Record):
     gate: tuple[GateCheck, ...]
     mistakes: tuple[Mistake, ...] = ()
     seconds: float
+    threads: int = 0
 
     @property
     def passed(self) -> bool:

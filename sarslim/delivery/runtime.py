@@ -88,7 +88,7 @@ class Bundle:
 
         Args:
             int8: the network in INT8 in place of FP32.
-            threads: CPU threads. 0: one per core.
+            threads: CPU threads. 0: one per core that may be used.
 
         Raises:
             InputError: no bundle there, a file that differs from its checksum, no such network in it, or more threads

@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from sarslim.config import parse
-from sarslim.config.machine import require_threads
+from sarslim.config.machine import require_threads, threads
 from sarslim.errors import InputError
 from sarslim.records import Preprocessing
 
@@ -18,6 +18,19 @@ EXPORT_AGAIN = "Give a model.onnx or model.int8.onnx of a sarslim bundle"
 ERRORS_ONLY = 3
 
 Logits = NDArray[np.float32]
+
+
+def options(count: int = 0) -> onnxruntime.SessionOptions:
+    """How sarslim runs networks.
+
+    Args:
+        count: threads of the operators. 0: one per core that this process may use; ONNX Runtime itself would count
+            those of the machine.
+    """
+    chosen = onnxruntime.SessionOptions()
+    chosen.intra_op_num_threads = count or threads()
+    chosen.log_severity_level = ERRORS_ONLY
+    return chosen
 
 
 class Session:
@@ -30,18 +43,15 @@ class Session:
         """
         Args:
             model: the ONNX file; it may disappear afterwards.
-            threads: CPU threads of the operators. 0: one per core.
+            threads: CPU threads of the operators. 0: one per core that this process may use.
 
         Raises:
             InputError: more threads than processors, not a file that ONNX Runtime can load, or one that sarslim did not
                 write.
         """
         require_threads("threads", threads)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = ERRORS_ONLY
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(model, options(threads), providers=["CPUExecutionProvider"])
         except Exception as error:  # its own kinds have no base in common
             first = str(error).splitlines()[0]
             raise InputError(str(model), f"cannot be loaded by ONNX Runtime ({first})", EXPORT_AGAIN) from error

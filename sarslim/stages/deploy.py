@@ -1,6 +1,5 @@
 """Stage 5, what is delivered: teacher and student as ONNX in FP32 and INT8, what each can do and costs, and rivals."""
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from sarslim import networks
 from sarslim.chips.dataset import Dataset
 from sarslim.config import EvaluateConfig, PrepareConfig
+from sarslim.config.machine import threads
 from sarslim.delivery import export
 from sarslim.delivery.registry import INT8, ONNX
 from sarslim.delivery.session import Session
@@ -54,8 +54,8 @@ def deploy(
     )
     note(f"timing the {kind} in PyTorch and ONNX Runtime")
     torch_latency = tuple(
-        measure_latency(network, input_shape(data), batch=batch, threads=threads, seconds=config.latency_seconds)
-        for threads in thread_counts(config)[1:]
+        measure_latency(network, input_shape(data), batch=batch, threads=count, seconds=config.latency_seconds)
+        for count in thread_counts(config)[1:]
         for batch in config.batch_sizes
     )
     return (
@@ -121,7 +121,7 @@ def preprocessing(data: Dataset, prepared: PrepareConfig) -> Preprocessing:
 
 def thread_counts(config: EvaluateConfig) -> tuple[int, ...]:
     """Threads to measure with: as configured, and one per core."""
-    return tuple(dict.fromkeys((config.threads, os.cpu_count() or 1)))
+    return tuple(dict.fromkeys((config.threads, threads())))
 
 
 def _measured(
@@ -138,12 +138,12 @@ def _measured(
 
 def _latencies(file: Path, images: NDArray[np.generic], config: EvaluateConfig) -> tuple[Latency, ...]:
     return tuple(
-        _latency(file, np.resize(images[: max(config.batch_sizes)], (batch, *images.shape[1:])), threads, config)
-        for threads in thread_counts(config)
+        _latency(file, np.resize(images[: max(config.batch_sizes)], (batch, *images.shape[1:])), count, config)
+        for count in thread_counts(config)
         for batch in config.batch_sizes
     )
 
 
-def _latency(file: Path, chips: NDArray, threads: int, config: EvaluateConfig) -> Latency:
-    session = Session(file, threads)
-    return time_runs(lambda: session.run(chips), batch=len(chips), threads=threads, seconds=config.latency_seconds)
+def _latency(file: Path, chips: NDArray, count: int, config: EvaluateConfig) -> Latency:
+    session = Session(file, count)
+    return time_runs(lambda: session.run(chips), batch=len(chips), threads=count, seconds=config.latency_seconds)

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sarslim import __version__, report
 from sarslim.chips.dataset import Dataset
 from sarslim.config import DistillConfig, EvaluateConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig
@@ -86,6 +88,7 @@ def evaluate(
         gate=measures.gate(config, scores["teacher"], scores["student"], _budgets(pruned, scores)),
         mistakes=tuple(each.model_copy(update={"file": files[each.chip]}) for each in mistakes),
         seconds=time.monotonic() - start,
+        threads=torch.get_num_threads(),
     )
     write_json(evaluation / CONFIG, config)
     write_json(evaluation / EVALUATION, record)

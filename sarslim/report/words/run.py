@@ -280,8 +280,9 @@ def curve(record: TrainRecord, times: int = 1, of: str = "") -> str:
     several = f", {times} {of}" if times > 1 else ""
     resumed = f", resumed at epoch {record.resumed_at_epoch}" if record.resumed_at_epoch else ""
     scores = f"accuracy {units.percent(record.val_accuracy)}, macro-F1 {units.percent(record.val_macro_f1)}"
+    threads = f" on {record.threads} thread{'s'[: record.threads != 1]}" if record.threads else ""
     return (
-        f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{several}{resumed}; "
+        f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{threads}{several}{resumed}; "
         f"the weights of epoch {record.kept_epoch} were kept (validation {scores})"
     )
 
