@@ -74,7 +74,7 @@ def sweep(on: Placement, values: Values, start: str = "") -> Compared:
     whole = measure(on, TEACHER, config["evaluate"], dataset, teacher)
     with dsl.ParallelFor(cells, name="budgets, methods and seeds", parallelism=on.parallel) as cell:
         measured = compressed(on, cell, dataset, teacher)
-    return compared(on, compare_networks(reference=whole, others=dsl.Collected(measured)))
+    return compared(on, compare_networks(config=config["evaluate"], reference=whole, others=dsl.Collected(measured)))
 
 
 def baselines(on: Placement, values: Values, start: str = "") -> Compared:
@@ -98,7 +98,7 @@ def baselines(on: Placement, values: Values, start: str = "") -> Compared:
         train = on("teacher", train_teacher(config=cell.teacher, dataset=dataset), "Train rival")
         others = measure(on, cell.label, cell.evaluate, dataset, train.outputs["teacher"])
     collected = {"others": dsl.Collected(others), "more": dsl.Collected(recovered)}
-    return compared(on, compare_networks(reference=whole, **collected))
+    return compared(on, compare_networks(config=config["evaluate"], reference=whole, **collected))
 
 
 def begin(on: Placement, values: Values, start: str = "") -> tuple[dict[str, Any], dict[str, Any]]:

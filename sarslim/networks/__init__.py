@@ -32,5 +32,7 @@ __all__ = [
     "inference",
     "output_layers",
     "resize",
+    "shapes",
     "stages",
+    "timing",
 ]

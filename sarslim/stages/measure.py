@@ -8,6 +8,7 @@ from sarslim.chips.dataset import Dataset
 from sarslim.config import EvaluateConfig
 from sarslim.evaluation import measures
 from sarslim.networks import artifact
+from sarslim.networks.shapes import shape_of
 from sarslim.progress import note
 from sarslim.records import Measured, NetworkScores
 from sarslim.stages.learn import input_shape, require_classes
@@ -28,17 +29,19 @@ def measure(label: Mapping[str, Any], config: EvaluateConfig, *, dataset: Path, 
     data = Dataset.open(dataset)
     found = score(model, data, config, name=label["name"])
     write_json(scores, found)
+    shape = shape_of(*artifact.load(model))
     return Measured(
         **label,
         data_digest=data.record.digest[:DIGEST],
         test_chips=len(data.part("test").images),
         simulated=data.record.simulated,
+        shape=shape,
         **found.summary(),
     )
 
 
 def score(folder: Path, data: Dataset, config: EvaluateConfig, *, name: str, kind: str | None = None) -> NetworkScores:
-    """What the model in ``folder`` can do on the test part, and what it costs.
+    """What the model in ``folder`` can do on the test part, and what it costs but for time.
 
     Args:
         kind: refuse a model that is not of this kind.
