@@ -287,8 +287,9 @@ def _time_axis(axes: Axes, timings: Sequence[Latency], label: str) -> None:
     """A logarithmic axis: on a linear one a student that is thirty times faster has no bar."""
     times = [timing.median_ms / timing.batch for timing in timings]
     axes.set_xscale("log")
-    axes.set_xlim(min(times) / 3, max(times) * 6)  # room for the figures at the ends of bars
-    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if max(times) > 100 * min(times) else (1, 3), numticks=8))
+    start = min(times) / 3
+    axes.set_xlim(start, max(times) * (max(times) / start) ** 0.45)  # room for the figures at the ends of bars
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if max(times) > 30 * min(times) else (1, 3), numticks=8))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="y", length=0)

@@ -288,8 +288,9 @@ def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecor
 
 def _timings(evaluation: EvaluateRecord) -> list[Latency]:
     """Every latency of the page."""
-    timed = (*networks(evaluation).values(), *evaluation.deployments, *evaluation.rivals)
-    return [timing for each in timed for timing in each.latency]
+    found = [each.latency for each in networks(evaluation).values()]
+    found += [each.latency for each in (*evaluation.deployments, *evaluation.rivals)]
+    return [timing for latencies in found for timing in latencies]
 
 
 def curve(record: TrainRecord, times: int = 1, of: str = "") -> str:
