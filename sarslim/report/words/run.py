@@ -289,7 +289,7 @@ def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecor
 def _timings(evaluation: EvaluateRecord) -> list[Latency]:
     """Every latency of the page."""
     found = [each.latency for each in networks(evaluation).values()]
-    found += [each.latency for each in (*evaluation.deployments, *evaluation.rivals)]
+    found += [each.latency for each in evaluation.deployments] + [each.latency for each in evaluation.rivals]
     return [timing for latencies in found for timing in latencies]
 
 
