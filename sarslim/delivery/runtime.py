@@ -141,8 +141,8 @@ class Bundle:
           prediction of its own.
 
         Whatever NumPy can read counts as an array; one on a disk, such as a memory map, is read piece by piece.
-        An iterable may be endless. It is read in a thread, a batch ahead; one batch more is in memory. Files are decoded
-        in as many threads as the network takes, a few dozen chips further ahead.
+        An iterable may be endless. It is read in a thread, a batch ahead; one batch more is in memory. Files are
+        decoded in as many threads as the network takes, a few dozen chips further ahead.
 
         Where many chips are far outside of what the network was trained on, a note says so at the end.
 

@@ -42,11 +42,10 @@ def test_an_error_comes_after_what_was_before_it(workers, bad):
         raise ValueError("no more")
 
     for function, given, said in ((fail, range(100), "broken"), (double, items(), "no more")):
-        found = []
+        results = ahead.in_order(function, given, workers=workers)
+        assert len(list(islice(results, bad))) == bad
         with pytest.raises(ValueError, match=said):
-            for result in ahead.in_order(function, given, workers=workers):
-                found.append(result)
-        assert len(found) == bad
+            next(results)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
