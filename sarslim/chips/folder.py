@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from os.path import splitext
 from pathlib import Path
 
-from sarslim.chips import images
+from sarslim.chips import ahead, images
 from sarslim.chips.container import Folder
 from sarslim.chips.index import Chip, Index, Pixels
 from sarslim.config import ImagesConfig
@@ -166,8 +166,9 @@ class FolderReader:
 
     def load(self, chips: Iterable[Chip]) -> Iterator[Pixels]:
         """Amplitudes of each chip, in order: (bands, height, width) float32."""
-        for chip in chips:
-            yield images.read(self._folder.path(chip.file), chip.file, self._images)
+        return ahead.in_order(
+            lambda chip: images.read(self._folder.path(chip.file), chip.file, self._images), chips, size=ahead.float32
+        )
 
     def _chip(self, file: str, place: Place) -> Chip:
         bands, height, width = images.shape(self._folder.path(file), file, self._images)

@@ -62,7 +62,7 @@ def refused(sections: dict | None = None, **others) -> str:
         ({"prune": {"macs": "5"}}, "macs=5 is out of reach"),
         ({"prune": {"macs": "5", "params": "0.02"}}, "For a share of the teacher's set prune.macs=5% and prune.params"),
         ({"prune": {"params": "20000"}}, "params=20000 is out of reach"),
-        ({"evaluate": {"threads": 100000}}, f"evaluate.threads: 100000 is more than the {cores()} processors of this"),
+        ({"evaluate": {"threads": 100000}}, f"evaluate.threads: 100000 is more than the {cores()} processors that"),
         ({"teacher": {"processes": 100000}}, "teacher.processes: 100000 is more than the"),
         ({"distill": {"processes": 100000}}, "distill.processes: 100000 is more than the"),
         ({"evaluate": {"batch_sizes": [1, 1000000]}}, "evaluate.batch_sizes: 1000000 needs "),
