@@ -21,7 +21,7 @@ class SarslimError(Exception):
             remedy: what the user can do about it.
         """
         self.where, self.problem, self.remedy = where, problem, remedy
-        super().__init__(f"{where}: {problem.rstrip('.')}. {remedy.rstrip('.')}.")
+        super().__init__(printable(f"{where}: {problem.rstrip('.')}. {remedy.rstrip('.')}."))
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows: the one line that a terminal gets, too."""
@@ -34,6 +34,14 @@ class SarslimError(Exception):
     def line(self) -> str:
         """The one line that a person sees."""
         return f"{self.kind}: {self}"
+
+
+def printable(text: str) -> str:
+    """``text`` in one line and without what a terminal obeys: names of files come from whoever made them."""
+    if text.isprintable():
+        return text
+    # Bytes of a name that are no text stay: what prints them writes them as bytes.
+    return "".join(sign if sign.isprintable() or "\udc80" <= sign <= "\udcff" else ascii(sign)[1:-1] for sign in text)
 
 
 class InputError(SarslimError):

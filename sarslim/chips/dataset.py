@@ -216,14 +216,19 @@ def _open_part(path: Path, name: str, record: DatasetRecord) -> Part:
     shape = (count, len(record.channels), record.image_size, record.image_size)
     images = _open_array(path / f"{name}{PART}", shape, record.dtype)
     labels = None if name == "unlabelled" else _open_array(path / f"{name}_labels.npy", (count,), "int64")
+    if labels is not None and count and not 0 <= labels.min() <= labels.max() < len(record.classes):
+        problem = f"holds labels beyond the {len(record.classes)} classes of the record"
+        raise InputError(str(path / f"{name}_labels.npy"), problem, REPREPARE)
     return Part(images, labels)
 
 
 def _open_array(path: Path, shape: tuple[int, ...], dtype: str) -> npt.NDArray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # it raises whatever it comes across
         raise InputError(str(path), f"is missing, cut short or not an array ({error})", REPREPARE) from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(str(path), "is an archive of arrays", REPREPARE)
     if array.shape != shape or array.dtype != dtype:
         raise InputError(
             str(path), f"holds {array.dtype} {array.shape}, the record says {dtype} {shape}", REPREPARE

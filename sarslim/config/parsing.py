@@ -31,14 +31,14 @@ KINDS = {
 }
 
 
-def parse(model: type[Model], values: Mapping[str, Any] | str, where: str = "") -> Model:
-    """Validates ``values`` (a mapping or JSON text), with all problems reported at once.
+def parse(model: type[Model], values: Mapping[str, Any] | str | bytes, where: str = "") -> Model:
+    """Validates ``values`` (a mapping, or JSON as a text or in UTF-8), with all problems reported at once.
 
     Raises:
         InputError: names every wrong field, its value and, for a misspelt one, the nearest right name.
     """
     try:
-        if isinstance(values, str):
+        if isinstance(values, str | bytes):
             return model.model_validate_json(values)
         return model.model_validate(values)
     except ValidationError as error:

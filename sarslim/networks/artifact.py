@@ -89,10 +89,10 @@ def read_record(path: Path, kind: str | None = None) -> ModelRecord:
     """
     file = path / MODEL
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = file.read_bytes()
+    except OSError as error:
         raise InputError(str(file), f"cannot be read as a model ({type(error).__name__})", MAKE_AGAIN) from error
-    record = parse(ModelRecord, text, where=str(file))
+    record = parse(ModelRecord, content, where=str(file))
     if record.schema_version != 1:
         raise InputError(str(file), f"has schema_version {record.schema_version}, known is 1", "Update sarslim")
     if record.network not in NETWORKS:

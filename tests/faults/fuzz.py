@@ -15,7 +15,6 @@ import re
 import resource
 import struct
 import sys
-import tempfile
 import time
 import zlib
 from pathlib import Path
@@ -52,7 +51,9 @@ def main() -> int:
     chosen = options.reader or list(READERS)
     whole = sum(READERS[name].share for name in chosen)
     total = {"cases": 0, "read": 0, "refused": 0, "found": 0}
-    print(f"{'reader':16}{'cases':>8}{'read':>8}{'refused':>9}{'branches':>10}{'slowest':>10}{'memory':>10}{'found':>7}")
+    print(
+        f"{'reader':16}{'cases':>8}{'read':>8}{'refused':>9}{'branches':>10}{'slowest':>10}{'memory':>10}{'found':>7}"
+    )
     start = time.monotonic()
     for name in chosen:
         row = run(name, math.ceil(options.cases * READERS[name].share / whole), options.seed, options.out / name)
