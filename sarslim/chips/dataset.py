@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from sarslim.chips.container import said
 from sarslim.errors import InputError, ServiceError
 from sarslim.records import DatasetRecord
 
@@ -226,7 +227,8 @@ def _open_array(path: Path, shape: tuple[int, ...], dtype: str) -> npt.NDArray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # it raises whatever it comes across
-        raise InputError(str(path), f"is missing, cut short or not an array ({error})", REPREPARE) from error
+        problem = f"is missing, cut short or not an array ({said(error)})"
+        raise InputError(str(path), problem, REPREPARE) from error
     if not isinstance(array, np.ndarray):
         raise InputError(str(path), "is an archive of arrays", REPREPARE)
     if array.shape != shape or array.dtype != dtype:

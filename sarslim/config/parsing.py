@@ -13,6 +13,7 @@ from sarslim.errors import InputError, together
 Model = TypeVar("Model", bound=BaseModel)
 
 LONGEST = 80  # characters of a value that are shown
+MOST = 20  # problems that are shown
 BOUNDS = {
     "greater_than": "is not above {gt}",
     "greater_than_equal": "is below {ge}",
@@ -43,7 +44,9 @@ def parse(model: type[Model], values: Mapping[str, Any] | str | bytes, where: st
         return model.model_validate(values)
     except ValidationError as error:
         problems = [_describe(model, problem, where) for problem in error.errors()]
-    raise together([InputError(*problem) for problem in problems])
+    more = f"; and {len(problems) - MOST} more" if len(problems) > MOST else ""
+    error = together([InputError(*problem) for problem in problems[:MOST]])
+    raise InputError(error.where, error.problem + more, error.remedy)
 
 
 def from_json(text: str) -> Any:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sarslim.config import NETWORKS, parse
-from sarslim.errors import InputError
+from sarslim.errors import InputError, cut
 from sarslim.networks.cost import widths
 from sarslim.networks.recogniser import Recogniser, build_for, first_convolution, output_layers, resize
 from sarslim.records import ModelRecord
@@ -157,7 +157,7 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except (OSError, SafetensorError) as error:
-        problem = f"cannot be read as safetensors ({error})"
+        problem = f"cannot be read as safetensors ({cut(str(error), 200)})"
         raise InputError(str(file), problem, "Give a whole .safetensors file; other formats are not read") from error
 
 

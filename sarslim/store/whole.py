@@ -96,7 +96,7 @@ def read(client: Minio, uri: S3Uri, *, attempts: int) -> bytes:
 
 
 def digests(source: Path | bytes) -> tuple[str, str]:
-    """The checksum that S3 gives to a file (its MD5, or that of those of its parts and their number), and its SHA-256."""
+    """The checksum that S3 gives to a file, its MD5 or that of those of its parts and their number, and its SHA-256."""
     parts, sha256 = [], hashlib.sha256()
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         while part := file.read(PART_BYTES):

@@ -21,7 +21,7 @@ from sarslim.errors import SarslimError
 
 SECONDS = 5.0  # of processor time, for one file
 MEBIBYTES = 1024  # of memory, beyond what the process had before
-LONGEST = 2000  # characters of an error
+LONGEST = 5000  # characters of an error
 CHANGES = {
     "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.chmod", "os.truncate", "os.utime",
 }  # fmt: skip
@@ -76,7 +76,7 @@ class Guard:
             if not line.isprintable():
                 return f"an error that a terminal would obey: {line!r}"
             if len(line) > LONGEST:
-                return f"an error of {len(line)} characters: {line[:200]!r}"
+                return f"an error that fills the screen: {len(line)} characters, {line[:200]!r}"
         if seconds > SECONDS:
             return f"it took {seconds:.1f} s"
         if peak_mebibytes() - self.first_peak > MEBIBYTES:

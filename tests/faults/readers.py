@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import logging
+import random
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -22,9 +23,11 @@ from threading import Thread
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 import urllib3
 from chip_sources import PRODUCT, configure, fleet, product_files, write_fusar, write_tree, write_zip
+from faults import mutation
 from minio import Minio
 from test_images import RIGHT
 
@@ -60,12 +63,16 @@ logging.disable(logging.CRITICAL)
 
 @dataclass(frozen=True)
 class Reader:
-    """``seeds`` are whole files; ``share`` is that of the cases; ``words`` are worth to be put somewhere."""
+    """``seeds`` are whole files; ``share`` is that of the cases; ``words`` are worth to be put somewhere.
+
+    ``keeping`` mutates a file in such a way that its outer form stays whole, by what it is given for its parts.
+    """
 
     read: Callable[[bytes, Path], Any]
     seeds: Callable[[], list[bytes]]
     share: float
     words: tuple[bytes, ...] = ()
+    keeping: Callable[[bytes, random.Random, mutation.Bytes], bytes] | None = None
 
 
 def _image(name: str) -> Callable[[bytes, Path], Any]:
@@ -160,6 +167,25 @@ def _bundle(file: str) -> Callable[[bytes, Path], Any]:
             assert 0 <= found.confidence <= 1
 
     return read
+
+
+def _metadata(data: bytes, folder: Path) -> None:
+    """What an ONNX file says of its classes and of how chips become its input."""
+    model = onnx.load(material() / "bundle" / "model.onnx")
+    text = data.decode("utf-8", errors="replace")
+    try:
+        told = {name: json.dumps(value) for name, value in json.loads(text).items()}
+    except (ValueError, AttributeError, RecursionError):
+        told = {"preprocessing": text, "classes": text}
+    for entry in model.metadata_props:
+        entry.value = told.get(entry.key, entry.value)
+    _bundle("model.onnx")(model.SerializeToString(), folder)
+
+
+def _metadata_seeds() -> list[bytes]:
+    model = onnx.load(material() / "bundle" / "model.onnx")
+    told = {entry.key: entry.value for entry in model.metadata_props}
+    return [json.dumps({name: json.loads(told[name]) for name in ("classes", "preprocessing")}).encode()]
 
 
 def _sums(data: bytes, folder: Path) -> None:
@@ -421,29 +447,36 @@ PICKLE = (b"cos\nsystem\n", b"\x80\x02", b"R.", b"\x93", b"\x8c\x05posix", b"dat
 
 READERS: dict[str, Reader] = {
     "tiff": Reader(_image("chip.tif"), _right(".tif"), 0.18, TIFF),
-    "png": Reader(_image("chip.png"), _right(".png"), 0.12, PNG),
+    "png": Reader(_image("chip.png"), _right(".png"), 0.12, PNG, keeping=mutation.png),
     "jpeg": Reader(_image("chip.jpg"), _right(".jpg", ".jpeg"), 0.10, JPEG),
-    "npy": Reader(_chips("chips.npy"), _stacks, 0.07, NPY),
-    "zip": Reader(_chips(f"{PRODUCT}.zip", "VV"), _of(f"{PRODUCT}.zip"), 0.09, ZIP),
+    "npy": Reader(_chips("chips.npy"), _stacks, 0.07, NPY, keeping=mutation.npy),
+    "zip": Reader(_chips(f"{PRODUCT}.zip", "VV"), _of(f"{PRODUCT}.zip"), 0.09, ZIP, keeping=mutation.zipped),
     "ship-xml": Reader(_source("product", f"{PRODUCT}/Ship.xml"), _ship_lists, 0.05, XML),
     "meta-csv": Reader(_source("fusar", "meta.csv"), _tables, 0.05, TEXT),
-    "dataset-json": Reader(_dataset("dataset.json"), _of("dataset/dataset.json"), 0.03, JSON),
-    "dataset-npy": Reader(_dataset("test_images.npy"), _of("dataset/test_images.npy"), 0.03, NPY),
-    "labels-npy": Reader(_dataset("test_labels.npy"), _of("dataset/test_labels.npy"), 0.01, NPY),
+    "dataset-json": Reader(
+        _dataset("dataset.json"), _of("dataset/dataset.json"), 0.03, JSON, keeping=mutation.json_values
+    ),
+    "dataset-npy": Reader(_dataset("test_images.npy"), _of("dataset/test_images.npy"), 0.03, NPY, keeping=mutation.npy),
+    "labels-npy": Reader(_dataset("test_labels.npy"), _of("dataset/test_labels.npy"), 0.01, NPY, keeping=mutation.npy),
     "chips-csv": Reader(_dataset("chips.csv"), _of("dataset/chips.csv"), 0.02, TEXT),
-    "model-json": Reader(_model(artifact.MODEL), _of("model/model.json"), 0.04, JSON),
-    "safetensors": Reader(_model(artifact.WEIGHTS), _of("model/weights.safetensors"), 0.04, WEIGHTS),
-    "pretrained": Reader(_pretrained, _of("model/weights.safetensors"), 0.02, WEIGHTS),
+    "model-json": Reader(_model(artifact.MODEL), _of("model/model.json"), 0.04, JSON, keeping=mutation.json_values),
+    "safetensors": Reader(
+        _model(artifact.WEIGHTS), _of("model/weights.safetensors"), 0.04, WEIGHTS, keeping=mutation.safetensors
+    ),
+    "pretrained": Reader(_pretrained, _of("model/weights.safetensors"), 0.02, WEIGHTS, keeping=mutation.safetensors),
     "sums": Reader(_sums, _of(f"bundle/{SUMS}"), 0.03, TEXT),
     "bundle-sums": Reader(_bundle(SUMS), _of(f"bundle/{SUMS}"), 0.01, TEXT),
-    "metrics-json": Reader(_bundle("metrics.json"), _of("bundle/metrics.json"), 0.02, JSON),
+    "metrics-json": Reader(
+        _bundle("metrics.json"), _of("bundle/metrics.json"), 0.02, JSON, keeping=mutation.json_values
+    ),
     "onnx": Reader(_bundle("model.onnx"), _of("bundle/model.onnx"), 0.02, (b"classes", b"preprocessing", b"[]", b"{}")),
-    "checkpoint": Reader(_checkpoint, _checkpoints, 0.03, PICKLE),
+    "onnx-metadata": Reader(_metadata, _metadata_seeds, 0.03, JSON, keeping=mutation.json_values),
+    "checkpoint": Reader(_checkpoint, _checkpoints, 0.03, PICKLE, keeping=mutation.zipped),
     "config-yaml": Reader(_config, _configs, 0.02, YAML),
     "s3-answer": Reader(_answer, _answers, 0.01, XML),
-    "alias-json": Reader(_alias, _aliases, 0.005, JSON),
-    "stored-metrics": Reader(_metrics, _of("bundle/metrics.json"), 0.005, JSON),
-    "journal": Reader(_journal, _journals, 0.01, JSON),
+    "alias-json": Reader(_alias, _aliases, 0.005, JSON, keeping=mutation.json_values),
+    "stored-metrics": Reader(_metrics, _of("bundle/metrics.json"), 0.005, JSON, keeping=mutation.json_values),
+    "journal": Reader(_journal, _journals, 0.01, JSON, keeping=mutation.json_values),
 }
 
 
