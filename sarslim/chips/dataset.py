@@ -96,16 +96,15 @@ class Dataset:
             with table.open(newline="", encoding="utf-8") as file:
                 rows = [row for row in csv.DictReader(file) if row.get("split") == name]
             names = [row["chip"] if self.record.simulated else row["source"] for row in rows]
-        except (OSError, KeyError, UnicodeDecodeError) as error:
+            bands = [row["polarisation"] for row in rows]
+        except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
             raise InputError(str(table), "is not the table of the chips", REPREPARE) from error
         if len(names) != len(self.part(name).images):
             raise InputError(
                 str(table), f"lists {len(names)} chips of the part {name}, the arrays hold others", REPREPARE
             )
         times = Counter(names)
-        return [
-            f"{each} {row['polarisation']}" if times[each] > 1 else each for each, row in zip(names, rows, strict=True)
-        ]
+        return [f"{each} {band}" if times[each] > 1 else each for each, band in zip(names, bands, strict=True)]
 
     def examples(self, most: int) -> dict[str, npt.NDArray]:
         """The first training chips of every class, at most ``most`` of each: arrays (n, C, H, W) by class."""

@@ -57,6 +57,10 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
     with whole_directory(output) as folder:
         writing = _Writing(folder, samples, parts, selection, scalings, config)
         writing.run(reader)
+        blank = [name for name, spread in zip(selection.channels, writing.std, strict=True) if not spread]
+        if blank:
+            problem = f"every pixel of the training chips has the same value in {', '.join(blank)}"
+            raise InputError(config.source or "prepare.source", problem, "Give chips that show something")
         contradictions = _contradictions(writing.seen.values(), samples, selection.classes)
         record = DatasetRecord(
             sarslim_version=__version__,

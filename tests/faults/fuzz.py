@@ -25,6 +25,7 @@ LARGEST = 64 * 1024  # bytes of a file
 ADDRESS_SPACE = 4 * 2**30  # bytes beyond those of the process at its start: a bomb ends the process, not the machine
 WALL_SECONDS = 30  # after which libFuzzer ends a process that does not come back; the guard counts processor time
 KEEPING = 0.6  # of the mutations keep the outer form of a file, where there is a way to
+AFRESH = 0.5  # of these begin with a whole file: of what reached new branches, little is whole
 PROCESSES = 20  # of one reader, most of them started again after a file that ended the one before
 INSTRUMENTED = [
     "sarslim", "tifffile", "PIL", "zipfile", "csv", "defusedxml", "xml", "minio", "yaml", "numpy.lib", "json",
@@ -117,7 +118,7 @@ def fuzz(name: str, cases: int, seed: int, out: Path) -> None:
     with (out / "log.txt").open("wb") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
-    reader, guard = READERS[name], Guard()
+    reader, guard, whole = READERS[name], Guard(), READERS[name].seeds()
     state = {"cases": 0, "read": 0, "refused": 0}
 
     def one(data: bytes) -> None:
@@ -140,11 +141,11 @@ def fuzz(name: str, cases: int, seed: int, out: Path) -> None:
             os._exit(0)
 
     (out / "seeds").mkdir(exist_ok=True)
-    for data in [b"", *reader.seeds()]:
+    for data in [b"", *whole]:
         (out / "seeds" / digest(data)).write_bytes(data)
     hexed = ("".join(map("\\x{:02x}".format, word)) for word in reader.words)
     (out / "words.txt").write_text("".join(f'"{word}"\n' for word in hexed))
-    guard.judge(name, reader, reader.seeds()[0])  # what is imported at first use counts for no case
+    guard.judge(name, reader, whole[0])  # what is imported at first use counts for no case
     guard.first_peak = peak_mebibytes()
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + ADDRESS_SPACE,) * 2)
@@ -160,6 +161,8 @@ def fuzz(name: str, cases: int, seed: int, out: Path) -> None:
         def other(part: bytes) -> bytes:
             return atheris.Mutate(part, max(len(part) + 1000, most // 2) if keeping else most)
 
+        if keeping and rng.random() < AFRESH:
+            data = rng.choice(whole)
         return (keeping(data, rng, other) if keeping else other(data))[:most]
 
     atheris.Setup(arguments, one, **({"custom_mutator": mutated} if reader.keeping else {}))
