@@ -16,6 +16,7 @@ from sarslim.records import Preprocessing
 CHIPS, LOGITS, PROBABILITIES = "chips", "logits", "probabilities"
 EXPORT_AGAIN = "Give a model.onnx or model.int8.onnx of a sarslim bundle"
 ERRORS_ONLY = 3
+SLACK = 1e-3  # of a sum of float32
 
 Logits = NDArray[np.float32]
 Names = TypeAdapter(tuple[str, ...])
@@ -69,6 +70,8 @@ class Session:
         if logits.shape != wanted or probabilities.shape != wanted:
             found = f"{logits.shape} and {probabilities.shape} where {wanted} was to come"
             raise InputError(str(self._model), f"gives arrays of {found}", EXPORT_AGAIN)
+        if not np.all((probabilities >= 0) & (probabilities <= 1 + SLACK)):  # nor is NaN
+            raise InputError(str(self._model), "gives numbers that are no probabilities", EXPORT_AGAIN)
         return logits, probabilities
 
     def _check_graph(self) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import random
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -130,7 +131,11 @@ def zipped(data: bytes, rng: random.Random, other: Bytes) -> bytes:
     if rng.random() < 0.2:
         members.insert(rng.randrange(len(members)), rng.choice(members))
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+    with (
+        warnings.catch_warnings(),
+        zipfile.ZipFile(file, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive,
+    ):
+        warnings.simplefilter("ignore")  # of names that stand twice
         for name, content in members:
             archive.writestr(name, content)
     return file.getvalue()
