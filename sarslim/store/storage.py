@@ -6,7 +6,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
@@ -192,8 +192,9 @@ class Storage:
                 written.append(uri / name)
             self.write(uri / SUMS, sums)
         except BaseException:
-            for target in written:
-                self.delete(target)
+            with suppress(SarslimError):  # nobody sees them, and why it failed is what counts
+                for target in written:
+                    self.delete(target)
             raise
 
     def fetch_bundle(self, uri: S3Uri, directory: Path) -> dict[str, str]:

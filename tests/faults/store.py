@@ -180,15 +180,17 @@ def publish(self: Campaign) -> None:
 
 
 def _whole_or_none(self: Campaign, folder: Path, place: S3Uri, well: bool) -> None:
-    copy = self.folder / f"whole-{self.number}"
+    copy, found, refusal = self.folder / f"whole-{self.number}", {}, ""
     try:
         found = self.direct.fetch_bundle(place, copy)
-        assert found == verify_sums(folder), "the bundle has other files"
     except InputError as error:
-        assert not well, f"a published bundle cannot be read: {error}"
-        assert f"no complete bundle: {SUMS} is missing" in str(error), f"half a bundle: {error}"
-    finally:
-        shutil.rmtree(copy, ignore_errors=True)
+        refusal = str(error)
+    shutil.rmtree(copy, ignore_errors=True)
+    if refusal:
+        assert not well, f"a published bundle cannot be read: {refusal}"
+        assert f"no complete bundle: {SUMS} is missing" in refusal, f"half a bundle: {refusal}"
+    else:
+        assert found == verify_sums(folder), "the bundle has other files"
 
 
 def fetch(self: Campaign) -> None:
@@ -229,5 +231,3 @@ def _drawn(rng: random.Random) -> Fault:
 
 def _size(content: bytes | None) -> str:
     return "nothing" if content is None else f"{len(content)} bytes"
-
-
