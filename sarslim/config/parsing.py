@@ -45,8 +45,8 @@ def parse(model: type[Model], values: Mapping[str, Any] | str | bytes, where: st
     except ValidationError as error:
         problems = [_describe(model, problem, where) for problem in error.errors()]
     more = f"; and {len(problems) - MOST} more" if len(problems) > MOST else ""
-    error = together([InputError(*problem) for problem in problems[:MOST]])
-    raise InputError(error.where, error.problem + more, error.remedy)
+    whole = together([InputError(*problem) for problem in problems[:MOST]])
+    raise InputError(whole.where, whole.problem + more, whole.remedy)
 
 
 def from_json(text: str) -> Any:
