@@ -1,8 +1,8 @@
 """What each stage found out: one frozen result per stage, units in the names."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
 
 ScalingKind = Literal["percentile", "log", "linear", "chip", "chip_log"]
 # Kinds that divide amplitudes by the level of their chip first.
@@ -15,6 +15,31 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
 
+LARGEST_SIDE = 4096  # pixels of a stored chip; a record that asks for more was not written by sarslim
+
+
+def _one_for_each(channels: tuple[str, ...], **lists: tuple[Any, ...]) -> None:
+    _all_different(channels)
+    for name, found in lists.items():
+        if len(found) != len(channels):
+            raise ValueError(f"its {name} has {len(found)} entries for {len(channels)} channels")
+
+
+def _all_different(names: tuple[str, ...]) -> None:
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"its names {', '.join(names)[:200] or 'of nothing'} are not one for each")
+
+
+def _positive(values: tuple[float, ...]) -> None:
+    if not all(0 < value < float("inf") for value in values):
+        raise ValueError("its std is not above 0")
+
+
+def _of_channels(typical: "Typical | None", channels: tuple[str, ...]) -> None:
+    if typical is not None:
+        _one_for_each(channels, mean=typical.mean, spread=typical.spread)
+
+
 class Scaling(Record):
     """How an amplitude a becomes a stored value in 0..255.
 
@@ -24,9 +49,15 @@ class Scaling(Record):
     """
 
     kind: ScalingKind
-    low: float
-    high: float
-    offset: float = 0.0
+    low: FiniteFloat
+    high: FiniteFloat
+    offset: FiniteFloat = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"its low {self.low:g} is not below its high {self.high:g}")
+        return self
 
     @property
     def per_chip(self) -> bool:
@@ -64,7 +95,7 @@ class Typical(Record):
     clipped: float
     mean: tuple[tuple[float, float], ...]
     spread: tuple[tuple[float, float], ...]
-    sides_px: tuple[int, int]
+    sides_px: tuple[PositiveInt, PositiveInt]
 
 
 class UnlabelledSource(Record):
@@ -88,8 +119,8 @@ class DatasetRecord(Record):
     simulated: bool
     classes: tuple[str, ...]
     channels: tuple[str, ...]
-    image_size: int
-    multilook: int = 1
+    image_size: int = Field(ge=1, le=LARGEST_SIDE)
+    multilook: int = Field(1, ge=1)
     dtype: str
     scaling: tuple[Scaling, ...]
     mean: tuple[float, ...]
@@ -104,6 +135,17 @@ class DatasetRecord(Record):
     warnings: tuple[str, ...]
     typical: Typical | None = None
     unlabelled_source: UnlabelledSource | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        _one_for_each(self.channels, scaling=self.scaling, mean=self.mean, std=self.std)
+        _all_different(self.classes)
+        _positive(self.std)
+        _of_channels(self.typical, self.channels)
+        for name, part in self.parts.items():
+            if part.chips < 0:
+                raise ValueError(f"its part {name} has {part.chips} chips")
+        return self
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
@@ -362,8 +404,8 @@ class Preprocessing(Record):
     """
 
     channels: tuple[str, ...]
-    image_size: int
-    multilook: int = 1
+    image_size: int = Field(ge=1, le=LARGEST_SIDE)
+    multilook: int = Field(1, ge=1)
     dtype: Literal["uint8", "float16"]
     scaling: tuple[Scaling, ...]
     values: Literal["uint8", "calibrated"]
@@ -372,6 +414,12 @@ class Preprocessing(Record):
     merge: dict[str, str]
     images: dict[str, str | int] = {}
     typical: Typical | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        _one_for_each(self.channels, scaling=self.scaling)
+        _of_channels(self.typical, self.channels)
+        return self
 
 
 class QuantizationTrial(Record):
@@ -573,8 +621,8 @@ class ModelRecord(Record):
     stem: str
     classes: tuple[str, ...]
     channels: tuple[str, ...]
-    image_size: int
-    multilook: int = 1
+    image_size: int = Field(ge=1, le=LARGEST_SIDE)
+    multilook: int = Field(1, ge=1)
     scaling: tuple[Scaling, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -583,6 +631,13 @@ class ModelRecord(Record):
     pruning: dict[str, Any] | None
     metrics: dict[str, float]
     weights_sha256: str = ""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        _one_for_each(self.channels, scaling=self.scaling, mean=self.mean, std=self.std)
+        _all_different(self.classes)
+        _positive(self.std)
+        return self
 
 
 class FileScores(Record):

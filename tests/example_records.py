@@ -81,7 +81,13 @@ def config() -> RunConfig:
     return RunConfig.model_validate({"distill": {"temperature": 3.0, "scd_weight": 0.25}, "prune": {"macs": "5%"}})
 
 
-def dataset(*, simulated: bool = True, classes: tuple[str, ...] = SHIPS, **changes) -> DatasetRecord:
+def dataset(
+    *,
+    simulated: bool = True,
+    classes: tuple[str, ...] = SHIPS,
+    channels: tuple[str, ...] = ("amplitude",),
+    **changes,
+) -> DatasetRecord:
     """2,400 chips in three parts, three more left out for two reasons, and one warning."""
     per_class = {"train": 250, "val": 50, "test": 100}
     values = {
@@ -90,12 +96,12 @@ def dataset(*, simulated: bool = True, classes: tuple[str, ...] = SHIPS, **chang
         "format": "simulator" if simulated else "folder",
         "simulated": simulated,
         "classes": classes,
-        "channels": ("amplitude",),
+        "channels": channels,
         "image_size": 64,
         "dtype": "uint8",
-        "scaling": (Scaling(kind="percentile", low=0.0123, high=2.75),),
-        "mean": (0.2154,),
-        "std": (0.1871,),
+        "scaling": (Scaling(kind="percentile", low=0.0123, high=2.75),) * len(channels),
+        "mean": (0.2154,) * len(channels),
+        "std": (0.1871,) * len(channels),
         "parts": {
             part: PartCount(chips=number * len(classes), per_class=(number,) * len(classes))
             for part, number in per_class.items()

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from sarslim.chips.container import said
 from sarslim.errors import InputError, ServiceError
 from sarslim.records import DatasetRecord
 
@@ -95,16 +96,15 @@ class Dataset:
             with table.open(newline="", encoding="utf-8") as file:
                 rows = [row for row in csv.DictReader(file) if row.get("split") == name]
             names = [row["chip"] if self.record.simulated else row["source"] for row in rows]
-        except (OSError, KeyError, UnicodeDecodeError) as error:
+            bands = [row["polarisation"] for row in rows]
+        except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
             raise InputError(str(table), "is not the table of the chips", REPREPARE) from error
         if len(names) != len(self.part(name).images):
             raise InputError(
                 str(table), f"lists {len(names)} chips of the part {name}, the arrays hold others", REPREPARE
             )
         times = Counter(names)
-        return [
-            f"{each} {row['polarisation']}" if times[each] > 1 else each for each, row in zip(names, rows, strict=True)
-        ]
+        return [f"{each} {band}" if times[each] > 1 else each for each, band in zip(names, bands, strict=True)]
 
     def examples(self, most: int) -> dict[str, npt.NDArray]:
         """The first training chips of every class, at most ``most`` of each: arrays (n, C, H, W) by class.
@@ -224,14 +224,20 @@ def _open_part(path: Path, name: str, record: DatasetRecord) -> Part:
     shape = (count, len(record.channels), record.image_size, record.image_size)
     images = _open_array(path / f"{name}{PART}", shape, record.dtype)
     labels = None if name == "unlabelled" else _open_array(path / f"{name}_labels.npy", (count,), "int64")
+    if labels is not None and count and not 0 <= labels.min() <= labels.max() < len(record.classes):
+        problem = f"holds labels beyond the {len(record.classes)} classes of the record"
+        raise InputError(str(path / f"{name}_labels.npy"), problem, REPREPARE)
     return Part(images, labels)
 
 
 def _open_array(path: Path, shape: tuple[int, ...], dtype: str) -> npt.NDArray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(str(path), f"is missing, cut short or not an array ({error})", REPREPARE) from error
+    except Exception as error:  # it raises whatever it comes across
+        problem = f"is missing, cut short or not an array ({said(error)})"
+        raise InputError(str(path), problem, REPREPARE) from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(str(path), "is an archive of arrays", REPREPARE)
     if array.shape != shape or array.dtype != dtype:
         raise InputError(
             str(path), f"holds {array.dtype} {array.shape}, the record says {dtype} {shape}", REPREPARE

@@ -64,6 +64,10 @@ def prepare(
         rest = samples[len(first.samples) :]
         own = _store_unlabelled(further, writing, rest, scalings, config) if further and rest else ()
         writing.close()
+        blank = [name for name, spread in zip(selection.channels, writing.std, strict=True) if not spread]
+        if blank:
+            problem = f"every pixel of the training chips has the same value in {', '.join(blank)}"
+            raise InputError(config.source or "prepare.source", problem, "Give chips that show something")
         contradictions = _contradictions(writing.seen.values(), samples, selection.classes)
         record = DatasetRecord(
             sarslim_version=__version__,

@@ -180,4 +180,5 @@ def _fit_channel(values: npt.NDArray[np.float32], kind: ScalingKind, percentiles
 
 def _scaling(kind: ScalingKind, low: float, high: float, offset: float = 0.0) -> Scaling:
     # Training chips of one single value would divide by zero.
-    return Scaling(kind=kind, low=float(low), high=float(high) if high > low else float(low) + 1.0, offset=offset)
+    least = max(1.0, abs(float(low)) * 1e-6)
+    return Scaling(kind=kind, low=float(low), high=float(high) if high > low else float(low) + least, offset=offset)

@@ -108,7 +108,7 @@ class Bundle:
         for file in (network, METRICS):
             if file not in sums:
                 raise InputError(str(folder), f"{SUMS} does not list {file}", "Give a bundle of this version")
-        metrics = parse(BundleRecord, (folder / METRICS).read_text(encoding="utf-8"), where=METRICS)
+        metrics = parse(BundleRecord, (folder / METRICS).read_bytes(), where=METRICS)
         files = {file: ((folder / file).stat().st_size, digest) for file, digest in sums.items()}
         return cls(Session(folder / network, threads), metrics, files, _version_of(folder), name, network)
 

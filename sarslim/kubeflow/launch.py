@@ -21,7 +21,7 @@ from sarslim.config import RunConfig
 from sarslim.config.settings import arguments, changed, load_config, require_data
 from sarslim.delivery.registry import METRICS
 from sarslim.errors import InputError, SarslimError, ServiceError
-from sarslim.kubeflow import history, run_log, runners
+from sarslim.kubeflow import ending, history, run_log, runners
 from sarslim.records import BundleRecord, Comparison, DatasetRecord, TrainRecord
 from sarslim.report import last_screen
 from sarslim.stages import results
@@ -177,8 +177,13 @@ def _run_in(
                 cache_root=str(runs / "cache"),
             )
             try:
-                outputs = dag(**parameters).outputs
+                with ending.stages_end_first() as asked:
+                    outputs = dag(**parameters).outputs
+            except SystemExit:
+                raise RunFailed(INTERRUPTED, ending.CODE) from None
             except RuntimeError as error:
+                if asked:
+                    raise RunFailed(INTERRUPTED, ending.CODE) from None
                 failed = _what_failed(log, error)
                 if failed.exit_code == InputError.exit_code and log.failed in REFUSING:
                     shutil.rmtree(folder)  # nothing ran

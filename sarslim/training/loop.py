@@ -7,6 +7,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ from sarslim.records import Epoch, Scaling
 from sarslim.training.augmentation import augment, epoch_batches, mixup, steps_per_epoch
 from sarslim.training.checkpoint import Checkpoint, dump_state, fingerprint, load_state
 from sarslim.training.losses import kd, label_cross_entropy
+from sarslim.training.stop import Terminated, sigterm_raises
 
 
 class Objective(Protocol):
@@ -106,6 +108,20 @@ class Fitted:
     kept: Epoch
     seconds: float
     resumed_at_epoch: int
+
+
+@contextmanager
+def _kept_on_sigterm(checkpoint: Checkpoint | None) -> Iterator[list[dict[str, Any]]]:
+    """A list for the state after the last whole epoch, which is saved where SIGTERM ends the training after it."""
+    unsaved: list[dict[str, Any]] = []
+    try:
+        with sigterm_raises():
+            yield unsaved
+    except Terminated:
+        if checkpoint and unsaved:
+            checkpoint.save(dump_state(**unsaved[0]))
+            note(f"ended by SIGTERM, what was learned in {len(unsaved[0]['history'])} epochs is kept")
+        raise
 
 
 def fit(
@@ -192,18 +208,22 @@ def fit(
     progress = Progress(what, recipe.epochs, every_seconds=0.0, done=resumed_at)
     saved, saved_epochs = time.monotonic(), resumed_at
 
-    def state_now() -> bytes:
-        return dump_state(
-            run=run,
-            network=network.state_dict(),
-            objective=objective.state_dict(),
-            optimizer=optimizer.state_dict(),
-            average=average.state_dict() if average is not None else None,
-            history=[past.model_dump() for past in history],
-            kept_weights=kept_weights,
-        )
+    def state_now() -> dict[str, Any]:
+        return {
+            "run": run,
+            "network": network.state_dict(),
+            "objective": objective.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "average": average.state_dict() if average is not None else None,
+            "history": [past.model_dump() for past in history],
+            "kept_weights": kept_weights,
+        }
 
-    with torch.random.fork_rng(devices=[device] if on_gpu else []), parallel.shared_statistics(network):
+    with (
+        torch.random.fork_rng(devices=[device] if on_gpu else []),
+        parallel.shared_statistics(network),
+        _kept_on_sigterm(checkpoint) as unsaved,
+    ):
         for epoch in range(resumed_at, recipe.epochs):
             if recipe.patience and history and epoch - best(history).epoch >= recipe.patience:
                 note(f"no better validation macro-F1 in {recipe.patience} epochs, stopped early")
@@ -266,13 +286,16 @@ def fit(
             history.append(Epoch(epoch=epoch + 1, learning_rate=rate, losses=losses, seconds=seconds, **scores))
             if kept(history, len(val_labels)) is history[-1]:
                 kept_weights = {name: value.cpu().clone() for name, value in judged.state_dict().items()}
-            if checkpoint and time.monotonic() - saved >= recipe.checkpoint_seconds:
-                checkpoint.save(state_now())
-                saved, saved_epochs = time.monotonic(), len(history)
+            if checkpoint:
+                unsaved[:] = [copy.deepcopy(state_now())]
+                if time.monotonic() - saved >= recipe.checkpoint_seconds:
+                    checkpoint.save(dump_state(**unsaved[0]))
+                    saved, saved_epochs = time.monotonic(), len(history)
+                    unsaved.clear()
             progress.step(f"loss {losses['total']:.4f}  val macro-F1 {scores['val_macro_f1']:.4f}")
 
     if checkpoint and len(history) > saved_epochs:
-        checkpoint.save(state_now())
+        checkpoint.save(dump_state(**state_now()))
     network.load_state_dict(kept_weights)
     network.to(memory_format=torch.contiguous_format).eval()
     return Fitted(tuple(history), kept(history, len(val_labels)), sum(past.seconds for past in history), resumed_at)

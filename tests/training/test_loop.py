@@ -1,6 +1,8 @@
 """The fit loop: it learns, it repeats itself, it resumes as if nothing had happened, and it says what went wrong."""
 
 import itertools
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -182,6 +184,38 @@ def test_a_resumed_run_is_the_run_that_was_never_interrupted(epoch):
     assert complete.resumed_at_epoch == 0
     without_time = [[past.model_dump(exclude={"seconds"}) for past in fitted.epochs] for fitted in (complete, rest)]
     assert without_time[0] == without_time[1]
+
+
+class Killing(LabelObjective):
+    """Sends SIGTERM to this process in the middle of an epoch."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.left = step
+
+    def forward(self, *batch):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().forward(*batch)
+
+
+@pytest.mark.parametrize("step", [1, 3, 8, 17])
+def test_sigterm_keeps_the_last_whole_epoch(step, capsys):
+    kept, whole, resumed = Kept(), tiny(), tiny(seed=5)
+    recipe = PLAIN.model_copy(update={"checkpoint_seconds": 3600, "ema_decay": 0.9})
+    run(whole, recipe)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        run(tiny(), recipe, objective=Killing(step), checkpoint=kept)
+    assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+    epochs = (step - 1) // 3  # of three batches
+    assert len(kept.saved) == bool(epochs)
+    assert (f"what was learned in {epochs} epochs is kept" in capsys.readouterr().out) == bool(epochs)
+    rest = run(resumed, recipe, checkpoint=Kept(kept.saved[-1])) if epochs else run(resumed := tiny(), recipe)
+    assert rest.resumed_at_epoch == epochs
+    assert same_weights(whole, resumed)
 
 
 def test_a_finished_run_is_not_trained_again():
