@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sarslim.config import RunConfig
 from sarslim.config.settings import arguments, changed, load_config, require_data
 from sarslim.delivery.registry import METRICS
 from sarslim.errors import InputError, SarslimError, ServiceError
-from sarslim.kubeflow import history, run_log, runners
+from sarslim.kubeflow import history, run_log, runners, warm
 from sarslim.records import BundleRecord, Comparison, DatasetRecord
 from sarslim.report import last_screen
 from sarslim.stages import results
@@ -178,7 +178,8 @@ def _run_in(
                 cache_root=str(runs / "cache"),
             )
             try:
-                outputs = dag(**parameters).outputs
+                with nullcontext() if docker else warm.processes():
+                    outputs = dag(**parameters).outputs
             except RuntimeError as error:
                 failed = _what_failed(log, error)
                 if failed.exit_code == InputError.exit_code and log.failed in REFUSING:
