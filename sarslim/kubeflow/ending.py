@@ -37,16 +37,16 @@ def stages_end_first() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _stages() -> list[int]:
-    """The processes that this one started, but for the object store."""
+def _stages(process: str = "self") -> list[int]:
+    """The processes that this one and those that it started have started, but for the object store."""
     found = []
-    for listed in Path("/proc/self/task").glob("*/children"):
+    for listed in Path(f"/proc/{process}/task").glob("*/children"):
         with suppress(OSError):
-            found += [int(child) for child in listed.read_text().split()]
-    return [child for child in found if _name(child) not in ("rclone", "")]
+            found += [child for child in listed.read_text().split() if _name(child) not in ("rclone", "")]
+    return [stage for child in found for stage in (int(child), *_stages(child))]
 
 
-def _name(process: int) -> str:
+def _name(process: str) -> str:
     with suppress(OSError):
         return Path(f"/proc/{process}/comm").read_text().strip()
     return ""

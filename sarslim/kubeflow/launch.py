@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sarslim.config import RunConfig
 from sarslim.config.settings import arguments, changed, load_config, require_data
 from sarslim.delivery.registry import METRICS
 from sarslim.errors import InputError, SarslimError, ServiceError
-from sarslim.kubeflow import ending, history, run_log, runners
+from sarslim.kubeflow import ending, history, run_log, runners, warm
 from sarslim.records import BundleRecord, Comparison, DatasetRecord, TrainRecord
 from sarslim.report import last_screen
 from sarslim.stages import results
@@ -177,7 +177,7 @@ def _run_in(
                 cache_root=str(runs / "cache"),
             )
             try:
-                with ending.stages_end_first() as asked:
+                with ending.stages_end_first() as asked, nullcontext() if docker else warm.processes():
                     outputs = dag(**parameters).outputs
             except SystemExit:
                 raise RunFailed(INTERRUPTED, ending.CODE) from None
