@@ -16,7 +16,7 @@ def ask_teacher(
     """Writes the teacher's answers to some views of every training chip, or that it is asked in every step.
 
     Args:
-        config: JSON object with fields of the ask stage (sarslim/config/stages.py); {} asks nothing beforehand.
+        config: JSON object with fields of the ask stage (sarslim/config/stages/); {} asks nothing beforehand.
         dataset: What prepare-data makes.
         teacher: What train-teacher makes.
 

@@ -18,7 +18,7 @@ def distill_student(
     """Recovers the pruned network by distillation with self-reflection, or by fine-tuning.
 
     Args:
-        config: JSON object with fields of the distill stage (sarslim/config/stages.py); {} takes the defaults.
+        config: JSON object with fields of the distill stage (sarslim/config/stages/); {} takes the defaults.
         dataset: What prepare-data makes.
         teacher: What train-teacher makes.
         pruned: What prune-student makes.

@@ -1,10 +1,9 @@
 """What a user may set: a frozen model per stage, the knobs of KFP, what a cluster gives, files and ``--set`` texts."""
 
 from sarslim.config.budget import Budget
-from sarslim.config.fields import IDENTITIES
+from sarslim.config.fields import IDENTITIES, NETWORKS
 from sarslim.config.parsing import parse
 from sarslim.config.stages import (
-    NETWORKS,
     STAGES,
     AskConfig,
     DistillConfig,

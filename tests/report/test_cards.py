@@ -10,7 +10,7 @@ from page import Page
 
 from sarslim import report
 from sarslim.config import RunConfig
-from sarslim.config.stages import LICENSES
+from sarslim.config.fields import LICENSES
 from sarslim.records import Scaling, Skipped, UnlabelledSource
 
 
