@@ -142,7 +142,8 @@ def test_options_that_are_no_json_object_are_refused(text):
         ({"prune": {"epochs": 3}}, "prune.epochs: is not a field (did you mean teacher.epochs or distill.epochs?)."),
         ({"techer": {"epochs": 3}}, "techer: is not a section (did you mean teacher?). Write teacher."),
         ({"epochs": 3}, "epochs: is not a section (did you mean teacher.epochs or distill.epochs?)."),
-        ({"xyzzy": 3}, "xyzzy: is not a section. Known sections: prepare, teacher, prune, ask, distill, evaluate, publish."),
+        ({"xyzzy": 3}, "xyzzy: is not a section. Known sections: prepare, teacher, prune, ask, distill, "
+         "evaluate, publish."),
         ({"teacher": 3}, "teacher: 3 is not a section. Write its fields below it, each with a value."),
     ],
 )  # fmt: skip
