@@ -79,7 +79,7 @@ def sweep(on: Placement, values: Values, start: str = "") -> Compared:
     whole = measure(on, TEACHER, config["evaluate"], dataset, teacher)
     with dsl.ParallelFor(cells, name="budgets, methods and seeds", parallelism=on.parallel) as cell:
         measured = recovered(on, cell, dataset, teacher, answers)
-    return compared(on, compare_networks(reference=whole, others=dsl.Collected(measured)))
+    return compared(on, compare_networks(config=config["evaluate"], reference=whole, others=dsl.Collected(measured)))
 
 
 def baselines(on: Placement, values: Values, start: str = "") -> Compared:
@@ -104,7 +104,7 @@ def baselines(on: Placement, values: Values, start: str = "") -> Compared:
         rival = rival_cell(label=cell.label, teacher=cell.teacher, evaluate=cell.evaluate, dataset=dataset)
         others = on("teacher", rival, "Train and measure rival").outputs["Output"]
     collected = {"others": dsl.Collected(others), "more": dsl.Collected(ours)}
-    return compared(on, compare_networks(reference=whole, **collected))
+    return compared(on, compare_networks(config=config["evaluate"], reference=whole, **collected))
 
 
 def begin(

@@ -67,6 +67,17 @@ class Typical(Record):
     sides_px: tuple[int, int]
 
 
+class UnlabelledSource(Record):
+    """Where further chips without a label came from, and what was done to them; ``chips`` of them are stored."""
+
+    source: str
+    format: str
+    chips: int
+    multilook: int
+    scaling: tuple[Scaling, ...]
+    sources_sha256: dict[str, str]
+
+
 class DatasetRecord(Record):
     """The content of ``dataset.json``: what a dataset artifact holds and how it came about."""
 
@@ -92,6 +103,7 @@ class DatasetRecord(Record):
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
     typical: Typical | None = None
+    unlabelled_source: UnlabelledSource | None = None
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
@@ -148,7 +160,8 @@ class AskRecord(Record):
 class TrainRecord(Record):
     """A training run: its curve and the epoch whose weights were kept (by validation macro-F1).
 
-    ``answers``: those that the teacher gave beforehand, where a distillation took them.
+    ``answers``: those that the teacher gave beforehand, where a distillation took them. ``threads`` are those of the
+    CPU that computed it; 0 where an earlier version did not tell.
     """
 
     network: str
@@ -159,6 +172,7 @@ class TrainRecord(Record):
     seconds: float
     resumed_at_epoch: int = 0
     answers: AskRecord | None = None
+    threads: int = 0
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
@@ -168,6 +182,7 @@ class TrainRecord(Record):
             "kept_epoch": self.kept_epoch,
             "epochs": len(self.epochs),
             "seconds": self.seconds,
+            "threads": self.threads,
         }
 
 
@@ -218,7 +233,11 @@ class PruneRecord(Record):
 
 
 class Latency(Record):
-    """Time of one forward pass, after a warm-up."""
+    """Time of one forward pass, after a warm-up, in turns with what it is compared with.
+
+    ``median_ms`` is that of the medians of the turns, the percentiles are those of all runs. ``disturbed``: in two or
+    more of its five turns the median was more than a tenth off, so other work on the machine is in the figure.
+    """
 
     batch: int
     threads: int
@@ -226,6 +245,7 @@ class Latency(Record):
     median_ms: float
     p05_ms: float
     p95_ms: float
+    disturbed: bool = False
 
     @property
     def images_per_second(self) -> float:
@@ -261,8 +281,25 @@ class ReliabilityBin(Record):
     chips: int
 
 
+class Shape(Record):
+    """What the costs of a network depend on: its architecture and, layer by layer, its sizes.
+
+    ``sizes``: outputs and inputs of every convolution and linear layer, features of every BatchNorm, in their order.
+    """
+
+    network: str
+    stem: str
+    classes: int
+    channels: int
+    image_size: int
+    sizes: tuple[int, ...]
+
+
 class NetworkScores(Record):
-    """One network on the test part: what it can do and what it costs."""
+    """One network on the test part: what it can do and what it costs.
+
+    ``latency`` is that of ONNX Runtime in FP32, for every batch size; empty where it was not timed.
+    """
 
     accuracy: float
     macro_f1: float
@@ -277,7 +314,7 @@ class NetworkScores(Record):
     macs: int
     bytes: int
     peak_memory_bytes: int
-    latency: tuple[Latency, ...]
+    latency: tuple[Latency, ...] = ()
 
     @property
     def latency_ms(self) -> float:
@@ -285,9 +322,10 @@ class NetworkScores(Record):
         return self.latency[0].median_ms
 
     def summary(self) -> dict[str, Any]:
-        """The seven figures of ``summary.json``."""
-        names = ("accuracy", "macro_f1", "balanced_accuracy", "params", "macs", "bytes", "latency_ms")
-        return {name: getattr(self, name) for name in names}
+        """The seven figures of ``summary.json``; six of a network that was not timed."""
+        names = ("accuracy", "macro_f1", "balanced_accuracy", "params", "macs", "bytes")
+        timed = {"latency_ms": self.latency_ms} if self.latency else {}
+        return {name: getattr(self, name) for name in names} | timed
 
 
 class GateCheck(Record):
@@ -357,7 +395,7 @@ class Deployment(Record):
     """A network as it runs after delivery: one file in one runtime, on the test part.
 
     ``logits_difference`` is the largest one from PyTorch, for the ONNX file in FP32. ``latency`` has every combination
-    of threads and batch.
+    of threads and batch, the batches of one number of threads together.
     """
 
     network: Literal["teacher", "student"]
@@ -366,7 +404,7 @@ class Deployment(Record):
     accuracy: float
     macro_f1: float
     bytes: int
-    latency: tuple[Latency, ...]
+    latency: tuple[Latency, ...] = ()
     logits_difference: float | None = None
     quantization: Quantization | None = None
 
@@ -383,7 +421,7 @@ class Rival(Record):
     params: int
     macs: int
     bytes: int
-    latency: tuple[Latency, ...]
+    latency: tuple[Latency, ...] = ()
 
 
 class Origin(Record):
@@ -479,7 +517,9 @@ class EvaluateRecord(Record):
     """Teacher, pruned network before recovery, and student, on the same test part.
 
     ``mistakes``: those of which the student was surest, the surest first. ``over_shortcut`` holds each network against
-    the most accurate shortcut, ``against_teacher`` the pruned network and the student against the teacher.
+    the most accurate shortcut, ``against_teacher`` the pruned network and the student against the teacher. ``threads``
+    are those of the CPU that the networks ran on, but where a latency tells its own; 0 where an earlier version did not
+    tell.
     """
 
     teacher: NetworkScores
@@ -495,6 +535,7 @@ class EvaluateRecord(Record):
     gate: tuple[GateCheck, ...]
     mistakes: tuple[Mistake, ...] = ()
     seconds: float
+    threads: int = 0
 
     @property
     def best_shortcut(self) -> Shortcut | None:
@@ -653,7 +694,8 @@ class Measured(Record):
 
     An empty method: a network that stands alone, such as the teacher. ``sets`` are the ``--set`` texts that make the
     network from the configuration of the run. Few figures, and no more than the beginning of the data set's digest,
-    because KFP hands those of all networks to the comparison in one argument, where Linux allows 128 KiB.
+    because KFP hands those of all networks to the comparison in one argument, where Linux allows 128 KiB. By its
+    ``shape`` the comparison builds the network anew, and times it in turns with the others.
     """
 
     name: str
@@ -670,14 +712,21 @@ class Measured(Record):
     params: int
     macs: int
     bytes: int
-    latency_ms: float
+    shape: Shape
+    latency: Latency | None = None
     shifted: dict[str, ShiftedAccuracy] = {}
+
+    @property
+    def latency_ms(self) -> float:
+        """Median milliseconds of one chip in ONNX Runtime."""
+        assert self.latency is not None
+        return self.latency.median_ms
 
     def figures(self) -> dict[str, float]:
         """What the KFP UI shows."""
-        label = {"name", "budget", "method", "seed", "sets", "simulated", "data_digest", "shifted"}
+        names = ("test_chips", "accuracy", "macro_f1", "balanced_accuracy", "params", "macs", "bytes")
         shifted = {f"accuracy_{name}": each.accuracy for name, each in self.shifted.items()}
-        return self.model_dump(exclude=label) | shifted
+        return {name: getattr(self, name) for name in names} | shifted
 
 
 class Comparison(Record):

@@ -33,7 +33,7 @@ def open_reader(config: PrepareConfig, source: Path | None) -> Reader:
         return Simulator(config.simulator, size=config.image_size * config.multilook, seed=config.seed)
     if not source.exists():
         raise InputError(str(source), "does not exist", "Correct prepare.source")
-    folder = _walked(source) if source.is_dir() else None
+    folder = walked(source, "prepare.source") if source.is_dir() else None
     name = find_format(folder.members if folder else [readable(source.name)], config)
     reader = _reader(name, folder, source, config)
     if config.group_pattern or (folder and find_table(folder.members)):
@@ -57,12 +57,17 @@ def _reader(name: str, folder: Folder | None, source: Path, config: PrepareConfi
     )
 
 
-def _walked(source: Path) -> Folder:
+def walked(source: Path, field: str) -> Folder:
+    """The folder at a path that a field of the configuration gives.
+
+    Raises:
+        InputError: an empty folder, or one that cannot be read.
+    """
     folder = Folder.at(source)
     if folder.members:
         return folder
     but = f" but for {told(row.reason for row in folder.skipped)}" if folder.skipped else ""
-    raise InputError(str(source), f"is empty{but}", "Put chips there, or correct prepare.source")
+    raise InputError(str(source), f"is empty{but}", f"Put chips there, or correct {field}")
 
 
 def find_format(names: Sequence[str], config: PrepareConfig) -> str:

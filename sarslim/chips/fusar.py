@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from os.path import basename, splitext
 from pathlib import Path, PureWindowsPath
 
-from sarslim.chips import images, tables
+from sarslim.chips import ahead, images, tables
 from sarslim.chips.container import Folder
 from sarslim.chips.index import Chip, Index, Pixels
 from sarslim.config import ImagesConfig
@@ -74,8 +74,9 @@ class FusarReader:
 
     def load(self, chips: Iterable[Chip]) -> Iterator[Pixels]:
         """Amplitudes of each chip, in order: (bands, height, width) float32."""
-        for chip in chips:
-            yield images.read(self._folder.path(chip.file), chip.file, self._images)
+        return ahead.in_order(
+            lambda chip: images.read(self._folder.path(chip.file), chip.file, self._images), chips, size=ahead.float32
+        )
 
     def _rows(self) -> dict[str, dict[str, str]]:
         table = _table(self._folder.members)

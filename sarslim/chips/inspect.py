@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ from sarslim.chips.folder import FolderReader, Layout
 from sarslim.chips.formats import find_format, open_reader
 from sarslim.chips.given import Named, check_labels, check_parts
 from sarslim.chips.identities import find_table
-from sarslim.chips.index import Index
 from sarslim.chips.opensarship import OpenSarShipReader
 from sarslim.chips.select import select
 from sarslim.chips.shipyard import FAMILIES
 from sarslim.chips.split import TINY_CLASS, divide
+from sarslim.chips.unlabelled import index_unlabelled, open_unlabelled
 from sarslim.config import PrepareConfig, SimulatorConfig
 from sarslim.errors import InputError
 from sarslim.records import Record, Skipped
@@ -41,8 +42,8 @@ class Inspection(Record):
     """The content of a source. ``problems`` are what would stop preparation; ``sizes_px`` are of the longer side.
 
     ``classes`` counts labelled chips by the labels of the source, before merging; a chip has one size and may have
-    several polarisations; ``numbered`` of them have a running number. ``parts`` counts stored chips, or is empty where
-    there are problems.
+    several polarisations; ``numbered`` of them have a running number. ``further`` counts the chips of a second source.
+    ``parts`` counts stored chips, or is empty where there are problems.
     """
 
     format: str
@@ -55,6 +56,7 @@ class Inspection(Record):
     scenes: int
     groups: int
     numbered: int
+    further: int = 0
     given_splits: dict[str, int]
     parts: dict[str, int]
     split_rule: str
@@ -63,8 +65,11 @@ class Inspection(Record):
     warnings: tuple[str, ...]
 
 
-def inspect(source: Path, config: PrepareConfig) -> Inspection:
+def inspect(source: Path, config: PrepareConfig, unlabelled_source: Path | None = None) -> Inspection:
     """Reads names, headers and tables of ``source``, no pixels, and tries out the choices of ``config``.
+
+    Args:
+        unlabelled_source: where the chips of ``config.unlabelled_source`` are. None: there are none.
 
     Raises:
         InputError: there is nothing to look at, or its format cannot be told.
@@ -76,9 +81,17 @@ def inspect(source: Path, config: PrepareConfig) -> Inspection:
     sides = [max(chip.height, chip.width) for chip in chips] or [0]
     problems = [str(problem) for problem in index.problems]
     parts: Counter[str] = Counter()
-    rule, warnings = "", list[str]()
+    rule, warnings, further, skipped = "", list[str](), 0, list(index.skipped)
     try:
-        parts, rule, warnings = _try(index, config)
+        selection = select(index.chips, config)
+        warnings += selection.warnings
+        reader_of_further = open_unlabelled(config, unlabelled_source) if unlabelled_source else None
+        second = index_unlabelled(reader_of_further, selection.channels, config)
+        further = len({sample.chip.id for sample in second.samples})
+        warnings += second.warnings
+        skipped += second.skipped
+        division = divide(replace(selection, samples=[*selection.samples, *second.samples]), config)
+        parts, rule = Counter(division.parts), division.rule
     except InputError as error:
         problems.append(str(error))
     if problems:
@@ -94,10 +107,11 @@ def inspect(source: Path, config: PrepareConfig) -> Inspection:
         scenes=len({chip.scene for chip in chips} - {""}),
         groups=len({chip.group for chip in chips} - {""}),
         numbered=sum(chip.number is not None for chip in chips),
+        further=further,
         given_splits=dict(sorted(Counter(chip.split for chip in chips if chip.split).items())),
         parts=dict(sorted(parts.items())),
         split_rule=rule,
-        skipped=tuple(index.skipped),
+        skipped=tuple(skipped),
         problems=tuple(problems),
         warnings=(*index.warnings, *warnings, *_tiny(classes)),
     )
@@ -177,12 +191,6 @@ def linked_folders(source: Path) -> list[Path]:
         pass
     targets = (Path(target) for _, target in walk.outside)
     return sorted({target if target.is_dir() else target.parent for target in targets})
-
-
-def _try(index: Index, config: PrepareConfig) -> tuple[Counter[str], str, list[str]]:
-    selection = select(index.chips, config)
-    division = divide(selection, config)
-    return Counter(division.parts), division.rule, list(selection.warnings)
 
 
 def _tiny(classes: Counter[str]) -> Iterator[str]:

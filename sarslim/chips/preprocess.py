@@ -135,7 +135,8 @@ def fit(
     """One scaling per channel from cropped training chips, each (C, H, W); not one of them is kept.
 
     linear takes the full range of all pixels; the others take percentiles of evenly spaced pixels. For chip and
-    chip_log the chips are divided by their level already.
+    chip_log the chips are divided by their level already; as pixels of 0 do not count for that, they do not for
+    chip_log: where an 8-bit image is dark, they would stretch the axis over decades with nothing in them.
     """
     lowest = highest = np.zeros(0)
     kept: list[npt.NDArray[np.float32]] = []
@@ -167,6 +168,8 @@ def apply(pixels: Pixels, scalings: tuple[Scaling, ...], dtype: Literal["uint8",
 
 def _fit_channel(values: npt.NDArray[np.float32], kind: ScalingKind, percentiles: tuple[float, float]) -> Scaling:
     offset = 0.0
+    if kind == "chip_log" and (values > 0).any():
+        values = values[values > 0]
     if kind in ("log", "chip_log"):
         # Keeps log() finite where the amplitude is 0, far below what is visible.
         offset = max(1e-3 * float(np.median(values)), 1e-12)

@@ -159,6 +159,16 @@ def bands(
     return [(tuple(places[name] for name in channels), "+".join(channels))]
 
 
+def fitting(
+    chip: Chip, channels: Sequence[str], polarisation_as: Literal["samples", "channels"]
+) -> list[tuple[tuple[int, ...], str]]:
+    """As :func:`bands`, for channels as a data set stores them; a single image is taken for whatever is asked for."""
+    found = bands(chip, channels[0].split("/") if polarisation_as == "samples" else channels, polarisation_as)
+    if not found and chip.bands == ("",) and len(channels) == 1:
+        return [((0,), "")]  # it does not say which polarisation it is of
+    return found
+
+
 def _without(chips: Sequence[Chip], kept: set[str], channels: tuple[str, ...]) -> list[Skipped]:
     return [
         Skipped(name=chip.id, reason=f"lacks polarisation {', '.join(sorted(set(channels) - set(chip.bands)))}")

@@ -1,22 +1,23 @@
 """Raw chips one after another, as a network takes them: for use after training, however many there are."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from os.path import splitext
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from sarslim.chips import images, preprocess
+from sarslim.chips import ahead, images, preprocess
 from sarslim.chips.container import Folder, Walk, readable, told
 from sarslim.chips.dataset import PART, RECORD, Dataset, is_dataset
 from sarslim.chips.formats import open_reader
 from sarslim.chips.given import check_labels
 from sarslim.chips.index import Chip, Pixels, Reader
 from sarslim.chips.opensarship import FOLDERS, OpenSarShipReader
-from sarslim.chips.select import Sample, bands
+from sarslim.chips.select import Sample, fitting
 from sarslim.config import ImagesConfig, PrepareConfig, parse
 from sarslim.errors import InputError
 from sarslim.progress import note
@@ -39,7 +40,13 @@ class Stored:
     sides: tuple[int, int] | None = None
 
 
-def unlabelled(paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig | None = None) -> Iterator[Stored]:
+# Gives the chips of an image, or of one in a file of many; may be called in any thread.
+Work = Callable[[], Iterable[Stored]]
+
+
+def unlabelled(
+    paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig | None = None, *, workers: int = 0
+) -> Iterator[Stored]:
     """Every chip of files, folders and product zips, at any depth and in the order of names.
 
     Images are taken as they are met, of an ``.npy`` file one chip after another; of a product, its index is in memory.
@@ -48,6 +55,7 @@ def unlabelled(paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig |
 
     Args:
         limits: of the size of images, where others are wanted than for the network's own chips.
+        workers: threads that decode ahead. 0: one per core that this process may use.
 
     Raises:
         InputError: nothing there, no chip among it, a chip that cannot be read or lacks a polarisation, or a data set
@@ -56,9 +64,9 @@ def unlabelled(paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig |
     choices = reading(how, limits)
     for path in paths:
         found, skipped = False, Counter[str]()
-        for chip in _raw(path, how, choices, skipped):
-            found = True
-            yield chip
+        for chips in ahead.in_order(lambda chips: list(chips()), _raw(path, how, choices, skipped), workers=workers):
+            found = found or bool(chips)
+            yield from chips
         if skipped:
             count = f"{skipped.total()} files and folders were" if skipped.total() > 1 else "1 file or folder was"
             note(f"{count} passed over: {told(skipped.elements())}")
@@ -147,10 +155,14 @@ def _test_part(path: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iter
         yield Stored(f"test {number}", np.array(image), classes[label])
 
 
-def _part(folder: Path, name: str, shown: str, how: Preprocessing) -> Iterator[Stored]:
+def _part(folder: Path, name: str, shown: str, how: Preprocessing) -> Iterator[Work]:
     """The chips of one part of a dataset artifact, named by the file that they are in, ``shown``."""
     for number, image in enumerate(_prepared_alike(folder, how).part(name).images):
-        yield Stored(f"{shown} {number}", np.array(image))
+        yield partial(_as_it_is, f"{shown} {number}", image)
+
+
+def _as_it_is(name: str, image: npt.NDArray) -> list[Stored]:
+    return [Stored(name, np.array(image))]
 
 
 def _prepared_alike(path: Path, how: Preprocessing) -> Dataset:
@@ -168,7 +180,7 @@ def _prepared_alike(path: Path, how: Preprocessing) -> Dataset:
     return data
 
 
-def _raw(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Stored]:
+def _raw(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Work]:
     """The chips of one file, or of all files below a folder; ``skipped`` counts the others by reason."""
     if not path.is_dir():
         yield from _file(path, readable(str(path)), how, choices, skipped)
@@ -194,9 +206,7 @@ def _raw(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counte
         note(warning)
 
 
-def _file(
-    path: Path, shown: str, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]
-) -> Iterator[Stored]:
+def _file(path: Path, shown: str, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Work]:
     """The chips of one file, which is named as ``shown``."""
     if path.suffix.lower() == ".zip":
         yield from _product(path, how, choices, skipped)
@@ -204,10 +214,14 @@ def _file(
         yield from _part(path.parent, path.name.removesuffix(PART), shown, how)
     elif path.suffix.lower() == images.STACK:
         for number, pixels in enumerate(images.read_stack(path, shown, choices.images)):
-            yield from _stored(_chip(f"{shown} {number}", shown, pixels), pixels, how)
+            yield partial(_stored, _chip(f"{shown} {number}", shown, pixels), pixels, how)
     else:
-        pixels = images.read(path, shown, choices.images)
-        yield from _stored(_chip(shown, shown, pixels), pixels, how)
+        yield partial(_image, path, shown, how, choices.images)
+
+
+def _image(path: Path, shown: str, how: Preprocessing, limits: ImagesConfig) -> Iterator[Stored]:
+    pixels = images.read(path, shown, limits)
+    return _stored(_chip(shown, shown, pixels), pixels, how)
 
 
 def _chip(name: str, file: str, pixels: Pixels) -> Chip:
@@ -218,23 +232,25 @@ def _chip(name: str, file: str, pixels: Pixels) -> Chip:
 
 def _product(
     source: Path | Folder, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]
-) -> Iterator[Stored]:
+) -> Iterator[Work]:
     reader: Reader = OpenSarShipReader(source, labels=choices.labels, values=choices.values, images=choices.images)
     index = reader.index()
     index.check()
     skipped.update(row.reason for row in index.skipped)
     for warning in index.warnings:
         note(warning)
-    for chip, pixels in zip(index.chips, reader.load(index.chips), strict=True):
-        yield from _stored(chip, pixels, how)
+    for chip in index.chips:
+        yield partial(_of_product, reader, chip, how)
+
+
+def _of_product(reader: Reader, chip: Chip, how: Preprocessing) -> Iterator[Stored]:
+    return _stored(chip, next(iter(reader.load([chip]))), how)
 
 
 def _stored(chip: Chip, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
     """The chip once for every polarisation that the network knows, or with all of them as channels."""
     wanted = how.channels[0].split("/") if how.polarisation_as == "samples" else how.channels
-    choices = bands(chip, wanted, how.polarisation_as)
-    if not choices and chip.bands == ("",) and len(how.channels) == 1:
-        choices = [((0,), "")]  # a single image does not say which polarisation it is of
+    choices = fitting(chip, how.channels, how.polarisation_as)
     if not choices:
         raise InputError(
             chip.id, f"has the polarisations {', '.join(band or 'unknown' for band in chip.bands)}, the network takes "

@@ -33,7 +33,7 @@ Labelled = Annotated[
     typer.Argument(metavar="DATA", help="A dataset artifact (its test part), or labelled raw chips; local or s3://."),
 ]
 Int8 = Annotated[bool, typer.Option("--int8", help="The network in INT8 in place of FP32.")]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads. 0: one per core.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads. 0: one per core that may be used.")]
 OURS = Path("runs")
 
 

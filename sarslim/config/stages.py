@@ -92,6 +92,17 @@ class PrepareConfig(Section):
     keep_unlabelled: bool = Field(
         True, description="Keep chips without a label as a part of their own, for distillation and later teachers."
     )
+    unlabelled_source: Source = Field(
+        "",
+        description="Local path or s3:// address of further chips, of which no label is used, such as those of another "
+        "sensor. Empty: none.",
+    )
+    unlabelled_multilook: int = Field(1, ge=1, le=32, description="As multilook, for the chips of unlabelled_source.")
+    unlabelled_scaling: Literal["fitted", "training", "percentile", "log", "linear", "chip", "chip_log"] = Field(
+        "fitted",
+        description="How the chips of unlabelled_source are scaled: as scaling says, fitted on these chips; by what "
+        "was fitted on training chips; or in another way, fitted on these chips.",
+    )
     labels: Literal["visual", "ais", "marinetraffic"] = Field(
         "visual", description="OpenSARShip: take the class from the file name, the AIS type or the MarineTraffic type."
     )
@@ -147,6 +158,12 @@ class PrepareConfig(Section):
     images: ImagesConfig = Field(ImagesConfig(), description="How image files are read, and how large they may be.")
     simulator: SimulatorConfig = SimulatorConfig()
 
+    @model_validator(mode="after")
+    def _keeps_what_it_reads(self) -> "PrepareConfig":
+        if self.unlabelled_source and not self.keep_unlabelled:
+            raise ValueError("keep_unlabelled=false leaves nothing of unlabelled_source; set one of them otherwise")
+        return self
+
     @field_validator("group_pattern")
     @classmethod
     def _names_parts(cls, value: str) -> str:
@@ -160,6 +177,20 @@ class PrepareConfig(Section):
         if strange := sorted(parts - set(IDENTITIES)):
             raise ValueError(f"has the part {strange[0]!r}{nearest(strange[0], IDENTITIES)}; choose from {known}")
         return value
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where chips are read from, by field; "" where nothing is."""
+        return {"source": self.source, "unlabelled_source": self.unlabelled_source}
+
+    @property
+    def scaling_of_unlabelled(self) -> ScalingKind:
+        """The kind of scaling of the chips of unlabelled_source."""
+        match self.unlabelled_scaling:
+            case "fitted" | "training":
+                return self.scaling
+            case kind:
+                return kind
 
     @property
     def simulated(self) -> bool:
@@ -446,6 +477,11 @@ class EvaluateConfig(Section):
     )
     seed: Seed = Field(0, description="Seed of the speckle.")
 
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where shifted chips are read from, by field."""
+        return {f"evaluate.shifted.{name}": source for name, source in self.shifted.items()}
+
     @field_validator("data_license")
     @classmethod
     def _license(cls, value: str) -> str:
@@ -501,6 +537,11 @@ class RunConfig(BaseModel):
     distill: DistillConfig = DistillConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     publish: PublishConfig = PublishConfig()
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where chips are read from in any stage, by field; "" where nothing is."""
+        return self.prepare.sources | self.evaluate.sources
 
 
 STAGES = tuple(RunConfig.model_fields)

@@ -14,12 +14,20 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime import GraphOptimizationLevel, InferenceSession
+from onnxruntime.quantization import (
+    CalibraterBase,
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 
 from sarslim import __version__
-from sarslim.delivery.session import CHIPS, LOGITS, PROBABILITIES, Session
+from sarslim.delivery.session import CHIPS, LOGITS, PROBABILITIES, Session, options
 from sarslim.errors import ServiceError
 from sarslim.networks.inference import predict
 from sarslim.progress import note
@@ -212,6 +220,21 @@ def _shorten(graph: onnx.GraphProto) -> None:
         node.input[:] = [short.get(name, name) for name in node.input]
         node.output[:] = [short.get(name, name) for name in node.output]
     del graph.value_info[:]
+
+
+def _calibrating(calibrator: CalibraterBase) -> None:
+    """Loads the network to be calibrated.
+
+    It stands in for ONNX Runtime's own, which cannot be told how many threads there may be.
+    """
+    chosen = options()
+    chosen.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
+    calibrator.infer_session = InferenceSession(
+        calibrator.augmented_model_path, chosen, providers=calibrator.execution_providers
+    )
+
+
+CalibraterBase.create_inference_session = _calibrating
 
 
 class _Reader(CalibrationDataReader):

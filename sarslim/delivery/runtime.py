@@ -88,7 +88,7 @@ class Bundle:
 
         Args:
             int8: the network in INT8 in place of FP32.
-            threads: CPU threads. 0: one per core.
+            threads: CPU threads. 0: one per core that may be used.
 
         Raises:
             InputError: no bundle there, a file that differs from its checksum, no such network in it, or more threads
@@ -141,7 +141,8 @@ class Bundle:
           prediction of its own.
 
         Whatever NumPy can read counts as an array; one on a disk, such as a memory map, is read piece by piece.
-        An iterable may be endless. It is read in a thread, a batch ahead; one batch more is in memory.
+        An iterable may be endless. It is read in a thread, a batch ahead; one batch more is in memory. Files are
+        decoded in as many threads as the network takes, a few dozen chips further ahead.
 
         Where many chips are far outside of what the network was trained on, a note says so at the end.
 
@@ -158,7 +159,8 @@ class Bundle:
             raise InputError(
                 self.name, "does not say what its network was trained on", "Publish it again, or do without refusing"
             )
-        return self._predictions(inputs.chips(chips, self.session.preprocessing, limits), refuse_outside)
+        how, workers = self.session.preprocessing, self.session.threads
+        return self._predictions(inputs.chips(chips, how, limits, workers=workers), refuse_outside)
 
     def _predictions(self, chips: Generator[stream.Stored], refuse_outside: bool) -> Iterator[Prediction]:
         typical, count, far = self.session.preprocessing.typical, 0, Counter[str]()

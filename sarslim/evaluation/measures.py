@@ -42,14 +42,14 @@ def score(
     input_shape: tuple[int, ...],
     file_bytes: int,
 ) -> NetworkScores:
-    """Every figure of one network on the test part.
+    """Every figure of one network on the test part, but for its latency: networks are timed together.
 
     Args:
         network: takes (N, C, H, W) values 0..255, gives logits (N, K).
         images: (N, C, H, W) stored values 0..255, possibly memory-mapped.
         labels: (N,) class indices.
         classes: names of the K classes.
-        config: batch sizes, threads, speckle levels, seed.
+        config: batch sizes, speckle levels, seed.
         scaling: of each channel, for the speckle.
         input_shape: (C, H, W) of one chip.
         file_bytes: size of the file of weights.
@@ -92,12 +92,6 @@ def score(
         macs=cost.count_macs(network, input_shape),
         bytes=file_bytes,
         peak_memory_bytes=cost.peak_memory_bytes(network, input_shape, config.batch_sizes[0]),
-        latency=tuple(
-            cost.measure_latency(
-                network, input_shape, batch=batch, threads=config.threads, seconds=config.latency_seconds
-            )
-            for batch in config.batch_sizes
-        ),
     )
 
 

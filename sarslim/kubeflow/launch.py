@@ -169,7 +169,7 @@ def _run_in(
             folder / "logs", TASKS, sys.stdout, stages=_stages(dag), loops=LOOPS, headline=report.headline
         ) as log:
             local.init(
-                runners.containers(pipeline_root, [config.prepare.source, *config.evaluate.shifted.values()])
+                runners.containers(pipeline_root, config.sources.values())
                 if docker
                 else local.SubprocessRunner(use_venv=False),
                 pipeline_root=str(pipeline_root),

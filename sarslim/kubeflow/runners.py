@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def require_images(dag: Any) -> None:
             raise ServiceError(name, f"cannot be pulled ({error})", "Run make push REGISTRY=...") from None
 
 
-def containers(pipeline_root: Path, sources: Sequence[str]) -> local.DockerRunner:
+def containers(pipeline_root: Path, sources: Iterable[str]) -> local.DockerRunner:
     """A runner whose tasks have a read-only root, no privileges, the caller's user and the caller's network.
 
     Args:
@@ -67,9 +67,9 @@ def containers(pipeline_root: Path, sources: Sequence[str]) -> local.DockerRunne
     # Like an emptyDir: on disk, writable by everyone, gone with the container.
     mounts = [Mount("/tmp", None, type="volume")]
     certificates = os.environ.get("AWS_CA_BUNDLE", "")
-    here = [source for source in sources if source and "://" not in source]
-    linked = [str(folder) for source in here for folder in linked_folders(Path(source))]
-    for path in dict.fromkeys((*here, *linked, certificates)):
+    local_sources = [source for source in sources if source and "://" not in source]
+    linked = [str(folder) for source in local_sources for folder in linked_folders(Path(source))]
+    for path in dict.fromkeys([*local_sources, *linked, certificates]):
         if path and not Path(path).is_absolute():
             raise InputError(path, "is a relative path, which containers cannot see", "Give the whole path")
         if path and Path(path).exists():

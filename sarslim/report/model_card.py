@@ -285,6 +285,7 @@ def _data(dataset: DatasetRecord, name: str, warnings: Sequence[str]) -> list[st
                     for channel, rule in zip(dataset.channels, dataset.scaling, strict=False)
                 ),
                 *data_words.looked(dataset),
+                *filter(None, [data_words.further(dataset)]),
             ]
         ),
         *(["Warnings:", listing(warnings)] if warnings else []),

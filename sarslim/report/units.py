@@ -4,8 +4,10 @@ import math
 import re
 
 from sarslim.evaluation.statistics import wilson as wilson  # among the words of pages, too
+from sarslim.records import Latency
 
 NO_BREAK_SPACE = "\u00a0"
+DISTURBED = "*"
 UNIT = re.compile(r"(?<=\d) (?=(%|k|M|G|ms|B|kB|MB|GB|points?)\b|%)")
 
 
@@ -47,6 +49,11 @@ def size(value: float) -> str:
 def milliseconds(value: float) -> str:
     """``1.934`` -> ``1.93 ms``."""
     return f"{significant(value)} ms"
+
+
+def latency(timing: Latency, per_chip: bool = False) -> str:
+    """The median of a forward pass, or of one of its chips; a star marks one that other work disturbed."""
+    return milliseconds(timing.median_ms / (timing.batch if per_chip else 1)) + DISTURBED * timing.disturbed
 
 
 def percent(value: float) -> str:

@@ -5,7 +5,7 @@ the machine, and writes to every place that the run will write to.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConf
         with findings.kept():
             records = check_given(given)
     digest = config.prepare.fingerprint
-    if "prepare" in stages and not findings.out_of_reach([config.prepare.source]):
+    if "prepare" in stages and not findings.out_of_reach(config.prepare.sources.values()):
         with findings.kept():
             digest = _look_at(config.prepare)
     if "publish" in stages and config.publish.name and not findings.errors:
@@ -82,22 +82,30 @@ def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConf
 
 
 def _look_at(config: PrepareConfig) -> str:
-    """The fingerprint of the source, whose names are held against the configuration first."""
+    """The fingerprint of the sources; the names of the first one are held against the configuration."""
     require_data(config)
-    if not config.source:
-        return ""
-    if is_s3(config.source):
-        uri = S3Uri.parse(config.source, "prepare.source")
+    digests = []
+    for field, address in config.sources.items():
+        if address:
+            files, table, digest = _found(address, f"prepare.{field}")
+            digests.append(digest)
+            if field == "source":
+                check_names(files, config, table)
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest() if len(digests) > 1 else "".join(digests)
+
+
+def _found(address: str, field: str) -> tuple[Sequence[str], bytes | None, str]:
+    """The files at an address by name, the table of their identities where there is one, and their fingerprint."""
+    if is_s3(address):
+        uri = S3Uri.parse(address, field)
         rows = [row for row in _store().objects(uri) if is_data(row[0])]
         keys = [key or uri.key for key, _, _ in rows]
         table = find_table(keys)
-        check_names(keys, config, _store().read(uri / table) if table else None)
-        return hashlib.sha256(repr(rows).encode()).hexdigest()
-    with local_copy(config.source, "prepare.source") as path:
+        return keys, _store().read(uri / table) if table else None, hashlib.sha256(repr(rows).encode()).hexdigest()
+    with local_copy(address, field) as path:
         found = names(path)
         table = find_table(found) if path.is_dir() else None
-        check_names(found, config, (path / table).read_bytes() if table else None)
-        return fingerprint(path)
+        return found, (path / table).read_bytes() if table else None, fingerprint(path)
 
 
 def _store() -> Storage:

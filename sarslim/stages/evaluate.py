@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sarslim import __version__, report
@@ -29,6 +30,7 @@ from sarslim.progress import note
 from sarslim.records import (
     UNKNOWN,
     BundleRecord,
+    Deployment,
     EvaluateRecord,
     FileScores,
     ModelRecord,
@@ -38,7 +40,8 @@ from sarslim.records import (
     TrainRecord,
 )
 from sarslim.stages import bounds, shifted
-from sarslim.stages.deploy import deploy, time_rivals
+from sarslim.stages.deploy import deploy, export_rivals
+from sarslim.stages.latencies import time_page
 from sarslim.stages.learn import input_shape
 from sarslim.stages.measure import score
 from sarslim.stages.results import CONFIG, EVALUATION, PRUNING, TRAINING, read_json, versions, write_json
@@ -99,16 +102,18 @@ def evaluate(
         artifact.load(student)[0], artifact.load(teacher)[0], test.images, test.labels, data.record.classes
     )
     with tempfile.TemporaryDirectory() as aside:
-        written_to = {"teacher": Path(aside), "student": bundle}
-        deployments = [
-            deployment
-            for kind, out in written_to.items()
-            for deployment in deploy(folders[kind], data, prepared, scores[kind], config, kind=kind, out=out)
-        ]
+        delivered = {
+            kind: deploy(folders[kind], data, prepared, scores[kind], kind=kind, out=out)
+            for kind, out in (("teacher", Path(aside)), ("student", bundle))
+        }
+        rivals = export_rivals(data, prepared, config, Path(aside))
+        timed = time_page(folders, delivered, rivals, data, prepared, config, aside=Path(aside), bundle=bundle)
+    deployments = timed.deployments
+    scores = {kind: each.model_copy(update={"latency": timed.networks[kind]}) for kind, each in scores.items()}
     record = EvaluateRecord(
         **scores,
-        deployments=tuple(deployments),
-        rivals=time_rivals(data, prepared, config),
+        deployments=deployments,
+        rivals=timed.rivals,
         majority_accuracy=measures.majority_accuracy(train.labels, test.labels),
         shortcuts=found,
         over_shortcut=over_shortcut,
@@ -118,12 +123,13 @@ def evaluate(
             config,
             scores["teacher"],
             scores["student"],
-            _budgets(pruned, scores),
+            _budgets(pruned, scores, deployments),
             over_shortcut=over_shortcut["student"],
             shifted={each.name: each.student for each in elsewhere},
         ),
         mistakes=tuple(each.model_copy(update={"file": files[each.chip]}) for each in mistakes),
         seconds=time.monotonic() - start,
+        threads=torch.get_num_threads(),
     )
     write_json(evaluation / CONFIG, config)
     write_json(evaluation / EVALUATION, record)
@@ -138,12 +144,17 @@ def _answers(folder: Path, images: NDArray[np.generic]) -> NDArray[np.int64]:
     return predict(artifact.load(folder)[0], images).argmax(axis=1)
 
 
-def _budgets(pruned: Path, scores: dict[str, NetworkScores]) -> list[tuple[str, float, float]]:
-    """Every budget of the prune stage: its name, what the student needs, and the most it may need."""
+def _budgets(
+    pruned: Path, scores: dict[str, NetworkScores], deployments: tuple[Deployment, ...]
+) -> list[tuple[str, float, float]]:
+    """Every budget of the prune stage: its name, what the student needs, and the most it may need.
+
+    Pruning to a latency went by that in PyTorch.
+    """
     asked = read_json(PruneConfig, pruned / CONFIG).budgets
+    latency = {each.network: each.latency[0].median_ms for each in deployments if each.runtime == "PyTorch"}
     needs = {
-        kind: {"macs": score.macs, "params": score.params, "latency": score.latency_ms}
-        for kind, score in scores.items()
+        kind: {"macs": scores[kind].macs, "params": scores[kind].params, "latency": latency[kind]} for kind in latency
     }
     return [
         (COSTS[name], needs["student"][name], budget.limit(needs["teacher"][name])) for name, budget in asked.items()

@@ -68,6 +68,7 @@ def train(
         val_macro_f1=fitted.kept.val_macro_f1,
         seconds=fitted.seconds,
         resumed_at_epoch=fitted.resumed_at_epoch,
+        threads=torch.get_num_threads(),
     )
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from sarslim.chips.dataset import RECORD
 from sarslim.chips.inspect import check_labels, fingerprint, is_data, labels, names, simulated_classes
 from sarslim.config import EvaluateConfig, PrepareConfig
-from sarslim.config.settings import sources_of
 from sarslim.stages.findings import Findings
 from sarslim.store.storage import S3Uri, Storage, is_s3, local_copy
 
@@ -26,7 +25,7 @@ def look_at_shifted(
         classes: of the network, where they are known for certain; None: as far as the source of training tells.
         store: asked for what is at ``s3://`` addresses.
     """
-    sources = sources_of(config)
+    sources = config.sources
     known = classes or _known(prepared, findings, store)
     digests = []
     for where, address in sources.items():

@@ -9,6 +9,7 @@ from sarslim.config import EvaluateConfig, PrepareConfig
 from sarslim.evaluation import measures
 from sarslim.networks import artifact
 from sarslim.networks.inference import predict
+from sarslim.networks.shapes import shape_of
 from sarslim.progress import note
 from sarslim.records import Measured, NetworkScores
 from sarslim.stages import shifted
@@ -32,7 +33,7 @@ def measure(label: Mapping[str, Any], config: EvaluateConfig, *, dataset: Path, 
     sources = shifted.read(config, data, read_json(PrepareConfig, dataset / CONFIG)) if config.shifted else []
     found = score(model, data, config, name=label["name"])
     write_json(scores, found)
-    network = artifact.load(model)[0]
+    network, model_record = artifact.load(model)
     return Measured(
         **label,
         data_digest=data.record.digest[:DIGEST],
@@ -41,12 +42,13 @@ def measure(label: Mapping[str, Any], config: EvaluateConfig, *, dataset: Path, 
         shifted={
             each.name: shifted.accuracy(each, predict(network, each.images).argmax(axis=1), DIGEST) for each in sources
         },
+        shape=shape_of(network, model_record),
         **found.summary(),
     )
 
 
 def score(folder: Path, data: Dataset, config: EvaluateConfig, *, name: str, kind: str | None = None) -> NetworkScores:
-    """What the model in ``folder`` can do on the test part, and what it costs.
+    """What the model in ``folder`` can do on the test part, and what it costs but for time.
 
     Args:
         kind: refuse a model that is not of this kind.

@@ -20,6 +20,7 @@ from typing import Any, get_type_hints
 import torch
 
 from sarslim.config import parse
+from sarslim.config.machine import threads
 from sarslim.errors import InputError, SarslimError, ServiceError
 from sarslim.records import TrainRecord
 from sarslim.stages.bounds import require_processes
@@ -64,7 +65,8 @@ def in_processes(stage: Stage) -> Stage:
 def _launch(processes: int, folder: Path, section: str) -> TrainRecord:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [*launcher, f"--log-dir={folder}", "-m", __name__, str(folder)]
-    environment = {"OMP_NUM_THREADS": "1"} | os.environ  # The launcher would set it too, with a warning.
+    # The launcher would set it, too: to 1, with a warning.
+    environment = {"OMP_NUM_THREADS": str(max(threads() // processes, 1))} | os.environ
     with (folder / "stderr").open("w+", encoding="utf-8", errors="replace") as stderr:
         with _termination_as_exit(), subprocess.Popen(command, env=environment, stderr=stderr) as child:
             try:

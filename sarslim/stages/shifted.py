@@ -12,7 +12,6 @@ from sarslim.chips import stream
 from sarslim.chips.dataset import Dataset
 from sarslim.chips.simulated_folder import is_simulated
 from sarslim.config import EvaluateConfig, PrepareConfig
-from sarslim.config.settings import sources_of
 from sarslim.errors import InputError
 from sarslim.evaluation import statistics
 from sarslim.progress import note
@@ -51,7 +50,7 @@ def read(config: EvaluateConfig, data: Dataset, prepared: PrepareConfig) -> list
     """
     how, classes = preprocessing(data, prepared), data.record.classes
     sources = []
-    for (where, address), name in zip(sources_of(config).items(), config.shifted, strict=True):
+    for (where, address), name in zip(config.sources.items(), config.shifted, strict=True):
         note(f"reading {name}: {address}")
         with local_copy(address, where) as path:
             try:

@@ -113,12 +113,16 @@ def test_log_is_finite_at_zero_and_follows_its_formula():
 
 
 def test_the_scalings_per_chip_are_those_of_the_logarithmic_and_the_plain_axis():
-    chips = [np.array([[[0, 1, 10, 100, 1000]]], np.float32)]
+    chips = [np.array([[[1, 10, 100, 1000]]], np.float32)]
     for kind, same in (("chip", "percentile"), ("chip_log", "log")):
         (ours,), (plain,) = (preprocess.fit(chips, each, (0, 100)) for each in (kind, same))
         assert (ours.low, ours.high, ours.offset) == (plain.low, plain.high, plain.offset)
         np.testing.assert_array_equal(*(preprocess.apply(chips[0], (each,), "uint8") for each in (ours, plain)))
         assert (ours.per_chip, plain.per_chip, ours.logarithmic) == (True, False, same == "log")
+    dark = [np.array([[[0, 0, 0, 1, 10, 100, 1000]]], np.float32)]
+    (scaling,) = preprocess.fit(dark, "chip_log", (0, 100))
+    assert scaling.low == pytest.approx(0, abs=0.1)  # pixels of 0 are at the end of the scale, and do not widen it
+    assert preprocess.apply(dark[0], (scaling,), "uint8")[0, 0].tolist() == [0, 0, 0, 0, 84, 169, 255]
 
 
 def test_chips_of_one_value_do_not_divide_by_zero():

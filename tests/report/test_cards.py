@@ -11,7 +11,7 @@ from page import Page
 from sarslim import report
 from sarslim.config import RunConfig
 from sarslim.config.stages import LICENSES
-from sarslim.records import Skipped
+from sarslim.records import Scaling, Skipped, UnlabelledSource
 
 
 def card(**changes) -> str:
@@ -34,6 +34,31 @@ def test_data_card():
     assert len(pictures) == 48
     assert pictures[0]["alt"] == "bulk carrier, example 1"
     assert pictures[0]["width"] == "128"
+
+
+def test_what_was_done_before_the_scaling_and_what_came_from_a_second_source():
+    rule = Scaling(kind="chip_log", low=-1.08, high=-0.25, offset=0.001)
+    second = UnlabelledSource(
+        source="s3://raw/<more>", format="images", chips=1234, multilook=2, scaling=(rule,),
+        sources_sha256={"a": "cd" * 32},
+    )  # fmt: skip
+    record = example_records.dataset(simulated=False, multilook=4, scaling=(rule,), unlabelled_source=second)
+    examples = example_records.examples(record, chips=2)
+    page = Page(report.data_card(record, examples | {"unlabelled": examples["tug"]}))
+    formula = "255 · (log(a / m + 0.001) + 1.08) / (−0.25 + 1.08)"
+    assert f"amplitude (chip_log): {formula}." in page.text
+    assert "4 × 4 pixels were averaged in power (multilook) before the crop. m is the median of the pixels" in page.text
+    said = (
+        "1,234 of the chips without a label are from s3://raw/<more> (images at any depth), averaged over 2 × 2 pixels"
+    )
+    assert f"{said} in power, scaled like the training chips." in page.text
+    assert "Source without labels s3://raw/<more>" in page.text
+    assert f"{'cd' * 32} s3://raw/<more>: a" in page.text
+    assert page.all("img")[-1]["alt"] == "Unlabelled, example 2"
+    other = second.model_copy(update={"scaling": (rule.model_copy(update={"low": 0.5}),), "multilook": 1})
+    page = Page(card(unlabelled_source=other))
+    assert "(images at any depth), scaled by 255 · (log(a / m + 0.001) − 0.5) / (−0.25 − 0.5)." in page.text
+    assert "multilook" not in page.text
 
 
 def test_same_records_same_card():

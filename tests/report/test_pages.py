@@ -17,7 +17,7 @@ from PIL import Image
 
 from sarslim import report
 from sarslim.config import RunConfig
-from sarslim.records import Origin, PublishRecord
+from sarslim.records import Comparison, Origin, PublishRecord
 from sarslim.report import figures, units
 from sarslim.report.words import run as words
 
@@ -275,11 +275,11 @@ def test_what_is_delivered_has_a_row_and_a_bar_per_variant(simulated):
     assert "the same class as PyTorch for every test chip" in simulated
     text = Page(simulated).text.replace("\u00a0", " ")
     assert (
-        "Student in ONNX Runtime, one chip at a time: 0.260 ms; 23.5× faster than the teacher; "
+        "Student in ONNX Runtime, one chip at a time: 1.93 ms; 5.1× faster than the teacher; "
         "2.7× faster than mobilenet_v3_small, untrained. "
         "Student in INT8: 0.180 ms, 25.0 % of the bytes, accuracy 95.5 %, in FP32 95.3 %."
     ) in text
-    assert "mobilenet_v3_small, ONNX FP32 0.700" in simulated
+    assert "mobilenet_v3_small, ONNX FP32 5.20" in simulated
 
 
 def test_mistakes_are_shown_with_what_the_teacher_said(simulated):
@@ -483,3 +483,19 @@ def test_a_comparison_tells_of_shifted_sources():
     assert "| Network | Test part | winter (300) |" in table
     assert "| 10% finetune | 93.0 % | 83.0 % |" in table
     assert "Under shift" not in report.comparison_table(example_records.comparison())
+
+
+def test_a_disturbed_latency_is_marked_wherever_it_stands():
+    run = example_records.story()
+    slow = run["evaluation"].student.latency[0].model_copy(update={"disturbed": True})
+    student = run["evaluation"].student.model_copy(update={"latency": (slow, *run["evaluation"].student.latency[1:])})
+    run["evaluation"] = run["evaluation"].model_copy(update={"student": student})
+    text = Page(report.run_report(**run)).text.replace("\u00a0", " ")
+    assert "1.93 ms* 5.1× faster" in text
+    assert "* Other work on the machine disturbed this latency" in text
+    assert "9.87 ms*" not in text
+    networks = list(example_records.comparison(1).networks)
+    assert networks[1].latency is not None
+    networks[1] = networks[1].model_copy(update={"latency": networks[1].latency.model_copy(update={"disturbed": True})})
+    table = report.comparison_table(Comparison(networks=tuple(networks)))
+    assert len(re.findall(r"ms\\?\*", table)) == 1

@@ -62,7 +62,7 @@ def refused(sections: dict | None = None, **others) -> str:
         ({"prune": {"macs": "5"}}, "macs=5 is out of reach"),
         ({"prune": {"macs": "5", "params": "0.02"}}, "For a share of the teacher's set prune.macs=5% and prune.params"),
         ({"prune": {"params": "20000"}}, "params=20000 is out of reach"),
-        ({"evaluate": {"threads": 100000}}, f"evaluate.threads: 100000 is more than the {cores()} processors of this"),
+        ({"evaluate": {"threads": 100000}}, f"evaluate.threads: 100000 is more than the {cores()} processors that"),
         ({"teacher": {"processes": 100000}}, "teacher.processes: 100000 is more than the"),
         ({"distill": {"processes": 100000}}, "distill.processes: 100000 is more than the"),
         ({"evaluate": {"batch_sizes": [1, 1000000]}}, "evaluate.batch_sizes: 1000000 needs "),
@@ -216,6 +216,19 @@ def test_a_table_of_identities_is_read_before_any_chip(store, tmp_path):
         store.write(S3Uri.parse("s3://tests/named/groups.csv"), f"file,ship\nA/1.png,{ship}\n".encode())
         digests.append(checked({"prepare": {"source": "s3://tests/named"}}).prepare.fingerprint)
     assert digests[0] != digests[1]
+
+
+def test_a_second_source_is_looked_at_too(store, tmp_path):
+    assert "prepare.unlabelled_source: there is nothing at 'no/such'" in refused(
+        {"prepare": {"unlabelled_source": "no/such"}}
+    )
+    digests = [checked().prepare.fingerprint]
+    for content in (b"x", b"y"):
+        (tmp_path / "1.png").write_bytes(content)
+        store.write(S3Uri.parse("s3://tests/more/1.png"), content)
+        for source in (str(tmp_path), "s3://tests/more"):
+            digests.append(checked({"prepare": {"unlabelled_source": source}}).prepare.fingerprint)
+    assert len(set(digests)) == 5
 
 
 def test_simulated_chips_need_no_data(store):

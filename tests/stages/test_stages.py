@@ -29,10 +29,12 @@ from sarslim.config import (
     TeacherConfig,
     parse,
 )
+from sarslim.config.machine import threads
 from sarslim.config.parameters import to_parameters
 from sarslim.delivery.session import Session
 from sarslim.errors import InputError
 from sarslim.networks import artifact
+from sarslim.networks.shapes import shape_of
 from sarslim.progress import Progress
 from sarslim.pruning import Coupling, group_lasso
 from sarslim.records import BundleRecord, Origin, PruneRecord, TrainRecord
@@ -486,20 +488,23 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, rough, tmp_pa
     assert [(each.network, each.runtime, each.precision) for each in record.deployments] == [
         (network, *kind)
         for network in ("teacher", "student")
-        for kind in (("PyTorch", "FP32"), ("ONNX Runtime", "FP32"), ("ONNX Runtime", "INT8"))
+        for kind in (("ONNX Runtime", "FP32"), ("ONNX Runtime", "INT8"), ("PyTorch", "FP32"))
     ]
-    combinations = len({1, os.cpu_count()}) * 2
+    combinations = len({1, threads()}) * 2
     assert [(rival.network, len(rival.latency)) for rival in record.rivals] == [("mnasnet0_5", combinations)]
     assert record.rivals[0].params > 900_000
     assert all(len({(one.threads, one.batch) for one in each.latency}) == combinations for each in record.deployments)
     for network, scores in (("teacher", record.teacher), ("student", record.student)):
-        torch, onnx, int8 = (each for each in record.deployments if each.network == network)
+        onnx, int8, torch = (each for each in record.deployments if each.network == network)
+        assert scores.latency == onnx.latency[:2]
         assert (torch.accuracy, torch.macro_f1) == (scores.accuracy, scores.macro_f1)
         assert (onnx.accuracy, onnx.macro_f1) == pytest.approx((scores.accuracy, scores.macro_f1))
         assert onnx.logits_difference < 1e-4
         assert int8.bytes < onnx.bytes
         assert int8.quantization.calibration_chips > 0
         assert onnx.latency[1].images_per_second == pytest.approx(64_000 / onnx.latency[1].median_ms)
+    assert record.pruned.latency == record.student.latency
+    assert record.threads == 1
     metrics = read_json(BundleRecord, tmp_path / "copy" / "metrics.json")
     assert metrics.data_digest == Dataset.open(house / "dataset").record.digest
     assert (metrics.gate_passed, metrics.simulated, metrics.files["model.onnx"].accuracy) == (
@@ -577,11 +582,19 @@ def test_the_data_card_says_that_chips_are_simulated(house):
     assert json.loads((house / "dataset" / "dataset.json").read_text())["simulated"] is True
 
 
-def test_networks_are_compared_on_one_data_set_only(tmp_path):
-    networks = example_records.comparison(1).networks[:2]
+def test_networks_of_one_data_set_are_timed_in_turns_and_those_of_one_shape_once(house, tmp_path):
+    shapes = [shape_of(*artifact.load(house / name)) for name in ("teacher", "pruned", "pruned")]
+    networks = [
+        each.model_copy(update={"shape": shape, "latency": None})
+        for each, shape in zip(example_records.comparison(1).networks, shapes, strict=False)
+    ]
+    config = EvaluateConfig(latency_seconds=0.02)
     out = {"comparison": tmp_path / "comparison.json", "page": tmp_path / "page.html", "table": tmp_path / "table.md"}
-    compare([network.model_dump_json() for network in networks], **out)
+    record = compare(config, [network.model_dump_json() for network in networks], **out)
+    teacher, first, second = (network.latency for network in record.networks)
+    assert teacher.median_ms > first.median_ms > 0
+    assert second == first
     assert "eac7eac7eac7" in out["page"].read_text()
     other = networks[1].model_copy(update={"data_digest": "0" * 12})
     with pytest.raises(InputError, match="different data sets .000000000000, eac7eac7eac7."):
-        compare([networks[0].model_dump_json(), other.model_dump_json()], **out)
+        compare(config, [networks[0].model_dump_json(), other.model_dump_json()], **out)

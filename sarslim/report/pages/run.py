@@ -88,7 +88,7 @@ def run_report(
         comparison=words.comparison(evaluation),
         tiles=_tiles(evaluation),
         compared=f"On the same {words.test_chips(evaluation):,} test chips, each compared with the teacher. Latency: "
-        f"one chip at a time, {first.threads} thread{'s' if first.threads > 1 else ''}.",
+        f"one chip at a time in ONNX Runtime, {first.threads} thread{'s' if first.threads > 1 else ''}.",
         gate=[
             (c.condition, units.gate_value(c.condition, c.found), units.gate_value(c.condition, c.bound), c.passed)
             for c in evaluation.gate

@@ -12,6 +12,7 @@ import sarslim.report.words.shift as shift
 from sarslim.config.recoveries import TWIN
 from sarslim.evaluation.statistics import FEWEST, bootstrap_interval, paired, t_interval
 from sarslim.records import Comparison, Measured
+from sarslim.report.words.run import DISTURBED
 
 MEASURED = (
     "Network",
@@ -50,7 +51,7 @@ def measured(record: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
                     (units.percent(mean(runs, "macro_f1")), ""),
                     (units.count(mean(runs, "params")), ""),
                     (units.count(mean(runs, "macs")), ""),
-                    (units.milliseconds(mean(runs, "latency_ms")), ""),
+                    (units.milliseconds(mean(runs, "latency_ms")) + units.DISTURBED * _disturbed(runs), ""),
                 ],
             )
         )
@@ -97,6 +98,12 @@ def measured_notes(record: Comparison) -> list[str]:
         if seeds < FEWEST
         else f"Means over {seeds} seeds, with the 95 % interval of the accuracy over seeds (Student's t)"
     )
+    timing = first.latency
+    assert timing is not None
+    latency = (
+        f"Latency: one chip at a time in ONNX Runtime on {timing.threads} thread{'s'[: timing.threads != 1]}, all "
+        f"networks in turns; those of one shape are timed once"
+    )
     gain = f"Gain over {TWIN}: points of accuracy above fine-tuning at the same budget, paired by seed"
     if seeds >= FEWEST:
         gain += ", with its 95 % bootstrap interval over seeds, which is too narrow for few of them"
@@ -107,7 +114,13 @@ def measured_notes(record: Comparison) -> list[str]:
         *([rule] if rule else []),
         f"All networks saw the same {chips:,} test chips, whose choice alone leaves the {first.name} between "
         f"{units.percent(low)} and {units.percent(high)} (95 % Wilson interval)",
+        latency,
+        *([DISTURBED] if _disturbed(record.networks) else []),
     ]
+
+
+def _disturbed(runs: Sequence[Measured]) -> bool:
+    return any(run.latency is not None and run.latency.disturbed for run in runs)
 
 
 def best_tradeoff(record: Comparison) -> list[Measured]:

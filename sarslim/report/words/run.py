@@ -49,7 +49,7 @@ def summary_table(evaluation: EvaluateRecord) -> list[tuple[str, ...]]:
                 units.count(scores.params),
                 units.count(scores.macs),
                 units.size(scores.bytes),
-                units.milliseconds(scores.latency_ms),
+                units.latency(scores.latency[0]),
             )
         )
     return rows
@@ -109,12 +109,15 @@ def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, st
         ("File", "bytes", units.size, "smaller", "larger"),
         ("Latency", "latency_ms", units.milliseconds, "faster", "slower"),
     ):
+        marks = [
+            units.DISTURBED * (name == "latency_ms" and s.latency[0].disturbed) for s in networks(evaluation).values()
+        ]
         rows.append(
             (
                 label,
                 [
-                    (show(getattr(s, name)), units.times(getattr(s, name), getattr(teacher, name), fewer, more))
-                    for s in networks(evaluation).values()
+                    (show(getattr(s, name)) + mark, units.times(getattr(s, name), getattr(teacher, name), fewer, more))
+                    for s, mark in zip(networks(evaluation).values(), marks, strict=True)
                 ],
             )
         )
@@ -196,6 +199,10 @@ def gate_failures(evaluation: EvaluateRecord) -> list[str]:
     ]
 
 
+DISTURBED = (
+    f"{units.DISTURBED} Other work on the machine disturbed this latency: in two or more of five turns the median was "
+    f"more than a tenth off. Evaluate again on a machine that does nothing else"
+)
 DEPLOYED = ("Network", "Variant", "Accuracy", "Macro-F1", "File")
 
 
@@ -211,19 +218,22 @@ def deployed(evaluation: EvaluateRecord) -> tuple[list[str], list[list[str]]]:
             units.percent(each.accuracy),
             units.percent(each.macro_f1),
             units.size(each.bytes),
-            *map(_per_chip, each.latency),
+            *(units.latency(timing, per_chip=True) for timing in each.latency),
         ]
         for each in evaluation.deployments
     ]
     rows += [
-        [each.network, "ONNX FP32", "–", "–", units.size(each.bytes), *map(_per_chip, each.latency)]
+        [
+            each.network,
+            "ONNX FP32",
+            "–",
+            "–",
+            units.size(each.bytes),
+            *(units.latency(timing, per_chip=True) for timing in each.latency),
+        ]
         for each in evaluation.rivals
     ]
     return [*DEPLOYED, *times], rows
-
-
-def _per_chip(timing: Latency) -> str:
-    return units.milliseconds(timing.median_ms / timing.batch)
 
 
 def delivered(evaluation: EvaluateRecord) -> list[str]:
@@ -232,7 +242,7 @@ def delivered(evaluation: EvaluateRecord) -> list[str]:
     if not in_use:
         return []
     student, small, teacher = (in_use[key] for key in (("student", "FP32"), ("student", "INT8"), ("teacher", "FP32")))
-    ours, ours_small = student.latency[0].median_ms, small.latency[0].median_ms
+    ours = student.latency[0].median_ms
     others = {"the teacher": teacher.latency} | {
         f"{each.network}, untrained": each.latency for each in evaluation.rivals
     }
@@ -240,8 +250,8 @@ def delivered(evaluation: EvaluateRecord) -> list[str]:
         f"{units.times(ours, latency[0].median_ms, 'faster', 'slower')} than {name}" for name, latency in others.items()
     ]
     return [
-        f"Student in ONNX Runtime, one chip at a time: {units.milliseconds(ours)}; {'; '.join(against)}",
-        f"Student in INT8: {units.milliseconds(ours_small)}, {units.percent(small.bytes / student.bytes)} of the "
+        f"Student in ONNX Runtime, one chip at a time: {units.latency(student.latency[0])}; {'; '.join(against)}",
+        f"Student in INT8: {units.latency(small.latency[0])}, {units.percent(small.bytes / student.bytes)} of the "
         f"bytes, accuracy {units.percent(small.accuracy)}, in FP32 {units.percent(student.accuracy)}",
     ]
 
@@ -300,9 +310,10 @@ def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecor
         f"seeds give other networks, so small differences prove nothing",
         f"Always naming the largest class would be right for {units.percent(evaluation.majority_accuracy)} of the "
         f"test chips.",
-        f"Latency is the median of {latency.runs:,} runs of one chip in PyTorch on the processor of the machine that "
-        f"ran the evaluation, with {latency.threads} thread{'s' if latency.threads > 1 else ''}. Other machines "
-        f"give other times.",
+        f"Latency is the median of {latency.runs:,} runs of one chip in ONNX Runtime on the processor of the machine "
+        f"that ran the evaluation, with {latency.threads} thread{'s' if latency.threads > 1 else ''}; all networks "
+        f"took turns, those of one shape as one. Other machines give other times",
+        *([DISTURBED] if any(timing.disturbed for timing in _timings(evaluation)) else []),
     ]
     if config.distill.method == "distill":
         items.append(
@@ -311,14 +322,22 @@ def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecor
     return items
 
 
+def _timings(evaluation: EvaluateRecord) -> list[Latency]:
+    """Every latency of the page."""
+    found = [each.latency for each in networks(evaluation).values()]
+    found += [each.latency for each in evaluation.deployments] + [each.latency for each in evaluation.rivals]
+    return [timing for latencies in found for timing in latencies]
+
+
 def curve(record: TrainRecord, times: int = 1, of: str = "") -> str:
     """One line on how a training run went, which may have taken several ``times`` a number ``of`` something."""
     several = f", {times} {of}" if times > 1 else ""
     resumed = f", resumed at epoch {record.resumed_at_epoch}" if record.resumed_at_epoch else ""
     taught = f". Beforehand {answers(record.answers)}" if record.answers else ""
     scores = f"accuracy {units.percent(record.val_accuracy)}, macro-F1 {units.percent(record.val_macro_f1)}"
+    threads = f" on {record.threads} thread{'s'[: record.threads != 1]}" if record.threads else ""
     return (
-        f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{several}{resumed}; "
+        f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{threads}{several}{resumed}; "
         f"the weights of epoch {record.kept_epoch} were kept (validation {scores}){taught}"
     )
 
