@@ -78,8 +78,7 @@ def test_area_under_the_curve_by_hand():
 def test_costs_are_recorded():
     scores = scored(labels=[0, 1, 2], choices=[0, 1, 2])
     assert (scores.params, scores.macs, scores.bytes) == (1, 0, 123)
-    assert [each.batch for each in scores.latency] == [1, 4]
-    assert scores.latency_ms > 0
+    assert scores.latency == ()  # networks are timed together
     assert scores.peak_memory_bytes > 0
 
 

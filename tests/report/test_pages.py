@@ -460,12 +460,14 @@ def test_data_card_says_what_the_largest_class_gets(data_card):
 def test_pages_tell_what_compression_costs_where_chips_differ(simulated):
     evaluation = example_records.evaluation().model_copy(update={"shifted": example_records.shifted()})
     verdict = report.verdict(example_records.dataset(), evaluation)
-    assert verdict.endswith("On winter, it is 4.0 points behind its teacher (95 % interval −6.0 to −2.0).")
+    assert verdict.endswith(
+        "On shifted chips it is clearly behind its teacher: winter by 4.0 points (95 % interval −6.0 to −2.0)."
+    )
     text = Page(report.run_report(**example_records.story(evaluation=evaluation))).text.replace("\u00a0", " ")
     assert "Test part 600 96.7 % (96.7) 40.0 % (40.0) 95.3 % (95.3) −1.3 points −2.8 to +0.2" in text
     assert "winter 600 90.0 % (90.0) 35.0 % (35.0) 86.0 % (86.0) −4.0 points −6.0 to −2.0" in text
     assert "other-sensor: 600 chips of 3 of 6 classes from s3://raw/other-sensor, SHA-256 5eed5eed5eed." in text
-    assert "3 of 600 chips of other-sensor are in the training or validation part" in text
+    assert "3 of 600 chips of the shifted source other-sensor are in the training or validation part" in text
     card = report.model_card(**example_records.run(evaluation=evaluation), name="x")
     assert "| winter | 600 | 90.0 % (90.0) | 35.0 % (35.0) | 86.0 % (86.0) | −4.0 points | −6.0 to −2.0 |" in card
     assert "Measured only on the test part, winter and other-sensor described below" in card

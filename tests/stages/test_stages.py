@@ -402,12 +402,13 @@ def test_networks_are_measured_on_shifted_chips_too(house, rough, store, tmp_pat
     )
     assert found.figures()["accuracy_rough"] == found.shifted["rough"].accuracy
     texts = [each.model_dump_json() for each in (found, again)]
-    compare(texts, comparison=tmp_path / "c.json", page=tmp_path / "c.html", table=tmp_path / "c.md")
+    out = {"comparison": tmp_path / "c.json", "page": tmp_path / "c.html", "table": tmp_path / "c.md"}
+    compare(config, texts, **out)
     assert "| Network | Test part | rough (40) | stored (40) |" in (tmp_path / "c.md").read_text()
     assert 'id="shift"' in (tmp_path / "c.html").read_text()
     other = again.model_copy(update={"shifted": {}}).model_dump_json()
     with pytest.raises(InputError, match="were measured on different shifted sources"):
-        compare([texts[0], other], comparison=tmp_path / "c.json", page=tmp_path / "c.html", table=tmp_path / "c.md")
+        compare(config, [texts[0], other], **out)
 
 
 def test_chips_that_are_learned_from_are_counted_and_classes_that_are_not_known_are_refused(house, rough, tmp_path):

@@ -127,7 +127,8 @@ def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, st
 
 def verdict(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
     """What came out of the run, in one sentence, and what is wrong with it in further ones."""
-    return " ".join([_outcome(dataset, evaluation), *reproaches(evaluation), *shift.verdicts(evaluation)])
+    sentences = (_outcome(dataset, evaluation), *reproaches(evaluation), shift.verdict(evaluation))
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def reproaches(evaluation: EvaluateRecord) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 import sarslim.report.units as units
 from sarslim.records import Comparison, DatasetRecord, EvaluateRecord, Measured, PairedScores, Shifted
 from sarslim.report.words.shortcuts import between
+from sarslim.report.words.text import listed
 
 HEADER = ("Chips", "Number", "Teacher", "Pruned", "Student", "Student − teacher", "95 % interval")
 TEST = "Test part"
@@ -36,14 +37,14 @@ def table(evaluation: EvaluateRecord) -> list[tuple[str, ...]]:
     ]
 
 
-def verdicts(evaluation: EvaluateRecord) -> list[str]:
-    """A sentence for every shifted source where the student is clearly behind its teacher."""
-    return [
-        f"On {each.name}, it is {units.points(each.student.difference).lstrip('−')} behind its teacher (95 % interval "
-        f"{between(each.student)})."
+def verdict(evaluation: EvaluateRecord) -> str:
+    """On which shifted sources the student is clearly behind its teacher, in a sentence; empty where on none."""
+    behind = tuple(
+        f"{each.name} by {units.points(each.student.difference).lstrip('−')} (95 % interval {between(each.student)})"
         for each in evaluation.shifted
         if each.student.interval is not None and each.student.interval[1] < 0
-    ]
+    )
+    return f"On shifted chips it is clearly behind its teacher: {listed(behind)}." if behind else ""
 
 
 def origins(dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
@@ -58,7 +59,8 @@ def origins(dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
 def warnings(evaluation: EvaluateRecord) -> list[str]:
     """Of every shifted source whose chips were learned from."""
     return [
-        f"{each.trained_on:,} of {each.student.chips:,} chips of {each.name} are in the training or validation part"
+        f"{each.trained_on:,} of {each.student.chips:,} chips of the shifted source {each.name} are in the training or "
+        "validation part"
         for each in evaluation.shifted
         if each.trained_on
     ]

@@ -20,7 +20,8 @@ RULE = (
 )
 # What leads to the class without any target.
 LEAKS = {
-    "background": "the surroundings differ by class, and a network can learn them in place of the targets",
+    "background": "the surroundings differ by class, or targets reach the border; a network can learn that in place "
+    "of the targets",
     "brightness": "targets of one class are larger or brighter, or the gain differs by class, and a network can learn "
     "that in place of the targets",
 }
