@@ -1,11 +1,15 @@
 """The ways in which sarslim stops: a user's mistake, or a failure of something outside; and how a program ends then."""
 
 import codecs
+import errno
 import io
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS)
+ROOM = "Make room, then run again: what is whole stays, what was half-written is not used"
+MEMORY = "Give the process more memory, or choose a smaller batch_size"
 MOST = (500, 4000, 500)  # characters of a place, a problem and a remedy: more would hide what they say
 
 
@@ -68,6 +72,22 @@ class ServiceError(SarslimError):
     kind = "service error"
 
 
+def of_the_machine(error: BaseException) -> ServiceError | None:
+    """A disk that is full or broken, or no memory, as the failure that it is, wherever it shows; None for the rest."""
+    seen: BaseException | None = error
+    while seen is not None:
+        text = str(seen)
+        if isinstance(seen, OSError) and seen.errno in DISK:
+            return ServiceError(str(seen.filename or "disk"), f"cannot be written ({seen.strerror})", ROOM)
+        if "No space left on device" in text or "os error 28" in text or "File too large" in text:
+            return ServiceError("disk", f"cannot be written ({cut(text, 200)})", ROOM)
+        lacking = type(seen).__name__ in ("MemoryError", "OutOfMemoryError")  # the one of PyTorch
+        if lacking or "can't allocate memory" in text:
+            return ServiceError("memory", f"there is not enough ({cut(text, 200) or 'MemoryError'})", MEMORY)
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
 def together(errors: Sequence[InputError]) -> InputError:
     """One error out of several, each problem with its own remedy behind it."""
     first, *others = errors
@@ -109,7 +129,11 @@ def told() -> Iterator[None]:
     show_any_sign()
     try:
         yield
-    except SarslimError as error:
-        sys.stdout.flush()
-        print(error.line, file=sys.stderr)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        found = error if isinstance(error, SarslimError) else of_the_machine(error)
+        if found is None:
+            raise
+        with suppress(OSError):
+            sys.stdout.flush()
+        print(found.line, file=sys.stderr)
+        sys.exit(found.exit_code)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sarslim.config.parameters import ARTIFACTS, start_with
-from sarslim.errors import InputError, SarslimError, show_any_sign
+from sarslim.errors import InputError, SarslimError, of_the_machine, show_any_sign
 from sarslim.progress import note
 from sarslim.records import JournalEntry, Origin
 from sarslim.store import journal
@@ -44,7 +44,12 @@ def stage(name: str, *, inputs: Mapping[str, Any] | None = None, outputs: Mappin
         print(error.line, flush=True)  # last, where people look first
         sys.exit(error.exit_code)
     except BaseException as error:
-        _write(entry.model_copy(update={"state": "failed", "message": f"{type(error).__name__}: {error}"}))
+        found = of_the_machine(error)
+        said = found.line if found else f"{type(error).__name__}: {error}"
+        _write(entry.model_copy(update={"state": "failed", "message": said}))
+        if found:
+            print(found.line, flush=True)
+            sys.exit(found.exit_code)
         raise
     _write(entry.model_copy(update={"state": "succeeded"}))
     _tell(entry)

@@ -23,6 +23,8 @@ from typing import Any
 
 from kfp.local import subprocess_task_handler
 
+from sarslim.kubeflow.ending import FORKING, call_process
+
 STAGE = re.compile(r"^\s*from (sarslim\.stages\.\w+) import ", re.MULTILINE)
 LENGTH = 8  # bytes that tell the length of a task
 INPUT, FUNCTION = "--executor_input", "--function_to_execute"
@@ -74,6 +76,7 @@ def _serve(tasks: socket.socket) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    call_process(FORKING)
     import kfp.dsl.executor_main  # noqa: F401 what every task needs
 
     while True:
@@ -113,6 +116,7 @@ def _run(task: dict[str, Any], output: int) -> None:
     """What ``python -m kfp.dsl.executor_main`` does, in this process, which ends with it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    call_process("sarslim-stage")
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(output, 1)

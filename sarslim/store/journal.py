@@ -5,12 +5,13 @@ what it was given, what it makes and how it ended, where the exit handler and a 
 """
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from sarslim.errors import InputError
+from sarslim.errors import InputError, ServiceError
 from sarslim.records import JournalEntry
 from sarslim.store.storage import S3Uri, Storage, is_s3
 
@@ -40,8 +41,14 @@ def write(entry: JournalEntry) -> None:
         Storage.from_environment().write(S3Uri.parse(root) / FOLDER / name, content)
     else:
         file = Path(root) / FOLDER / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+        unfinished = file.with_name(f".{name}.{os.getpid()}")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_bytes(content)
+            unfinished.replace(file)
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            raise ServiceError(str(file), f"cannot be written ({error.strerror})", "Check the disk") from error
 
 
 def read(root: str) -> list[JournalEntry]:

@@ -25,11 +25,14 @@ def sigterm_raises() -> Iterator[None]:
         return
 
     def end(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, and what follows saves
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # for good: what follows saves, and ends the process
+        asked.append(number)
         raise Terminated
 
+    asked: list[int] = []
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if not asked:
+            signal.signal(signal.SIGTERM, before)

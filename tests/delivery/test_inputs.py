@@ -294,4 +294,8 @@ def test_reprs_are_short(folder, store, tmp_path):
         (tmp_path / "data" / label).mkdir(parents=True, exist_ok=True)
         tifffile.imwrite(tmp_path / "data" / label / f"{number}.tif", chip(value))
     scores = whole.evaluate(tmp_path / "data")
-    assert repr(scores) == str(scores) == "BundleScores(4 chips of 3 classes, accuracy 100.0 %, balanced 100.0 %, macro-F1 100.0 %)"
+    assert (
+        repr(scores)
+        == str(scores)
+        == "BundleScores(4 chips of 3 classes, accuracy 100.0 %, balanced 100.0 %, macro-F1 100.0 %)"
+    )

@@ -101,6 +101,8 @@ def lives(process: subprocess.Popen[str], stage: str, after: float, number: int)
         (os.killpg if number == signal.SIGKILL else os.kill)(process.pid, number)
     try:
         process.wait(SAVE_SECONDS + 10 if killed else MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        printed.append("LEFT BEHIND: the run itself")
     finally:
         took = time.monotonic() - began
         try:

@@ -1,13 +1,13 @@
-"""A run whose processes are killed from outside, and what the next run makes of it."""
+"""A run whose processes are killed from outside, and what the next run makes of it; ``make faults`` has many more."""
 
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
+import time
 
+import pytest
 import yaml
+from faults.kills import start
 
 from sarslim.config import TeacherConfig, parse
 from sarslim.networks import artifact
@@ -15,7 +15,6 @@ from sarslim.records import TrainRecord
 from sarslim.stages.results import TRAINING, read_json
 from sarslim.stages.teacher import train_teacher
 
-ROOT = Path(__file__).parents[2]
 TEACHER = {"network": "aconvnet", "epochs": 40, "batch_size": 16, "checkpoint_seconds": 0}
 CONFIG = {
     "prepare": {"image_size": 64, "simulator": {"chips": 200, "classes": 2}},
@@ -24,12 +23,6 @@ CONFIG = {
     "distill": {"epochs": 1},
     "evaluate": {"latency_seconds": 0.05, "looks": [4], "max_drop": 1.0},
 }
-
-
-def start(runs: Path, config: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "sarslim.cli", "run", "--config", str(config), "--runs", str(runs)]
-    # A session of its own, so that the stages and the object store die with it, as when the power goes.
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def test_a_killed_run_resumes_to_the_weights_of_one_that_was_not(tmp_path, monkeypatch):
@@ -41,6 +34,18 @@ def test_a_killed_run_resumes_to_the_weights_of_one_that_was_not(tmp_path, monke
     first.communicate()
     assert first.returncode == -signal.SIGKILL
     assert not (runs / "latest").exists()
+
+    # And once more, by SIGTERM: the stage saves, and nothing of the run is left behind.
+    again = start(runs, config)
+    assert any(line.startswith("[teacher] teacher ") for line in again.stdout)
+    began = time.monotonic()
+    again.terminate()
+    printed, _ = again.communicate(timeout=30)
+    assert again.returncode == 143, printed
+    assert time.monotonic() - began < 20
+    assert "interrupted; the same command goes on" in printed
+    with pytest.raises(ProcessLookupError):
+        os.killpg(again.pid, 0)
 
     second = start(runs, config)
     printed, _ = second.communicate(timeout=300)
