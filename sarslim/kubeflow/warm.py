@@ -7,6 +7,7 @@ process that forks has run nothing: it holds modules, and neither threads of its
 import atexit
 import contextlib
 import importlib
+import io
 import json
 import os
 import re
@@ -119,8 +120,11 @@ def _run(task: dict[str, Any], output: int) -> None:
     call_process("sarslim-stage")
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
+    # New objects: those at hand may take for a file what is a pipe now.
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(output, number)
+        raw = io.FileIO(number, "w", closefd=False)
+        setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace"))
     os.close(output)
     os.environ.clear()
     os.environ.update(task["env"])
