@@ -112,7 +112,8 @@ lock: ## resolve the locked versions again (needs uv)
 	$(lock-image) --extra component --extra torch --output-file $(LOCKS)/torch.lock
 	$(lock-image) --extra component --extra prune --output-file $(LOCKS)/train.lock
 	$(lock-image) --extra component --extra prune --extra chips --output-file $(LOCKS)/prune.lock
-	$(lock-image) --extra component --extra evaluate --output-file $(LOCKS)/evaluate.lock
+	$(lock-image) --extra component --extra evaluate --extra chips --output-file $(LOCKS)/evaluate.lock
+	$(lock-image) --extra component --extra prune --extra chips --extra evaluate --output-file $(LOCKS)/cell.lock
 
 clean: ## remove .venv, build/ and runs/
 	rm -rf .venv build runs

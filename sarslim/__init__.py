@@ -1,6 +1,11 @@
 """sarslim: compress a SAR recognition network, and prove what it lost."""
 
+import os
 from importlib import import_module
+
+# Read when OpenMP is loaded, by PyTorch: threads sleep while they wait for each other. Those that spin, as they do by
+# default, take three times as long as one thread where another process wants a processor, too.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 

@@ -21,6 +21,7 @@ from sarslim.records import (
     ModelRecord,
     NetworkScores,
     Origin,
+    PairedScores,
     PartCount,
     PruneRecord,
     Quantization,
@@ -30,6 +31,10 @@ from sarslim.records import (
     RocCurve,
     RunSummary,
     Scaling,
+    Shape,
+    Shifted,
+    ShiftedAccuracy,
+    Shortcut,
     Skipped,
     TrainRecord,
 )
@@ -254,10 +259,10 @@ def mistakes(classes: tuple[str, ...] = SHIPS) -> tuple[Mistake, ...]:
 
 def deployments() -> tuple[Deployment, ...]:
     """Teacher and student in every runtime and precision, on one thread and on two; INT8 costs a quarter."""
-    names = (("PyTorch", "FP32"), ("ONNX Runtime", "FP32"), ("ONNX Runtime", "INT8"))
-    times = {"teacher": (9.87, 6.1, 1.7), "student": (1.934, 0.26, 0.18)}
+    names = (("ONNX Runtime", "FP32"), ("ONNX Runtime", "INT8"), ("PyTorch", "FP32"))
+    times = {"teacher": (9.87, 1.7, 14.1), "student": (1.934, 0.18, 3.2)}
     files = {"teacher": 44_740_000, "student": 2_210_000}
-    accuracies = {"teacher": (0.9667, 0.9667, 0.965), "student": (0.9533, 0.9533, 0.955)}
+    accuracies = {"teacher": (0.9667, 0.965, 0.9667), "student": (0.9533, 0.955, 0.9533)}
     trial = QuantizationTrial(calibration="minmax", float_layers=(), val_accuracy=0.95)
     return tuple(
         Deployment(
@@ -285,11 +290,66 @@ def deployments() -> tuple[Deployment, ...]:
 def rivals() -> tuple[Rival, ...]:
     """One lightweight network, slower than the student."""
     latency = tuple(
-        Latency(batch=batch, threads=threads, runs=50, median_ms=0.7 * batch, p05_ms=0.6 * batch, p95_ms=0.9 * batch)
+        Latency(batch=batch, threads=threads, runs=50, median_ms=5.2 * batch, p05_ms=5 * batch, p95_ms=6 * batch)
         for threads in (1, 2)
         for batch in (1, 64)
     )
     return (Rival(network="mobilenet_v3_small", params=1_530_000, macs=5_210_000, bytes=6_100_000, latency=latency),)
+
+
+def paired(first: float, second: float, spread: float = 0.03) -> PairedScores:
+    """600 chips of which two get so many right; what only one of them gets right is as much as there has to be."""
+    both = (first, second)
+    return PairedScores(
+        chips=600,
+        accuracy=both,
+        balanced_accuracy=both,
+        macro_f1=both,
+        difference=first - second,
+        interval=(first - second - spread, first - second + spread),
+        only_first=round(600 * max(first - second, 0)) + 12,
+        only_second=round(600 * max(second - first, 0)) + 12,
+    )
+
+
+def shortcuts(best: float = 0.6) -> tuple[Shortcut, ...]:
+    """Background and brightness that say nothing, and size and shape that get ``best``."""
+    chance = 1 / 6
+    accuracies: dict[Any, float] = {
+        "majority": chance, "background": 0.18, "brightness": 0.19, "size and shape": best
+    }  # fmt: skip
+    return tuple(
+        Shortcut(
+            name=name,
+            accuracy=accuracy,
+            balanced_accuracy=accuracy,
+            macro_f1=accuracy - 0.01,
+            balanced_interval=(accuracy - 0.03, accuracy + 0.03),
+            chance=chance,
+            over_majority=None if name == "majority" else paired(accuracy, chance),
+        )
+        for name, accuracy in accuracies.items()
+    )
+
+
+def shifted() -> tuple[Shifted, ...]:
+    """Where the student is clearly behind its teacher, and where of half the classes it is not."""
+    return tuple(
+        Shifted(
+            name=name,
+            source=f"s3://raw/{name}",
+            simulated=name == "winter",
+            digest="5eed" * 16,
+            per_class=per_class,
+            trained_on=trained_on,
+            pruned=paired(0.35, 0.9),
+            student=paired(student, 0.9, spread=0.02),
+        )
+        for name, per_class, trained_on, student in (
+            ("winter", (100,) * 6, 0, 0.86),
+            ("other-sensor", (200, 200, 200, 0, 0, 0), 3, 0.895),
+        )
+    )
 
 
 def evaluation(classes: tuple[str, ...] = SHIPS, *, passed: bool = True) -> EvaluateRecord:
@@ -302,6 +362,12 @@ def evaluation(classes: tuple[str, ...] = SHIPS, *, passed: bool = True) -> Eval
         deployments=deployments(),
         rivals=rivals(),
         majority_accuracy=1 / 6,
+        shortcuts=shortcuts(),
+        over_shortcut={
+            name: paired(accuracy, 0.6)
+            for name, accuracy in (("teacher", 0.9667), ("pruned", 0.4), ("student", 0.9533))
+        },
+        against_teacher={"pruned": paired(0.4, 0.9667), "student": paired(0.9533, 0.9667, spread=0.015)},
         mistakes=mistakes(classes),
         gate=(
             GateCheck(condition="test accuracy at least", found=0.9533, bound=0.9, passed=True),
@@ -362,6 +428,17 @@ def story(**options) -> dict:
     }
 
 
+def compared_under_shift() -> Comparison:
+    """The same networks on one shifted source, too, where all are 10 points worse, and rivals 10 more."""
+    record = comparison()
+    networks = []
+    for network in record.networks:
+        accuracy = network.accuracy - (0.1 if network.budget or network.name == "teacher" else 0.2)
+        found = ShiftedAccuracy(digest="5eed", chips=300, accuracy=accuracy, balanced_accuracy=accuracy)
+        networks.append(network.model_copy(update={"shifted": {"winter": found}}))
+    return Comparison(networks=tuple(networks))
+
+
 def comparison(seeds: int = 5) -> Comparison:
     """A teacher, two budgets with three methods, and two rivals; the methods share the luck of a seed.
 
@@ -369,7 +446,9 @@ def comparison(seeds: int = 5) -> Comparison:
     fine-tuned twin and distill 2, twice that at the smaller budget.
     """
     teacher = evaluation().teacher.summary() | {"params": 11_170_000, "macs": 148_000_000, "latency_ms": 9.87}
-    networks = [Measured(name="teacher", data_digest="eac7" * 3, test_chips=600, simulated=True, **teacher)]
+    networks = [
+        Measured(name="teacher", data_digest="eac7" * 3, test_chips=600, simulated=True, **timed(teacher, "resnet18"))
+    ]
     for harshness, (budget, share) in enumerate({"10%": 0.1, "1%": 0.01}.items(), 1):
         costs = {"params": int(11_170_000 * share), "macs": int(148_000_000 * share), "latency_ms": 10 * share**0.5}
         for seed in range(seeds):
@@ -389,10 +468,18 @@ def comparison(seeds: int = 5) -> Comparison:
     return Comparison(networks=tuple(networks))
 
 
+def timed(costs: dict[str, Any], network: str) -> dict[str, Any]:
+    """Costs with a shape and a latency in the place of milliseconds."""
+    ms = costs["latency_ms"]
+    shape = Shape(network=network, stem="3x3", classes=6, channels=1, image_size=64, sizes=(costs["params"],))
+    latency = Latency(batch=1, threads=1, runs=400, median_ms=ms, p05_ms=0.95 * ms, p95_ms=1.2 * ms)
+    return {name: cost for name, cost in costs.items() if name != "latency_ms"} | {"shape": shape, "latency": latency}
+
+
 def _measured(label: dict[str, Any], accuracy: float, costs: dict[str, Any]) -> Measured:
     return Measured(
         **label,
-        **costs,
+        **timed(costs, "resnet18" if label.get("budget") else label["method"]),
         data_digest="eac7" * 3,
         test_chips=600,
         simulated=True,

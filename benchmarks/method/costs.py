@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,16 +15,14 @@ from sarslim.chips.dataset import Dataset
 from sarslim.config import PrepareConfig
 from sarslim.delivery import export
 from sarslim.delivery.session import Session
-from sarslim.networks import Recogniser, artifact
-from sarslim.networks.cost import count_macs, count_params, measure_latency, time_runs
-from sarslim.records import Latency
+from sarslim.networks import Recogniser, artifact, timing
+from sarslim.networks.cost import count_macs, count_params
 from sarslim.stages.deploy import preprocessing
 from sarslim.stages.learn import input_shape
 from sarslim.stages.results import CONFIG, read_json
 
 BATCHES = (1, 64)
-SECONDS = 1.0
-ROUNDS = 3  # networks take turns, so that a slow minute of the machine hits all alike
+SECONDS = 3.0
 DELIVERED = "ONNX Runtime, batch 1"
 KEY = ("data", "budget", "path")
 
@@ -54,19 +52,16 @@ def write(lines: Sequence[Mapping[str, Any]], work: Path, file: Path) -> None:
         network = cells.rival(cell, Dataset.open(dataset)) if cell.is_rival else artifact.load(pruned)[0]
         networks[of] = network, dataset
         networks[(cell.data, "", "teacher")] = artifact.load(teacher)[0], dataset
-    runs = {of: timings(*network) for of, network in networks.items()}
-    medians: dict[tuple[Any, ...], dict[str, list[float]]] = {of: {name: [] for name in runs[of]} for of in runs}
-    for _ in range(ROUNDS):
-        for of, named in runs.items():
-            for name, measure in named.items():
-                timing = measure()
-                medians[of][name].append(timing.median_ms / timing.batch)
+    jobs = {(of, name): job for of, network in networks.items() for name, job in timings(*network).items()}
+    latencies: dict[tuple[Any, ...], dict[str, float]] = {of: {} for of in networks}
+    for (of, name), latency in timing.in_turns(jobs, seconds=SECONDS).items():
+        latencies[of][name] = latency.median_ms / latency.batch
     rows = [
         {
             **dict(zip(KEY, of, strict=True)),
             "params": count_params(network),
             "macs": count_macs(network, input_shape(Dataset.open(dataset))),
-            "latency_ms_per_chip": {name: min(found) for name, found in medians[of].items()},
+            "latency_ms_per_chip": latencies[of],
         }
         for of, (network, dataset) in networks.items()
     ]
@@ -75,7 +70,7 @@ def write(lines: Sequence[Mapping[str, Any]], work: Path, file: Path) -> None:
     print(f"wrote {file}")
 
 
-def timings(network: Recogniser, dataset: Path) -> dict[str, Callable[[], Latency]]:
+def timings(network: Recogniser, dataset: Path) -> dict[str, timing.Job]:
     """What measures a network in PyTorch and, in FP32, in ONNX Runtime, by runtime and batch."""
     data = Dataset.open(dataset)
     shape = input_shape(data)
@@ -84,10 +79,9 @@ def timings(network: Recogniser, dataset: Path) -> dict[str, Callable[[], Latenc
         how = preprocessing(data, read_json(PrepareConfig, dataset / CONFIG))
         export.to_onnx(network, file, classes=data.record.classes, preprocessing=how)
         session = Session(file, threads=1)
-    found: dict[str, Callable[[], Latency]] = {}
+    found: dict[str, timing.Job] = {}
     for batch in BATCHES:
         chips = np.zeros((batch, *shape), data.record.dtype)
-        found[f"PyTorch, batch {batch}"] = partial(measure_latency, network, shape, batch=batch, seconds=SECONDS)
-        served = partial(session.run, chips)
-        found[f"ONNX Runtime, batch {batch}"] = partial(time_runs, served, batch=batch, threads=1, seconds=SECONDS)
+        found[f"PyTorch, batch {batch}"] = timing.of_module(network, shape, batch=batch)
+        found[f"ONNX Runtime, batch {batch}"] = timing.Job(partial(session.run, chips), batch, threads=1)
     return found

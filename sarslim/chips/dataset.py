@@ -24,7 +24,7 @@ from sarslim.records import DatasetRecord
 RECORD = "dataset.json"
 CHIPS = "chips.csv"
 PART = "_images.npy"
-COLUMNS = ("chip", "class", "source", "scene", "ship", "polarisation", "split")
+COLUMNS = ("chip", "class", "source", "scene", "ship", "polarisation", "split", "group", "number")
 REPREPARE = "Run the prepare stage again"
 
 
@@ -107,11 +107,19 @@ class Dataset:
         return [f"{each} {band}" if times[each] > 1 else each for each, band in zip(names, bands, strict=True)]
 
     def examples(self, most: int) -> dict[str, npt.NDArray]:
-        """The first training chips of every class, at most ``most`` of each: arrays (n, C, H, W) by class."""
+        """The first training chips of every class, at most ``most`` of each: arrays (n, C, H, W) by class.
+
+        Under ``unlabelled`` are chips from the whole of that part, where the data set has one.
+        """
         part = self.part("train")
         assert part.labels is not None
         rows = {name: np.flatnonzero(part.labels == index) for index, name in enumerate(self.record.classes)}
-        return {name: np.asarray(part.images[found[:most]]) for name, found in rows.items()}
+        examples = {name: np.asarray(part.images[found[:most]]) for name, found in rows.items()}
+        if self.has("unlabelled"):
+            images = self.part("unlabelled").images
+            places = np.linspace(0, len(images) - 1, min(most, len(images))).astype(int)
+            examples["unlabelled"] = np.asarray(images[places])
+        return examples
 
 
 class PartWriter:

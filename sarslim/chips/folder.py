@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from os.path import splitext
 from pathlib import Path
 
-from sarslim.chips import images
+from sarslim.chips import ahead, images
 from sarslim.chips.container import Folder
 from sarslim.chips.index import Chip, Index, Pixels
 from sarslim.config import ImagesConfig
@@ -136,12 +136,12 @@ class Layout:
 
 
 class FolderReader:
-    """Reads a class-per-folder tree."""
+    """Reads a class-per-folder tree, or with ``labelled`` off the images of any tree, all without a class."""
 
     format = "folder"
 
-    def __init__(self, source: Path | Folder, images: ImagesConfig | None = None) -> None:
-        self._folder, self._images = Folder.at(source), images or ImagesConfig()
+    def __init__(self, source: Path | Folder, images: ImagesConfig | None = None, *, labelled: bool = True) -> None:
+        self._folder, self._images, self._labelled = Folder.at(source), images or ImagesConfig(), labelled
 
     def index(self) -> Index:
         """Lists the chips from folder names and image headers.
@@ -152,9 +152,9 @@ class FolderReader:
         chips: list[Chip] = []
         skipped = list(self._folder.skipped)
         problems: list[InputError] = []
-        layout = Layout(self._folder.members)
+        layout = Layout(self._folder.members if self._labelled else ())
         for file in self._folder.members:
-            place = layout.place(file)
+            place = layout.place(file) if self._labelled or not _is_image(file) else Place(None, (), "")
             if isinstance(place, str):
                 skipped.append(Skipped(name=file, reason=place))
                 continue
@@ -166,8 +166,9 @@ class FolderReader:
 
     def load(self, chips: Iterable[Chip]) -> Iterator[Pixels]:
         """Amplitudes of each chip, in order: (bands, height, width) float32."""
-        for chip in chips:
-            yield images.read(self._folder.path(chip.file), chip.file, self._images)
+        return ahead.in_order(
+            lambda chip: images.read(self._folder.path(chip.file), chip.file, self._images), chips, size=ahead.float32
+        )
 
     def _chip(self, file: str, place: Place) -> Chip:
         bands, height, width = images.shape(self._folder.path(file), file, self._images)

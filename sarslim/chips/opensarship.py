@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from sarslim.chips import images, shiplist
+from sarslim.chips import ahead, images, shiplist
 from sarslim.chips.container import Container, Folder, Zip, readable
 from sarslim.chips.index import Chip, Index, Pixels
 from sarslim.config import ImagesConfig
@@ -105,16 +105,17 @@ class OpenSarShipReader:
 
     def load(self, chips: Iterable[Chip]) -> Iterator[Pixels]:
         """Amplitudes of each chip, in order: (bands, height, width) float32."""
-        for chip in chips:
-            place = self._places[chip.id]
-            pixels = np.concatenate([images.read(*each) for each in self._files(place.container, place.members)])
-            if self._values == "uint8":
-                yield pixels
-            elif place.complex:
-                yield np.hypot(pixels[0::2], pixels[1::2])
-            else:
-                # Calibrated values are intensities; NaN stays NaN and is refused later.
-                yield np.sqrt(np.maximum(pixels, 0))
+        return ahead.in_order(self._load, chips, size=ahead.float32)
+
+    def _load(self, chip: Chip) -> Pixels:
+        place = self._places[chip.id]
+        pixels = np.concatenate([images.read(*each) for each in self._files(place.container, place.members)])
+        if self._values == "uint8":
+            return pixels
+        if place.complex:
+            return np.hypot(pixels[0::2], pixels[1::2])
+        # Calibrated values are intensities; NaN stays NaN and is refused later.
+        return np.sqrt(np.maximum(pixels, 0))
 
     def _files(self, container: Container, members: Sequence[str]) -> Iterator[tuple[bytes, str, ImagesConfig]]:
         """What it takes to read each of some members."""

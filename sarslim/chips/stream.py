@@ -1,22 +1,23 @@
 """Raw chips one after another, as a network takes them: for use after training, however many there are."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from os.path import splitext
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from sarslim.chips import images, preprocess
+from sarslim.chips import ahead, images, preprocess
 from sarslim.chips.container import Folder, Walk, readable, told
 from sarslim.chips.dataset import PART, RECORD, Dataset, is_dataset
 from sarslim.chips.formats import open_reader
-from sarslim.chips.given import nearest
+from sarslim.chips.given import check_labels
 from sarslim.chips.index import Chip, Pixels, Reader
 from sarslim.chips.opensarship import FOLDERS, OpenSarShipReader
-from sarslim.chips.select import Sample, bands
+from sarslim.chips.select import Sample, fitting
 from sarslim.config import ImagesConfig, PrepareConfig, parse
 from sarslim.errors import InputError
 from sarslim.progress import note
@@ -39,7 +40,13 @@ class Stored:
     sides: tuple[int, int] | None = None
 
 
-def unlabelled(paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig | None = None) -> Iterator[Stored]:
+# Gives the chips of an image, or of one in a file of many; may be called in any thread.
+Work = Callable[[], Iterable[Stored]]
+
+
+def unlabelled(
+    paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig | None = None, *, workers: int = 0
+) -> Iterator[Stored]:
     """Every chip of files, folders and product zips, at any depth and in the order of names.
 
     Images are taken as they are met, of an ``.npy`` file one chip after another; of a product, its index is in memory.
@@ -48,6 +55,7 @@ def unlabelled(paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig |
 
     Args:
         limits: of the size of images, where others are wanted than for the network's own chips.
+        workers: threads that decode ahead. 0: one per core that this process may use.
 
     Raises:
         InputError: nothing there, no chip among it, a chip that cannot be read or lacks a polarisation, or a data set
@@ -56,9 +64,9 @@ def unlabelled(paths: Iterable[Path], how: Preprocessing, limits: ImagesConfig |
     choices = reading(how, limits)
     for path in paths:
         found, skipped = False, Counter[str]()
-        for chip in _raw(path, how, choices, skipped):
-            found = True
-            yield chip
+        for chips in ahead.in_order(lambda chips: list(chips()), _raw(path, how, choices, skipped), workers=workers):
+            found = found or bool(chips)
+            yield from chips
         if skipped:
             count = f"{skipped.total()} files and folders were" if skipped.total() > 1 else "1 file or folder was"
             note(f"{count} passed over: {told(skipped.elements())}")
@@ -81,15 +89,23 @@ def named(name: str, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
 
 
 def labelled(
-    source: Path, how: Preprocessing, classes: tuple[str, ...], limits: ImagesConfig | None = None
+    source: Path,
+    how: Preprocessing,
+    classes: tuple[str, ...],
+    limits: ImagesConfig | None = None,
+    *,
+    refuse_others: bool = False,
 ) -> Iterator[Stored]:
     """Chips of known classes: the test part of a dataset artifact, or raw chips.
 
     Of raw chips with a given split only its test part is taken; those of other classes are passed over with a note.
 
+    Args:
+        refuse_others: refuse other classes.
+
     Raises:
-        InputError: a data set that was prepared otherwise, no chip of the network's classes, or one of them in another
-            way of writing.
+        InputError: a data set that was prepared otherwise, no chip of the network's classes, one of them in another
+            way of writing, or an other one that is to be refused.
     """
     if is_dataset(source):
         yield from _test_part(source, how, classes)
@@ -102,16 +118,13 @@ def labelled(
     given = any(chip.split for chip in index.chips)
     names = {chip.id: how.merge.get(chip.label, chip.label) for chip in index.chips if chip.label is not None}
     chips = [chip for chip in index.chips if names.get(chip.id) in classes and (not given or chip.split == "test")]
-    twins = {name: twin for name in sorted(set(names.values()) - set(classes)) if (twin := nearest(name, classes))}
-    if twins:
-        meant = ", ".join(f"{twin!r} for {name!r}" for name, twin in twins.items())
-        raise InputError(str(source), f"names classes as the network does not: did you mean {meant}?", "Rename them")
-    if not chips:
-        found = ", ".join(sorted(set(names.values()))) or "none"
-        raise InputError(
-            str(source), f"has no {'test ' if given else ''}chips of {', '.join(classes)}; its classes: {found}",
-            "Give labelled chips of these classes",
-        )  # fmt: skip
+    check_labels(
+        str(source),
+        {names[chip.id] for chip in index.chips if chip.id in names and (not given or chip.split == "test")},
+        classes,
+        refuse_others=refuse_others,
+        part="test " if given else "",
+    )
     if len(chips) < len(index.chips):
         note(
             f"{len(index.chips) - len(chips)} of {len(index.chips)} chips are left out: no test chips of these classes"
@@ -142,10 +155,14 @@ def _test_part(path: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iter
         yield Stored(f"test {number}", np.array(image), classes[label])
 
 
-def _part(folder: Path, name: str, shown: str, how: Preprocessing) -> Iterator[Stored]:
+def _part(folder: Path, name: str, shown: str, how: Preprocessing) -> Iterator[Work]:
     """The chips of one part of a dataset artifact, named by the file that they are in, ``shown``."""
     for number, image in enumerate(_prepared_alike(folder, how).part(name).images):
-        yield Stored(f"{shown} {number}", np.array(image))
+        yield partial(_as_it_is, f"{shown} {number}", image)
+
+
+def _as_it_is(name: str, image: npt.NDArray) -> list[Stored]:
+    return [Stored(name, np.array(image))]
 
 
 def _prepared_alike(path: Path, how: Preprocessing) -> Dataset:
@@ -154,7 +171,7 @@ def _prepared_alike(path: Path, how: Preprocessing) -> Dataset:
         InputError: a dataset artifact whose chips are not stored as those that the network knows.
     """
     data = Dataset.open(path)
-    for name in ("channels", "image_size", "dtype", "scaling"):
+    for name in ("channels", "image_size", "multilook", "dtype", "scaling"):
         if getattr(data.record, name) != getattr(how, name):
             raise InputError(
                 str(path), f"was prepared with {name} {getattr(data.record, name)}, the network's chips with "
@@ -163,7 +180,7 @@ def _prepared_alike(path: Path, how: Preprocessing) -> Dataset:
     return data
 
 
-def _raw(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Stored]:
+def _raw(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Work]:
     """The chips of one file, or of all files below a folder; ``skipped`` counts the others by reason."""
     if not path.is_dir():
         yield from _file(path, readable(str(path)), how, choices, skipped)
@@ -189,9 +206,7 @@ def _raw(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counte
         note(warning)
 
 
-def _file(
-    path: Path, shown: str, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]
-) -> Iterator[Stored]:
+def _file(path: Path, shown: str, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Work]:
     """The chips of one file, which is named as ``shown``."""
     if path.suffix.lower() == ".zip":
         yield from _product(path, how, choices, skipped)
@@ -199,10 +214,14 @@ def _file(
         yield from _part(path.parent, path.name.removesuffix(PART), shown, how)
     elif path.suffix.lower() == images.STACK:
         for number, pixels in enumerate(images.read_stack(path, shown, choices.images)):
-            yield from _stored(_chip(f"{shown} {number}", shown, pixels), pixels, how)
+            yield partial(_stored, _chip(f"{shown} {number}", shown, pixels), pixels, how)
     else:
-        pixels = images.read(path, shown, choices.images)
-        yield from _stored(_chip(shown, shown, pixels), pixels, how)
+        yield partial(_image, path, shown, how, choices.images)
+
+
+def _image(path: Path, shown: str, how: Preprocessing, limits: ImagesConfig) -> Iterator[Stored]:
+    pixels = images.read(path, shown, limits)
+    return _stored(_chip(shown, shown, pixels), pixels, how)
 
 
 def _chip(name: str, file: str, pixels: Pixels) -> Chip:
@@ -213,23 +232,25 @@ def _chip(name: str, file: str, pixels: Pixels) -> Chip:
 
 def _product(
     source: Path | Folder, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]
-) -> Iterator[Stored]:
+) -> Iterator[Work]:
     reader: Reader = OpenSarShipReader(source, labels=choices.labels, values=choices.values, images=choices.images)
     index = reader.index()
     index.check()
     skipped.update(row.reason for row in index.skipped)
     for warning in index.warnings:
         note(warning)
-    for chip, pixels in zip(index.chips, reader.load(index.chips), strict=True):
-        yield from _stored(chip, pixels, how)
+    for chip in index.chips:
+        yield partial(_of_product, reader, chip, how)
+
+
+def _of_product(reader: Reader, chip: Chip, how: Preprocessing) -> Iterator[Stored]:
+    return _stored(chip, next(iter(reader.load([chip]))), how)
 
 
 def _stored(chip: Chip, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
     """The chip once for every polarisation that the network knows, or with all of them as channels."""
     wanted = how.channels[0].split("/") if how.polarisation_as == "samples" else how.channels
-    choices = bands(chip, wanted, how.polarisation_as)
-    if not choices and chip.bands == ("",) and len(how.channels) == 1:
-        choices = [((0,), "")]  # a single image does not say which polarisation it is of
+    choices = fitting(chip, how.channels, how.polarisation_as)
     if not choices:
         raise InputError(
             chip.id, f"has the polarisations {', '.join(band or 'unknown' for band in chip.bands)}, the network takes "
@@ -237,7 +258,9 @@ def _stored(chip: Chip, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
         )  # fmt: skip
     for places, polarisation in choices:
         chosen = pixels[list(places)]
-        preprocess.check_finite(chosen, chip)
-        padded = preprocess.pad(preprocess.crop(chosen, how.image_size), how.image_size)
+        taken = preprocess.take(
+            chosen, chip, looks=how.multilook, size=how.image_size, per_chip=how.scaling[0].per_chip
+        )
+        padded = preprocess.pad(taken, how.image_size)
         name = Sample(chip, None, places, polarisation).name
         yield Stored(name, preprocess.apply(padded, how.scaling, how.dtype), sides=pixels.shape[1:])

@@ -27,10 +27,15 @@ GIVE = "Give a path, an array, a Pillow image, or an iterable of these"
 Item = str | os.PathLike[str] | np.ndarray | Image.Image
 
 
-def chips(given: Item | Iterable[Item], how: Preprocessing, limits: ImagesConfig | None = None) -> Generator[Stored]:
+def chips(
+    given: Item | Iterable[Item], how: Preprocessing, limits: ImagesConfig | None = None, *, workers: int = 0
+) -> Generator[Stored]:
     """Every chip of ``given``, as a network with this preprocessing takes them; see :meth:`Bundle.predict`.
 
     The items of a list or tuple are looked at before any is read, those of other iterables as they come.
+
+    Args:
+        workers: threads that decode what is in files. 0: one per core that this process may use.
 
     Raises:
         InputError: something else than paths, arrays and images, or an array that is not one of chips. Of what is
@@ -45,7 +50,7 @@ def chips(given: Item | Iterable[Item], how: Preprocessing, limits: ImagesConfig
     else:
         raise InputError("chips", f"{given!r} is a {type(given).__name__}", GIVE)
     checked = _checked(items, how)
-    return _read(list(checked) if isinstance(items, Sequence) else checked, how, limits)
+    return _read(list(checked) if isinstance(items, Sequence) else checked, how, limits, workers)
 
 
 def _checked(items: Iterable[Any], how: Preprocessing) -> Iterator[Any]:
@@ -60,10 +65,10 @@ def _checked(items: Iterable[Any], how: Preprocessing) -> Iterator[Any]:
         yield item
 
 
-def _read(items: Iterable[Any], how: Preprocessing, limits: ImagesConfig | None) -> Generator[Stored]:
+def _read(items: Iterable[Any], how: Preprocessing, limits: ImagesConfig | None, workers: int) -> Generator[Stored]:
     for place, item in enumerate(items):
         if isinstance(item, str | os.PathLike):
-            yield from _at(os.fspath(item), how, limits)
+            yield from _at(os.fspath(item), how, limits, workers)
         elif isinstance(item, Image.Image):
             # Opened from a file, it knows where that is.
             name = stream.readable(os.fsdecode(getattr(item, "filename", "") or f"image {place}"))
@@ -81,14 +86,14 @@ def _check_address(address: str) -> None:
         raise InputError("chips", f"there is nothing at {address!r}", "Give an existing path or an s3:// address")
 
 
-def _at(address: str, how: Preprocessing, limits: ImagesConfig | None) -> Iterator[Stored]:
+def _at(address: str, how: Preprocessing, limits: ImagesConfig | None, workers: int) -> Iterator[Stored]:
     """Chips of a file, a folder or a product; a copy from a store is there for as long as it is read."""
     if is_s3(address) and address.endswith(PART):
         folder, _, _ = address.rpartition("/")
         if Storage.from_environment().exists(S3Uri.parse(folder) / RECORD):
             raise InputError(address, "is part of a data set, and scaled", f"Give the whole of it, {folder}")
     with local_copy(address, "chips") as here:
-        for chip in stream.unlabelled([here], how, limits):
+        for chip in stream.unlabelled([here], how, limits, workers=workers):
             name = address + chip.name.removeprefix(str(here)) if is_s3(address) else chip.name
             yield replace(chip, name=name)
 

@@ -21,7 +21,7 @@ from sarslim.delivery import inputs, registry
 from sarslim.delivery.registry import INT8, METRICS, ONNX
 from sarslim.delivery.session import Session
 from sarslim.errors import InputError
-from sarslim.evaluation.statistics import bootstrap_interval, macro_f1, paired
+from sarslim.evaluation.statistics import balanced_accuracy, macro_f1, pair
 from sarslim.progress import note
 from sarslim.records import BundleRecord, BundleScores, ClassScores, PairedScores
 from sarslim.store.local_store import reachable
@@ -88,7 +88,7 @@ class Bundle:
 
         Args:
             int8: the network in INT8 in place of FP32.
-            threads: CPU threads. 0: one per core.
+            threads: CPU threads. 0: one per core that may be used.
 
         Raises:
             InputError: no bundle there, a file that differs from its checksum, no such network in it, or more threads
@@ -141,7 +141,8 @@ class Bundle:
           prediction of its own.
 
         Whatever NumPy can read counts as an array; one on a disk, such as a memory map, is read piece by piece.
-        An iterable may be endless. It is read in a thread, a batch ahead; one batch more is in memory.
+        An iterable may be endless. It is read in a thread, a batch ahead; one batch more is in memory. Files are
+        decoded in as many threads as the network takes, a few dozen chips further ahead.
 
         Where many chips are far outside of what the network was trained on, a note says so at the end.
 
@@ -158,7 +159,8 @@ class Bundle:
             raise InputError(
                 self.name, "does not say what its network was trained on", "Publish it again, or do without refusing"
             )
-        return self._predictions(inputs.chips(chips, self.session.preprocessing, limits), refuse_outside)
+        how, workers = self.session.preprocessing, self.session.threads
+        return self._predictions(inputs.chips(chips, how, limits, workers=workers), refuse_outside)
 
     def _predictions(self, chips: Generator[stream.Stored], refuse_outside: bool) -> Iterator[Prediction]:
         typical, count, far = self.session.preprocessing.typical, 0, Counter[str]()
@@ -192,6 +194,7 @@ class Bundle:
         return BundleScores(
             chips=len(true),
             accuracy=float(np.mean(true == chosen)),
+            balanced_accuracy=balanced_accuracy(true, chosen),
             macro_f1=macro_f1(true, chosen),
             classes=tuple(
                 ClassScores(
@@ -219,18 +222,9 @@ class Bundle:
                 "Compare networks of the same classes",
             )  # fmt: skip
         both = [bundle._answers(data) for bundle in (self, other)]
-        right = [{chip: float(true == chosen) for chip, (true, chosen) in answers.items()} for answers in both]
-        differences = paired(*right)
-        columns = [tuple(np.array(column) for column in zip(*answers.values(), strict=True)) for answers in both]
-        return PairedScores(
-            chips=len(differences),
-            accuracy=(float(np.mean(list(right[0].values()))), float(np.mean(list(right[1].values())))),
-            macro_f1=(macro_f1(*columns[0]), macro_f1(*columns[1])),
-            difference=float(np.mean(differences)),
-            interval=bootstrap_interval(differences),
-            only_first=differences.count(1.0),
-            only_second=differences.count(-1.0),
-        )
+        chips = sorted(both[0].keys() & both[1].keys())
+        true, first = np.array([both[0][chip] for chip in chips]).T
+        return pair(true, first, np.array([both[1][chip][1] for chip in chips]))
 
     def _answers(self, data: str | Path) -> dict[str, tuple[int, int]]:
         """True and chosen class of every labelled chip."""

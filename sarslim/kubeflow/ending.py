@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PATIENCE = 20  # seconds that a stage has to save
-SHELLS = ("sh", "bash", "dash")
 CODE = 128 + signal.SIGTERM
 
 
@@ -38,21 +37,16 @@ def stages_end_first() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _stages() -> list[int]:
-    """The processes of stages: those that this one or a shell of it started, but for the object store."""
-    children: dict[int, list[tuple[int, str]]] = {}
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError, ValueError):
-            # pid (name) state parent ..., and a name may hold blanks and brackets
-            head, _, rest = file.read_text(errors="replace").rpartition(")")
-            state, parent = rest.split()[:2]
-            if state != "Z":
-                children.setdefault(int(parent), []).append((int(file.parent.name), head.partition("(")[2]))
-    found, waiting = [], children.get(os.getpid(), [])
-    while waiting:
-        process, name = waiting.pop()
-        if name in SHELLS:  # would end at once, and leave what it waits for
-            waiting += children.get(process, [])
-        elif name != "rclone":
-            found.append(process)
-    return found
+def _stages(process: str = "self") -> list[int]:
+    """The processes that this one and those that it started have started, but for the object store."""
+    found = []
+    for listed in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [child for child in listed.read_text().split() if _name(child) not in ("rclone", "")]
+    return [stage for child in found for stage in (int(child), *_stages(child))]
+
+
+def _name(process: str) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{process}/comm").read_text().strip()
+    return ""

@@ -1,5 +1,8 @@
 """Networks: built by name, tapped at their stages, kept as artifacts, run, and measured for what they cost."""
 
+import torch
+
+from sarslim.config.machine import threads
 from sarslim.networks.recogniser import (
     Normalise,
     Recogniser,
@@ -12,6 +15,9 @@ from sarslim.networks.recogniser import (
     resize,
     stages,
 )
+
+# PyTorch itself takes a thread for every processor of the machine, also where a container may use two of them.
+torch.set_num_threads(min(torch.get_num_threads(), threads()))
 
 __all__ = [
     "Normalise",
@@ -26,5 +32,7 @@ __all__ = [
     "inference",
     "output_layers",
     "resize",
+    "shapes",
     "stages",
+    "timing",
 ]

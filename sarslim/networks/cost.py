@@ -1,22 +1,15 @@
-"""What a network costs: multiply-accumulates, parameters, time and memory of one forward pass."""
+"""What a network costs: multiply-accumulates, parameters and memory of one forward pass."""
 
-import copy
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
-
-from sarslim.records import Latency
-
-WARM_UP_RUNS = 3
 
 
 def count_macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
@@ -26,7 +19,7 @@ def count_macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
         network: any module on any device; its training mode is restored.
         input_shape: shape of one chip (C, H, W).
     """
-    with _inference(network) as device, FlopCounterMode(display=False) as counter:
+    with inference(network) as device, FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, *input_shape, device=device))
     return counter.get_total_flops() // 2
 
@@ -42,48 +35,6 @@ def widths(network: nn.Module) -> dict[str, int]:
     return {name: module.weight.shape[0] for name, module in network.named_modules() if isinstance(module, kinds)}
 
 
-def measure_latency(
-    network: nn.Module,
-    input_shape: tuple[int, ...],
-    *,
-    batch: int = 1,
-    threads: int = 1,
-    seconds: float = 2.0,
-    min_runs: int = 5,
-) -> Latency:
-    """Wall time of one forward pass on this CPU, on a copy of the network.
-
-    Args:
-        input_shape: shape of one chip (C, H, W).
-        batch: chips per pass.
-        threads: CPU threads of the operators; the number set before is restored.
-        seconds: the runs stop after so long, but never before ``min_runs``.
-    """
-    copied = copy.deepcopy(network).cpu()
-    images = torch.rand(batch, *input_shape) * 255
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads)
-        with _inference(copied), torch.inference_mode():
-            return time_runs(lambda: copied(images), batch=batch, threads=threads, seconds=seconds, min_runs=min_runs)
-    finally:
-        torch.set_num_threads(before)
-
-
-def time_runs(run: Callable[[], Any], *, batch: int, threads: int, seconds: float, min_runs: int = 5) -> Latency:
-    """Wall time of ``run``, after a warm-up; how many chips and threads it takes is only written down."""
-    for _ in range(WARM_UP_RUNS):
-        run()
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < min_runs or time.perf_counter() < end:
-        start = time.perf_counter()
-        run()
-        times.append((time.perf_counter() - start) * 1000)
-    p05, median, p95 = np.percentile(times, (5, 50, 95)).tolist()
-    return Latency(batch=batch, threads=threads, runs=len(times), median_ms=median, p05_ms=p05, p95_ms=p95)
-
-
 def peak_memory_bytes(network: nn.Module, input_shape: tuple[int, ...], batch: int = 1) -> int:
     """Most bytes that the tensors made by one forward pass hold at one time.
 
@@ -94,7 +45,7 @@ def peak_memory_bytes(network: nn.Module, input_shape: tuple[int, ...], batch: i
         input_shape: shape of one chip (C, H, W).
         batch: chips per pass.
     """
-    with _inference(network) as device:
+    with inference(network) as device:
         images = torch.zeros(batch, *input_shape, device=device)
         with _LiveBytes([images, *network.parameters(), *network.buffers()]) as live:
             network(images)
@@ -120,7 +71,7 @@ def kept_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> float:
             alive.append(storage)
         return tensor
 
-    with _inference(network) as device, torch.enable_grad():
+    with inference(network) as device, torch.enable_grad():
         images = torch.zeros(chips, *input_shape, device=device)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             network(images)
@@ -160,7 +111,7 @@ class _LiveBytes(TorchDispatchMode):
 
 
 @contextmanager
-def _inference(network: nn.Module) -> Iterator[torch.device]:
+def inference(network: nn.Module) -> Iterator[torch.device]:
     """Evaluation mode without gradients; gives the device of the network and restores its training modes."""
     modes = {module: module.training for module in network.modules()}
     network.eval()

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from sarslim.config import Budget, PruneConfig
 from sarslim.errors import InputError
-from sarslim.networks.cost import count_macs, count_params, measure_latency, widths
+from sarslim.networks.cost import count_macs, count_params, widths
+from sarslim.networks.timing import measure_latency
 from sarslim.progress import Progress, note
 from sarslim.pruning.coupling import Coupling, Unit
 from sarslim.pruning.importance import NEED_GRADIENTS, accumulate_gradients, score

@@ -245,21 +245,22 @@ def latency(evaluation: EvaluateRecord) -> str:
     """Milliseconds per chip of every network and batch size; whiskers from the 5th to the 95th percentile."""
     with matplotlib.rc_context(STYLE):
         batches = [timing.batch for timing in evaluation.student.latency]
-        figure, axes = canvas(1.1 + 0.62 * len(batches))
-        longest = _longest([timing for key in NETWORKS for timing in getattr(evaluation, key).latency])
-        for index, (key, (name, colour, _)) in enumerate(NETWORKS.items()):
+        # The pruned network costs what the student does, unless it was pruned further on the way.
+        shared = evaluation.pruned.latency == evaluation.student.latency
+        shown = {key: one for key, one in NETWORKS.items() if key != "pruned" or not shared}
+        figure, axes = canvas(1.1 + 0.24 * len(shown) * len(batches))
+        _time_axis(
+            axes, [timing for key in shown for timing in getattr(evaluation, key).latency], "Milliseconds per chip"
+        )
+        for index, (key, (name, colour, _)) in enumerate(shown.items()):
             for row, timing in enumerate(getattr(evaluation, key).latency):
-                y = row + 0.26 * (index - 1)
-                _time_bar(axes, y, timing, 0.22, colour, longest, name if row == 0 else None)
+                y = row + 0.8 / len(shown) * (index - (len(shown) - 1) / 2)
+                _time_bar(axes, y, timing, 0.66 / len(shown), colour, name if row == 0 else None)
         axes.set_yticks(range(len(batches)), [f"Batch {batch}" for batch in batches])
         axes.set_ylim(len(batches) - 0.5, -0.5)
-        axes.set_xlim(0, 1.25 * longest)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(visible=False, axis="y")
-        axes.set(xlabel="Milliseconds per chip")
         legend_below(axes)
         parts = [
-            f"{NETWORKS[key][0].lower()} {units.milliseconds(getattr(evaluation, key).latency_ms)}" for key in NETWORKS
+            f"{name.lower()} {units.latency(getattr(evaluation, key).latency[0])}" for key, (name, *_) in shown.items()
         ]
         return svg(figure, "latency", f"Bar chart of the time per chip. One chip at a time: {', '.join(parts)}.")
 
@@ -269,37 +270,43 @@ def deployments(evaluation: EvaluateRecord) -> str:
     with matplotlib.rc_context(STYLE):
         bars = [
             (f"{NETWORKS[each.network][0]}, {each.variant}", NETWORKS[each.network][1], each.latency[0])
-            for each in evaluation.deployments
+            for each in sorted(evaluation.deployments, key=lambda each: each.runtime == "PyTorch")
         ]
         bars += [(f"{each.network}, ONNX FP32", OTHERS, each.latency[0]) for each in evaluation.rivals]
         figure, axes = canvas(0.9 + 0.34 * len(bars))
-        longest = _longest([timing for *_, timing in bars])
+        _time_axis(axes, [timing for *_, timing in bars], "Milliseconds for one chip")
         for row, (_, colour, timing) in enumerate(bars):
-            _time_bar(axes, row, timing, 0.6, colour, longest)
+            _time_bar(axes, row, timing, 0.6, colour)
         axes.set_yticks(range(len(bars)), [name for name, *_ in bars])
         axes.set_ylim(len(bars) - 0.5, -0.5)
-        axes.set_xlim(0, 1.4 * longest)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(visible=False, axis="y")
-        axes.set(xlabel="Milliseconds for one chip")
-        parts = [f"{name} {units.milliseconds(timing.median_ms)}" for name, _, timing in bars]
+        parts = [f"{name} {units.latency(timing)}" for name, _, timing in bars]
         return svg(figure, "deployments", f"Bar chart of the time for one chip: {', '.join(parts)}.")
 
 
-def _longest(timings: Sequence[Latency]) -> float:
-    """Where whiskers end. Other work on the machine may stretch one until no bar can be read."""
-    slowest = MOST_STRETCH * max(timing.median_ms / timing.batch for timing in timings)
-    return min(max(timing.p95_ms / timing.batch for timing in timings), slowest)
+def _time_axis(axes: Axes, timings: Sequence[Latency], label: str) -> None:
+    """A logarithmic axis: on a linear one a student that is thirty times faster has no bar."""
+    times = [timing.median_ms / timing.batch for timing in timings]
+    axes.set_xscale("log")
+    start = min(times) / 3
+    axes.set_xlim(start, max(times) * (max(times) / start) ** 0.45)  # room for the figures at the ends of bars
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if max(times) > 30 * min(times) else (1, 3), numticks=8))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.set(xlabel=label)
 
 
-def _time_bar(
-    axes: Axes, y: float, timing: Latency, height: float, colour: str, longest: float, label: str | None = None
-) -> None:
+def _time_bar(axes: Axes, y: float, timing: Latency, height: float, colour: str, label: str | None = None) -> None:
     middle, low, high = (value / timing.batch for value in (timing.median_ms, timing.p05_ms, timing.p95_ms))
-    axes.barh(y, middle, height=height, color=colour, label=label)
-    high = min(high, longest)
+    start, end = axes.get_xlim()
+    axes.barh(y, middle - start, left=start, height=height, color=colour, label=label)
+    # Other work on the machine may stretch whiskers beyond the axis.
+    low, high = max(low, start), min(high, MOST_STRETCH * middle, end)
     axes.plot([low, high], [y, y], color=INK, linewidth=1)
-    axes.text(high + 0.02 * longest, y, units.milliseconds(middle), va="center_baseline", fontsize=9.5)
+    axes.text(
+        high * (end / start) ** 0.015, y, units.latency(timing, per_chip=True), va="center_baseline", fontsize=9.5
+    )
 
 
 def _last(record: TrainRecord) -> dict[str, float]:

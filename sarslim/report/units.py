@@ -4,8 +4,10 @@ import math
 import re
 
 from sarslim.evaluation.statistics import wilson as wilson  # among the words of pages, too
+from sarslim.records import Latency
 
 NO_BREAK_SPACE = "\u00a0"
+DISTURBED = "*"
 UNIT = re.compile(r"(?<=\d) (?=(%|k|M|G|ms|B|kB|MB|GB|points?)\b|%)")
 
 
@@ -49,6 +51,11 @@ def milliseconds(value: float) -> str:
     return f"{significant(value)} ms"
 
 
+def latency(timing: Latency, per_chip: bool = False) -> str:
+    """The median of a forward pass, or of one of its chips; a star marks one that other work disturbed."""
+    return milliseconds(timing.median_ms / (timing.batch if per_chip else 1)) + DISTURBED * timing.disturbed
+
+
 def percent(value: float) -> str:
     """A fraction as per cent with one decimal: ``0.9712`` -> ``97.1 %``."""
     return f"{100 * value:.1f} %"
@@ -75,12 +82,12 @@ def times(part: float, whole: float, fewer: str, more: str) -> str:
 def gate_value(condition: str, value: float) -> str:
     """A figure of the quality gate in the unit its condition speaks of."""
     text = condition.lower()
+    if "drop" in text or "lead" in text:  # first: the name of a source may hold any of the others
+        return points(value).removeprefix("+")
     if "latency" in text:
         return milliseconds(value)
     if "mac" in text.replace("macro", "") or "param" in text:
         return count(value)
-    if "drop" in text:
-        return points(value).removeprefix("+")
     return percent(value)
 
 

@@ -1,7 +1,5 @@
-"""Stage 5, what is delivered: teacher and student as ONNX in FP32 and INT8, what each can do and costs, and rivals."""
+"""Stage 5, what is delivered: teacher and student as ONNX in FP32 and INT8, what each can do, and rivals."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,9 @@ from sarslim.delivery.registry import INT8, ONNX
 from sarslim.delivery.session import Session
 from sarslim.evaluation.statistics import macro_f1
 from sarslim.networks import artifact
-from sarslim.networks.cost import count_macs, count_params, measure_latency, time_runs
+from sarslim.networks.cost import count_macs, count_params
 from sarslim.progress import note
-from sarslim.records import Deployment, Latency, NetworkScores, Preprocessing, Rival
+from sarslim.records import Deployment, NetworkScores, Preprocessing, Rival
 from sarslim.stages.learn import input_shape
 
 
@@ -27,12 +25,11 @@ def deploy(
     data: Dataset,
     prepared: PrepareConfig,
     scores: NetworkScores,
-    config: EvaluateConfig,
     *,
     kind: Any,
     out: Path,
 ) -> tuple[Deployment, ...]:
-    """Writes ``model.onnx`` and ``model.int8.onnx`` into ``out`` and measures them beside PyTorch.
+    """Writes ``model.onnx`` and ``model.int8.onnx`` into ``out`` and tells what they can do; they are timed together.
 
     Args:
         folder: the model artifact.
@@ -52,13 +49,21 @@ def deploy(
     quantization = export.quantize(
         out / ONNX, out / INT8, train_images=train.images, val_images=val.images, val_labels=val.labels
     )
-    note(f"timing the {kind} in PyTorch and ONNX Runtime")
-    torch_latency = tuple(
-        measure_latency(network, input_shape(data), batch=batch, threads=threads, seconds=config.latency_seconds)
-        for threads in thread_counts(config)[1:]
-        for batch in config.batch_sizes
-    )
     return (
+        Deployment(
+            network=kind,
+            runtime="ONNX Runtime",
+            precision="FP32",
+            logits_difference=difference,
+            **_measured(out / ONNX, test.images, test.labels),
+        ),
+        Deployment(
+            network=kind,
+            runtime="ONNX Runtime",
+            precision="INT8",
+            quantization=quantization,
+            **_measured(out / INT8, test.images, test.labels),
+        ),
         Deployment(
             network=kind,
             runtime="PyTorch",
@@ -66,45 +71,25 @@ def deploy(
             accuracy=scores.accuracy,
             macro_f1=scores.macro_f1,
             bytes=scores.bytes,
-            latency=scores.latency + torch_latency,
-        ),
-        Deployment(
-            network=kind,
-            runtime="ONNX Runtime",
-            precision="FP32",
-            logits_difference=difference,
-            **_measured(out / ONNX, test.images, test.labels, config),
-        ),
-        Deployment(
-            network=kind,
-            runtime="ONNX Runtime",
-            precision="INT8",
-            quantization=quantization,
-            **_measured(out / INT8, test.images, test.labels, config),
         ),
     )
 
 
-def time_rivals(data: Dataset, prepared: PrepareConfig, config: EvaluateConfig) -> tuple[Rival, ...]:
-    """The lightweight networks of ``config.rivals``, untrained, in ONNX Runtime: costs do not depend on weights."""
-    record, test = data.record, data.part("test")
-    found = []
+def export_rivals(data: Dataset, prepared: PrepareConfig, config: EvaluateConfig, out: Path) -> dict[Path, Rival]:
+    """The lightweight networks of ``config.rivals``, untrained, by their ONNX files: costs do not depend on weights."""
+    found = {}
     for name in config.rivals:
-        note(f"timing {name}")
-        network = networks.build_for(record, name)
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / ONNX
-            export.to_onnx(network, file, classes=record.classes, preprocessing=preprocessing(data, prepared))
-            found.append(
-                Rival(
-                    network=name,
-                    params=count_params(network),
-                    macs=count_macs(network, input_shape(data)),
-                    bytes=file.stat().st_size,
-                    latency=_latencies(file, test.images, config),
-                )
-            )
-    return tuple(found)
+        note(f"exporting {name} to ONNX")
+        network = networks.build_for(data.record, name)
+        file = out / f"{name}.onnx"
+        export.to_onnx(network, file, classes=data.record.classes, preprocessing=preprocessing(data, prepared))
+        found[file] = Rival(
+            network=name,
+            params=count_params(network),
+            macs=count_macs(network, input_shape(data)),
+            bytes=file.stat().st_size,
+        )
+    return found
 
 
 def preprocessing(data: Dataset, prepared: PrepareConfig) -> Preprocessing:
@@ -112,6 +97,7 @@ def preprocessing(data: Dataset, prepared: PrepareConfig) -> Preprocessing:
     return Preprocessing(
         channels=data.record.channels,
         image_size=data.record.image_size,
+        multilook=data.record.multilook,
         dtype=data.record.dtype,
         scaling=data.record.scaling,
         typical=data.record.typical,
@@ -119,31 +105,10 @@ def preprocessing(data: Dataset, prepared: PrepareConfig) -> Preprocessing:
     )
 
 
-def thread_counts(config: EvaluateConfig) -> tuple[int, ...]:
-    """Threads to measure with: as configured, and one per core."""
-    return tuple(dict.fromkeys((config.threads, os.cpu_count() or 1)))
-
-
-def _measured(
-    file: Path, images: NDArray[np.generic], labels: NDArray[np.int64], config: EvaluateConfig
-) -> dict[str, Any]:
+def _measured(file: Path, images: NDArray[np.generic], labels: NDArray[np.int64]) -> dict[str, Any]:
     chosen = Session(file).logits(images).argmax(axis=1)
     return {
         "accuracy": float(np.mean(chosen == labels)),
         "macro_f1": macro_f1(np.asarray(labels), chosen),
         "bytes": file.stat().st_size,
-        "latency": _latencies(file, images, config),
     }
-
-
-def _latencies(file: Path, images: NDArray[np.generic], config: EvaluateConfig) -> tuple[Latency, ...]:
-    return tuple(
-        _latency(file, np.resize(images[: max(config.batch_sizes)], (batch, *images.shape[1:])), threads, config)
-        for threads in thread_counts(config)
-        for batch in config.batch_sizes
-    )
-
-
-def _latency(file: Path, chips: NDArray, threads: int, config: EvaluateConfig) -> Latency:
-    session = Session(file, threads)
-    return time_runs(lambda: session.run(chips), batch=len(chips), threads=threads, seconds=config.latency_seconds)

@@ -20,6 +20,7 @@ from typing import Any, get_type_hints
 import torch
 
 from sarslim.config import parse
+from sarslim.config.machine import threads
 from sarslim.errors import InputError, SarslimError, ServiceError
 from sarslim.records import TrainRecord
 from sarslim.stages.bounds import require_processes
@@ -45,7 +46,7 @@ def in_processes(stage: Stage) -> Stage:
     """
 
     @functools.wraps(stage)
-    def run(config: Any, **paths: Path) -> TrainRecord:
+    def run(config: Any, **paths: Path | None) -> TrainRecord:
         gpus = torch.cuda.device_count()
         wanted = config.processes or max(gpus, 1)
         if wanted == 1 or parallel.count() > 1:
@@ -54,7 +55,7 @@ def in_processes(stage: Stage) -> Stage:
         require_processes(section, wanted)
         with tempfile.TemporaryDirectory(prefix="sarslim-") as folder:
             job = {"stage": [stage.__module__, stage.__name__], "config": config.model_dump(mode="json")}
-            job["paths"] = {name: str(path) for name, path in paths.items()}
+            job["paths"] = {name: str(path) for name, path in paths.items() if path is not None}
             write_json(Path(folder, JOB), job)
             return _launch(wanted, Path(folder), section)
 
@@ -64,7 +65,8 @@ def in_processes(stage: Stage) -> Stage:
 def _launch(processes: int, folder: Path, section: str) -> TrainRecord:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [*launcher, f"--log-dir={folder}", "-m", __name__, str(folder)]
-    environment = {"OMP_NUM_THREADS": "1"} | os.environ  # The launcher would set it too, with a warning.
+    # The launcher would set it, too: to 1, with a warning.
+    environment = {"OMP_NUM_THREADS": str(max(threads() // processes, 1))} | os.environ
     with (folder / "stderr").open("w+", encoding="utf-8", errors="replace") as stderr:
         with _termination_as_exit(), subprocess.Popen(command, env=environment, stderr=stderr) as child:
             try:

@@ -13,7 +13,7 @@ from sarslim.chips.dataset import Dataset, Part
 from sarslim.config import PruneConfig, TeacherConfig
 from sarslim.errors import InputError
 from sarslim.evaluation.statistics import beats_guessing
-from sarslim.networks import Recogniser, artifact, cost
+from sarslim.networks import Recogniser, artifact, cost, timing
 from sarslim.networks.inference import predict
 from sarslim.progress import note
 from sarslim.records import ModelRecord, PruneRecord, Trial
@@ -24,6 +24,7 @@ from sarslim.stages.search import search
 from sarslim.stages.sparse import learn_sparsely
 
 BATCH = 64
+LATENCY_SECONDS = 2.0
 # What all learning in this stage takes over from the teacher's recipe: the views that the data allow (MSTAR forbids
 # mirror images), and what suits their number and the machine.
 VIEWS = {"batch_size", "class_balanced", "shift", "flip", "rotate", "speckle_looks", "mixed_precision"}
@@ -68,15 +69,16 @@ def prune_student(config: PruneConfig, *, dataset: Path, teacher: Path, pruned: 
     pruning.recalibrate(network, batches)
     recalibrated = accuracy(network, data.part("val"))
     shape = input_shape(data)
-    timed = "latency" in config.budgets
+    jobs = {one: timing.of_module(one, shape) for one in (whole, network) if "latency" in config.budgets}
+    latencies = timing.in_turns(jobs, seconds=LATENCY_SECONDS)
     record = PruneRecord(
         layers=cut.layers,
         macs_before=cost.count_macs(whole, shape),
         macs_after=cost.count_macs(network, shape),
         params_before=cost.count_params(whole),
         params_after=cost.count_params(network),
-        latency_ms_before=cost.measure_latency(whole, shape).median_ms if timed else None,
-        latency_ms_after=cost.measure_latency(network, shape).median_ms if timed else None,
+        latency_ms_before=latencies[whole].median_ms if latencies else None,
+        latency_ms_after=latencies[network].median_ms if latencies else None,
         steps=cut.steps,
         val_accuracy_raw=raw,
         val_accuracy_recalibrated=recalibrated,

@@ -34,13 +34,16 @@ class Objective(Protocol):
     """Maps a batch to named loss terms, and may hold parameters of its own that learn with the network.
 
     The call gets the network, images (N, C, H, W), targets (N, K) as probabilities, and a mask (N,) of the chips
-    that have a label; it returns unweighted scalars. Their sum with ``weights`` is what the network descends. All of
+    that have a label; with ``answer`` also what a teacher said of these images beforehand, for those that ask one. It
+    returns unweighted scalars. Their sum with ``weights`` is what the network descends. All of
     this is of the whole batch, of which it shows a network its share (``parallel.shard``, ``parallel.gather``).
     """
 
     weights: dict[str, float]
 
-    def __call__(self, network: nn.Module, images: Tensor, targets: Tensor, labelled: Tensor) -> dict[str, Tensor]: ...
+    def __call__(
+        self, network: nn.Module, images: Tensor, targets: Tensor, labelled: Tensor, *answer: Any
+    ) -> dict[str, Tensor]: ...
     def parameters(self) -> Iterator[nn.Parameter]: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
@@ -86,6 +89,17 @@ class TaughtObjective(nn.Module):
         }
 
 
+class Answered(Protocol):
+    """Views of the training chips that a teacher has answered (``training.answers``, which shall not be imported
+    here: an edit there shall not train every teacher anew).
+
+    ``show`` draws one for each chip, numbered with labelled ones first: a blend of chip and partner with the chip's
+    share, and the answer to it.
+    """
+
+    def show(self, chips: NDArray[np.int64], rng: np.random.Generator, device: torch.device) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A run: its curve, the epoch whose weights were kept, its seconds, and the epochs that a checkpoint gave."""
@@ -121,6 +135,7 @@ def fit(
     recipe: TrainingConfig,
     scaling: tuple[Scaling, ...],
     unlabelled_images: NDArray[np.generic] | None = None,
+    answers: Answered | None = None,
     checkpoint: Checkpoint | None = None,
     what: str,
 ) -> Fitted:
@@ -140,6 +155,7 @@ def fit(
         train_labels, val_labels: (chips,) class indices.
         scaling: of each channel, for the speckle.
         unlabelled_images: shown with the labelled ones; terms that need a label leave them out.
+        answers: views of these chips that have been answered, for an objective that takes them, in place of fresh ones.
         checkpoint: keeps the state of the run, at last the finished one; the caller clears it when it has what it
             wants. None: an interrupted run is lost.
         what: the name of the stage, for progress and errors.
@@ -224,22 +240,28 @@ def fit(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
 
-                known = batch[batch < len(train_labels)]
-                images = gather(train_images, known, device)
-                if unlabelled_images is not None:
-                    others = batch[batch >= len(train_labels)] - len(train_labels)
-                    images = torch.cat([images, gather(unlabelled_images, others, device)])
+                known, others = batch[batch < len(train_labels)], batch[batch >= len(train_labels)]
                 targets = soft_targets(train_labels[known], len(batch), classes, recipe.label_smoothing).to(device)
                 labelled = torch.arange(len(batch), device=device) < len(known)
-                images = augment(images, recipe, scaling, rng)
-                if recipe.mixup:
-                    images, targets = mixup(images, targets, len(known), recipe.mixup, rng)
+                answer: list[Any] = []
+                if answers is None:
+                    images = gather(train_images, known, device)
+                    if unlabelled_images is not None:
+                        images = torch.cat([images, gather(unlabelled_images, others - len(train_labels), device)])
+                    images = augment(images, recipe, scaling, rng)
+                    if recipe.mixup:
+                        images, targets = mixup(images, targets, len(known), recipe.mixup, rng)
+                else:
+                    (images, partners, share), *answer = answers.show(np.concatenate([known, others]), rng, device)
+                    theirs = train_labels[partners[: len(known)]]
+                    blended = soft_targets(theirs, len(batch), classes, recipe.label_smoothing).to(device)
+                    targets = torch.lerp(blended, targets, share[:, None])
                 # The strides that indexing leaves behind pass, with one channel, for channels_last: on these oneDNN's
                 # backward pass corrupts memory at some batch sizes (63 chips, two threads, torch 2.14.1).
                 images = images.clone(memory_format=torch.channels_last if on_gpu else torch.contiguous_format)
 
                 with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                    terms = objective(network, images, targets, labelled)
+                    terms = objective(network, images, targets, labelled, *answer)
                 terms["total"] = torch.stack([objective.weights[name] * term for name, term in terms.items()]).sum()
                 if not terms["total"].isfinite():
                     raise diverged(what, epoch + 1, rate, terms)

@@ -48,31 +48,3 @@ def test_peak_memory_is_the_fullest_moment():
 def test_peak_memory_counts_work_in_place_once():
     network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(4, 2, 1))
     assert cost.peak_memory_bytes(network, (1, 8, 8)) == 4 * (4 * 64 + 2 * 64)
-
-
-def test_latency_is_ordered_and_restores_the_threads(small):
-    torch.set_num_threads(1)
-    latency = cost.measure_latency(small, (2, 10, 10), batch=4, threads=2, seconds=0.05, min_runs=7)
-    assert torch.get_num_threads() == 1
-    assert (latency.batch, latency.threads) == (4, 2)
-    assert latency.runs >= 7
-    assert 0 < latency.p05_ms <= latency.median_ms <= latency.p95_ms
-
-
-def test_latency_keeps_to_its_runs_and_its_time():
-    class Slow(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.runs = [0]
-            self.weight = nn.Parameter(torch.zeros(1))
-
-        def __deepcopy__(self, memo):
-            return self
-
-        def forward(self, images):
-            self.runs[0] += 1
-            return images
-
-    network = Slow()
-    assert cost.measure_latency(network, (1, 2, 2), seconds=0, min_runs=11).runs == 11
-    assert network.runs[0] == 11 + cost.WARM_UP_RUNS

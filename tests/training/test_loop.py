@@ -337,8 +337,8 @@ def test_the_average_follows_weights_and_statistics():
 
 def test_macro_f1_by_hand():
     labels, predicted = np.array([0, 0, 0, 1, 1, 3]), np.array([0, 0, 1, 1, 0, 2])
-    # class 0: 2 hits of 3 + 3, class 1: 1 of 2 + 2, classes 2 and 3: none
-    assert macro_f1(labels, predicted) == pytest.approx((4 / 6 + 2 / 4 + 0 + 0) / 4)
+    # class 0: 2 hits of 3 + 3, class 1: 1 of 2 + 2, class 3: none; there is no chip of class 2
+    assert macro_f1(labels, predicted) == pytest.approx((4 / 6 + 2 / 4 + 0) / 3)
 
 
 def test_predict_is_the_same_in_any_batch_and_leaves_the_mode(tmp_path):

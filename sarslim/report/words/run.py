@@ -5,9 +5,19 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 import sarslim.report.units as units
+import sarslim.report.words.shift as shift
+import sarslim.report.words.shortcuts as shortcuts
 from sarslim.config import RunConfig
 from sarslim.evaluation.statistics import beats_guessing
-from sarslim.records import AliasDecision, DatasetRecord, EvaluateRecord, Latency, NetworkScores, TrainRecord
+from sarslim.records import (
+    AliasDecision,
+    AskRecord,
+    DatasetRecord,
+    EvaluateRecord,
+    Latency,
+    NetworkScores,
+    TrainRecord,
+)
 from sarslim.report.words.data import origin, split_rule
 from sarslim.report.words.text import listed
 
@@ -26,17 +36,20 @@ def test_chips(evaluation: EvaluateRecord) -> int:
 
 def summary_table(evaluation: EvaluateRecord) -> list[tuple[str, ...]]:
     """One row per network in human units, header first: what ends a run in the terminal."""
-    rows: list[tuple[str, ...]] = [("Network", "Accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency")]
+    rows: list[tuple[str, ...]] = [
+        ("Network", "Accuracy", "Balanced accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency")
+    ]
     for name, scores in networks(evaluation).items():
         rows.append(
             (
                 NETWORKS[name],
                 units.percent(scores.accuracy),
+                units.percent(scores.balanced_accuracy),
                 units.percent(scores.macro_f1),
                 units.count(scores.params),
                 units.count(scores.macs),
                 units.size(scores.bytes),
-                units.milliseconds(scores.latency_ms),
+                units.latency(scores.latency[0]),
             )
         )
     return rows
@@ -57,14 +70,30 @@ def headline(stage: str, figures: Mapping[str, float]) -> str:
         return f"student {units.percent(student)} right, teacher {units.percent(teacher)}"
     if stage == "plan":
         return f"{figures['cells']:.0f} cells"
-    return f"accuracy {units.percent(figures['accuracy'])}" if stage == "measure" else ""
+    if stage == "ask":
+        asked = f"{figures['answers']:,.0f} answers, {units.size(figures['bytes'])}"
+        return asked if figures["views"] else "the teacher answers during the distillation"
+    return f"accuracy {units.percent(figures['accuracy'])}" if stage in ("measure", "recover", "rival") else ""
+
+
+def answers(record: AskRecord) -> str:
+    """What the teacher said before the distillation, and how much that is."""
+    unlabelled = (
+        f" and {record.unlabelled_views} of each of {record.unlabelled_chips:,} unlabelled ones"
+        if record.unlabelled_chips
+        else ""
+    )
+    return (
+        f"the teacher answered {record.views} views of each of {record.chips:,} labelled chips{unlabelled} once, in "
+        f"{record.seconds:,.0f} s: {units.size(record.bytes)}"
+    )
 
 
 def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, str]]]]:
     """Per figure its name, and for each network the value and how it compares with the teacher's."""
     teacher = evaluation.teacher
     rows = []
-    for label, name in (("Accuracy", "accuracy"), ("Macro-F1", "macro_f1"), ("Balanced accuracy", "balanced_accuracy")):
+    for label, name in (("Accuracy", "accuracy"), ("Balanced accuracy", "balanced_accuracy"), ("Macro-F1", "macro_f1")):
         rows.append(
             (
                 label,
@@ -80,12 +109,15 @@ def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, st
         ("File", "bytes", units.size, "smaller", "larger"),
         ("Latency", "latency_ms", units.milliseconds, "faster", "slower"),
     ):
+        marks = [
+            units.DISTURBED * (name == "latency_ms" and s.latency[0].disturbed) for s in networks(evaluation).values()
+        ]
         rows.append(
             (
                 label,
                 [
-                    (show(getattr(s, name)), units.times(getattr(s, name), getattr(teacher, name), fewer, more))
-                    for s in networks(evaluation).values()
+                    (show(getattr(s, name)) + mark, units.times(getattr(s, name), getattr(teacher, name), fewer, more))
+                    for s, mark in zip(networks(evaluation).values(), marks, strict=True)
                 ],
             )
         )
@@ -95,7 +127,7 @@ def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, st
 
 def verdict(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
     """What came out of the run, in one sentence, and what is wrong with it in further ones."""
-    return " ".join([_outcome(dataset, evaluation), *reproaches(evaluation)])
+    return " ".join([_outcome(dataset, evaluation), *reproaches(evaluation), *shift.verdicts(evaluation)])
 
 
 def reproaches(evaluation: EvaluateRecord) -> list[str]:
@@ -109,7 +141,13 @@ def reproaches(evaluation: EvaluateRecord) -> list[str]:
         )
     if not _beats_guessing(teacher)[0]:
         texts.append("Its teacher is not clearly better than guessing, so being near it says nothing.")
-    return texts
+    unproven = shortcuts.reproach(evaluation)
+    return [*texts, unproven] if unproven and student.accuracy > evaluation.majority_accuracy else texts
+
+
+def data_warnings(dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
+    """What is wrong with the data, as far as it was seen when they were read or when networks were measured."""
+    return [*dataset.warnings, *shortcuts.warnings(evaluation), *shift.warnings(evaluation)]
 
 
 def _beats_guessing(scores: NetworkScores) -> tuple[bool, float, float]:
@@ -160,6 +198,10 @@ def gate_failures(evaluation: EvaluateRecord) -> list[str]:
     ]
 
 
+DISTURBED = (
+    f"{units.DISTURBED} Other work on the machine disturbed this latency: in two or more of five turns the median was "
+    f"more than a tenth off. Evaluate again on a machine that does nothing else"
+)
 DEPLOYED = ("Network", "Variant", "Accuracy", "Macro-F1", "File")
 
 
@@ -175,19 +217,22 @@ def deployed(evaluation: EvaluateRecord) -> tuple[list[str], list[list[str]]]:
             units.percent(each.accuracy),
             units.percent(each.macro_f1),
             units.size(each.bytes),
-            *map(_per_chip, each.latency),
+            *(units.latency(timing, per_chip=True) for timing in each.latency),
         ]
         for each in evaluation.deployments
     ]
     rows += [
-        [each.network, "ONNX FP32", "–", "–", units.size(each.bytes), *map(_per_chip, each.latency)]
+        [
+            each.network,
+            "ONNX FP32",
+            "–",
+            "–",
+            units.size(each.bytes),
+            *(units.latency(timing, per_chip=True) for timing in each.latency),
+        ]
         for each in evaluation.rivals
     ]
     return [*DEPLOYED, *times], rows
-
-
-def _per_chip(timing: Latency) -> str:
-    return units.milliseconds(timing.median_ms / timing.batch)
 
 
 def delivered(evaluation: EvaluateRecord) -> list[str]:
@@ -196,7 +241,7 @@ def delivered(evaluation: EvaluateRecord) -> list[str]:
     if not in_use:
         return []
     student, small, teacher = (in_use[key] for key in (("student", "FP32"), ("student", "INT8"), ("teacher", "FP32")))
-    ours, ours_small = student.latency[0].median_ms, small.latency[0].median_ms
+    ours = student.latency[0].median_ms
     others = {"the teacher": teacher.latency} | {
         f"{each.network}, untrained": each.latency for each in evaluation.rivals
     }
@@ -204,8 +249,8 @@ def delivered(evaluation: EvaluateRecord) -> list[str]:
         f"{units.times(ours, latency[0].median_ms, 'faster', 'slower')} than {name}" for name, latency in others.items()
     ]
     return [
-        f"Student in ONNX Runtime, one chip at a time: {units.milliseconds(ours)}; {'; '.join(against)}",
-        f"Student in INT8: {units.milliseconds(ours_small)}, {units.percent(small.bytes / student.bytes)} of the "
+        f"Student in ONNX Runtime, one chip at a time: {units.latency(student.latency[0])}; {'; '.join(against)}",
+        f"Student in INT8: {units.latency(small.latency[0])}, {units.percent(small.bytes / student.bytes)} of the "
         f"bytes, accuracy {units.percent(small.accuracy)}, in FP32 {units.percent(student.accuracy)}",
     ]
 
@@ -254,7 +299,7 @@ def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecor
     chips = test_chips(evaluation)
     low, high = units.wilson(evaluation.student.accuracy * chips, chips)
     latency = evaluation.student.latency[0]
-    leaks = " (but see the warnings about the data)" if dataset.warnings else ""
+    leaks = " (but see the warnings about the data)" if data_warnings(dataset, evaluation) else ""
     items = [
         origin(dataset),
         f"{len(dataset.classes)} classes of targets: {listed(dataset.classes)}. The test part of {chips:,} chips was "
@@ -264,9 +309,10 @@ def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecor
         f"seeds give other networks, so small differences prove nothing",
         f"Always naming the largest class would be right for {units.percent(evaluation.majority_accuracy)} of the "
         f"test chips.",
-        f"Latency is the median of {latency.runs:,} runs of one chip in PyTorch on the processor of the machine that "
-        f"ran the evaluation, with {latency.threads} thread{'s' if latency.threads > 1 else ''}. Other machines "
-        f"give other times.",
+        f"Latency is the median of {latency.runs:,} runs of one chip in ONNX Runtime on the processor of the machine "
+        f"that ran the evaluation, with {latency.threads} thread{'s' if latency.threads > 1 else ''}; all networks "
+        f"took turns, those of one shape as one. Other machines give other times",
+        *([DISTURBED] if any(timing.disturbed for timing in _timings(evaluation)) else []),
     ]
     if config.distill.method == "distill":
         items.append(
@@ -275,14 +321,23 @@ def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecor
     return items
 
 
+def _timings(evaluation: EvaluateRecord) -> list[Latency]:
+    """Every latency of the page."""
+    found = [each.latency for each in networks(evaluation).values()]
+    found += [each.latency for each in evaluation.deployments] + [each.latency for each in evaluation.rivals]
+    return [timing for latencies in found for timing in latencies]
+
+
 def curve(record: TrainRecord, times: int = 1, of: str = "") -> str:
     """One line on how a training run went, which may have taken several ``times`` a number ``of`` something."""
     several = f", {times} {of}" if times > 1 else ""
     resumed = f", resumed at epoch {record.resumed_at_epoch}" if record.resumed_at_epoch else ""
+    taught = f". Beforehand {answers(record.answers)}" if record.answers else ""
     scores = f"accuracy {units.percent(record.val_accuracy)}, macro-F1 {units.percent(record.val_macro_f1)}"
+    threads = f" on {record.threads} thread{'s'[: record.threads != 1]}" if record.threads else ""
     return (
-        f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{several}{resumed}; "
-        f"the weights of epoch {record.kept_epoch} were kept (validation {scores})"
+        f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{threads}{several}{resumed}; "
+        f"the weights of epoch {record.kept_epoch} were kept (validation {scores}){taught}"
     )
 
 
