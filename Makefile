@@ -13,13 +13,18 @@ STORE ?= deployment/sarslim-store
 PY := .venv/bin/python
 CLI := .venv/bin/sarslim
 
+CASES ?= 100000
+READER ?=
+FAULTS ?= 300
+KILLS ?= 60
+
 BASE ?= python:3.11-slim-bookworm
 TORCH ?= cuda
 TAG ?=
 # Makes a stand-in for the base image where none can be pulled.
 STAND_IN ?= ../shared/tools/stand-in-base
 
-.PHONY: help run test lint manifests lock compile method speed docs images base push test-docker test-cluster clean
+.PHONY: help run test lint fuzz faults manifests lock compile method speed docs images base push test-docker test-cluster clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +39,14 @@ lint: .venv/ready ## static checks alone
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy sarslim components benchmarks pipeline.py
+
+# What is found is kept in build/fuzz and fails the target. Linux on x86-64 and Python 3.11 to 3.13: what Atheris runs on.
+fuzz: .venv/ready ## mutated files for every reader, 100,000 of them: about 15 minutes (CASES=, READER=)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/faults/requirements.lock
+	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests:tests/chips $(PY) -m faults.fuzz --cases $(CASES) $(foreach name,$(READER),--reader $(name))
+
+faults: .venv/ready ## faults of the store and kills in every stage, at random: about 20 minutes (FAULTS=, KILLS=)
+	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests:tests/chips $(PY) -m faults --faults $(FAULTS) --kills $(KILLS)
 
 manifests: .venv/ready ## render every overlay for Kubernetes and check each object
 	@$(PY) -m pytest tests/test_manifests.py -rs
@@ -103,7 +116,8 @@ lock: ## resolve the locked versions again (needs uv)
 	$(lock-image) --extra component --extra torch --output-file $(LOCKS)/torch.lock
 	$(lock-image) --extra component --extra prune --output-file $(LOCKS)/train.lock
 	$(lock-image) --extra component --extra prune --extra chips --output-file $(LOCKS)/prune.lock
-	$(lock-image) --extra component --extra evaluate --output-file $(LOCKS)/evaluate.lock
+	$(lock-image) --extra component --extra evaluate --extra chips --output-file $(LOCKS)/evaluate.lock
+	$(lock-image) --extra component --extra prune --extra chips --extra evaluate --output-file $(LOCKS)/cell.lock
 
 clean: ## remove .venv, build/ and runs/
 	rm -rf .venv build runs

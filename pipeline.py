@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from kfp import dsl
 
+from components.ask_teacher import ask_teacher
+from components.cell import recover_cell, rival_cell
 from components.check import check_inputs
 from components.compare import compare_networks
 from components.distill_student import distill_student
@@ -53,7 +55,9 @@ def compress(on: Placement, values: Values, start: str = "") -> Outputs:
     config, given = begin(on, values, start)
     dataset, teacher = learn(on, config, given)
     pruned = given.get("pruned") or cut(on, config["prune"], dataset, teacher)
-    student = given.get("student") or recover(on, config["distill"], dataset, teacher, pruned)
+    student = given.get("student") or recover(
+        on, config["distill"], dataset, teacher, pruned, ask(on, config["ask"], dataset, teacher)
+    )
     networks = {"teacher": teacher, "pruned": pruned, "student": student}
     judge = on("evaluate", evaluate_student(config=config["evaluate"], dataset=dataset, **networks)).outputs
     with dsl.If(judge["Output"] == True, name="gate passed"):  # noqa: E712 a KFP condition, not Python's
@@ -64,48 +68,53 @@ def compress(on: Placement, values: Values, start: str = "") -> Outputs:
 
 def sweep(on: Placement, values: Values, start: str = "") -> Compared:
     """Prunes and recovers one teacher per budget, method and seed; a Pareto report shows what each costs and can do."""
-    config, given = begin(on, values, start)
+    config, given = begin(on, values, start, publishes=False)
     plan = plan_sweep(
         **{stage: config[stage] for stage in ("prepare", "teacher", "prune", "distill", "evaluate")},
         **{name: values[name] for name in ("budgets", "methods", "seeds")},
     )
     cells = on("check", plan, "Plan the sweep").outputs["Output"]
     dataset, teacher = learn(on, config, given, after=[plan])
+    answers = ask(on, config["ask"], dataset, teacher)
     whole = measure(on, TEACHER, config["evaluate"], dataset, teacher)
     with dsl.ParallelFor(cells, name="budgets, methods and seeds", parallelism=on.parallel) as cell:
-        measured = compressed(on, cell, dataset, teacher)
+        measured = recovered(on, cell, dataset, teacher, answers)
     return compared(on, compare_networks(config=config["evaluate"], reference=whole, others=dsl.Collected(measured)))
 
 
 def baselines(on: Placement, values: Values, start: str = "") -> Compared:
     """Holds the recovered network against its fine-tuned twin and against lightweight networks of the same recipe."""
-    config, given = begin(on, values, start)
+    config, given = begin(on, values, start, publishes=False)
     first = plan_methods(
         **{stage: config[stage] for stage in ("prune", "distill", "evaluate")},
         **{name: values[name] for name in ("methods", "seeds")},
     )
     methods = on("check", first, "Plan the methods").outputs["Output"]
     second = plan_rivals(
-        **{stage: config[stage] for stage in ("teacher", "evaluate")},
+        **{stage: config[stage] for stage in ("prepare", "teacher", "evaluate")},
         **{name: values[name] for name in ("networks", "seeds")},
     )
     rivals = on("check", second, "Plan the rivals").outputs["Output"]
     dataset, teacher = learn(on, config, given, after=[first, second])
+    answers = ask(on, config["ask"], dataset, teacher)
     whole = measure(on, TEACHER, config["evaluate"], dataset, teacher)
     with dsl.ParallelFor(methods, name="methods and seeds", parallelism=on.parallel) as cell:
-        recovered = compressed(on, cell, dataset, teacher)
+        ours = recovered(on, cell, dataset, teacher, answers)
     with dsl.ParallelFor(rivals, name="rivals and seeds", parallelism=on.parallel) as cell:
-        train = on("teacher", train_teacher(config=cell.teacher, dataset=dataset), "Train rival")
-        others = measure(on, cell.label, cell.evaluate, dataset, train.outputs["teacher"])
-    collected = {"others": dsl.Collected(others), "more": dsl.Collected(recovered)}
+        rival = rival_cell(label=cell.label, teacher=cell.teacher, evaluate=cell.evaluate, dataset=dataset)
+        others = on("teacher", rival, "Train and measure rival").outputs["Output"]
+    collected = {"others": dsl.Collected(others), "more": dsl.Collected(ours)}
     return compared(on, compare_networks(config=config["evaluate"], reference=whole, **collected))
 
 
-def begin(on: Placement, values: Values, start: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+def begin(
+    on: Placement, values: Values, start: str = "", *, publishes: bool = True
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The configuration of every stage, and the artifacts that an earlier run gives."""
     uris = {f"{name}_uri": values.get(f"{name}_uri", "") for name in ARTIFACTS}
     parameters = {name: values.get(name, default(name)) for name in names()}
-    config = on("check", check_inputs(**parameters, **uris, start=start)).outputs
+    asked = {"start": start, "methods": values.get("methods", ""), "publishes": publishes}
+    config = on("check", check_inputs(**parameters, **uris, **asked)).outputs
     given = {name: on.given(name, uris[f"{name}_uri"]) for name in given_artifacts(start)}
     return config, given
 
@@ -128,17 +137,22 @@ def cut(on: Placement, config: Any, dataset: Any, teacher: Any) -> Any:
     return on("prune", prune_student(config=config, dataset=dataset, teacher=teacher)).outputs["pruned"]
 
 
-def recover(on: Placement, config: Any, dataset: Any, teacher: Any, pruned: Any) -> Any:
+def ask(on: Placement, config: Any, dataset: Any, teacher: Any) -> Any:
+    """What the teacher says beforehand, once for all distillations from it."""
+    return on("ask", ask_teacher(config=config, dataset=dataset, teacher=teacher)).outputs["answers"]
+
+
+def recover(on: Placement, config: Any, dataset: Any, teacher: Any, pruned: Any, answers: Any) -> Any:
     """The student."""
-    distill = distill_student(config=config, dataset=dataset, teacher=teacher, pruned=pruned)
+    distill = distill_student(config=config, dataset=dataset, teacher=teacher, pruned=pruned, answers=answers)
     return on("distill", distill).outputs["student"]
 
 
-def compressed(on: Placement, cell: Any, dataset: Any, teacher: Any) -> Any:
-    """The figures of the student of one cell of a plan."""
-    pruned = cut(on, cell.prune, dataset, teacher)
-    student = recover(on, cell.distill, dataset, teacher, pruned)
-    return measure(on, cell.label, cell.evaluate, dataset, student)
+def recovered(on: Placement, cell: Any, dataset: Any, teacher: Any, answers: Any) -> Any:
+    """The figures of the student of one cell of a plan, in one task: three would start longer than they work."""
+    stages = {"prune": cell.prune, "distill": cell.distill, "evaluate": cell.evaluate}
+    task = recover_cell(label=cell.label, **stages, dataset=dataset, teacher=teacher, answers=answers)
+    return on("distill", task, "Prune, recover, measure").outputs["Output"]
 
 
 def measure(on: Placement, label: Any, config: Any, dataset: Any, model: Any) -> Any:

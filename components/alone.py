@@ -1,5 +1,6 @@
 """The stages as components for DAGs of other people: one YAML file each, with inputs and outputs described."""
 
+from components.ask_teacher import ask_teacher
 from components.compare import compare_networks
 from components.distill_student import distill_student
 from components.evaluate import evaluate_student
@@ -13,6 +14,7 @@ COMPONENTS = {
     "prepare-data": prepare_data,
     "train-teacher": train_teacher,
     "prune-student": prune_student,
+    "ask-teacher": ask_teacher,
     "distill-student": distill_student,
     "evaluate-student": evaluate_student,
     "publish-bundle": publish_bundle,

@@ -20,7 +20,7 @@ def compare_networks(
     """Times networks that were measured on the same test part, and writes their table and the Pareto report.
 
     Args:
-        config: JSON object with fields of the evaluate stage (sarslim/config/stages.py); {} takes the defaults.
+        config: JSON object with fields of the evaluate stage (sarslim/config/stages/); {} takes the defaults.
         reference: What measure-network returns for the network that the others are held against.
         others: What it returns for the others.
         more: Further networks.

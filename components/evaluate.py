@@ -21,7 +21,7 @@ def evaluate_student(
     """Measures teacher, pruned network and student, writes the report and the bundle; True if the gate passes.
 
     Args:
-        config: JSON object with fields of the evaluate stage (sarslim/config/stages.py); {} takes the defaults.
+        config: JSON object with fields of the evaluate stage (sarslim/config/stages/); {} takes the defaults.
         dataset: What prepare-data makes.
         teacher: What train-teacher makes.
         pruned: What prune-student makes.

@@ -17,7 +17,7 @@ def measure_network(
     """Measures a network; its label and the main figures go on as JSON text, which loops can collect.
 
     Args:
-        config: JSON object with fields of the evaluate stage (sarslim/config/stages.py); {} takes the defaults.
+        config: JSON object with fields of the evaluate stage (sarslim/config/stages/); {} takes the defaults.
         label: JSON object with the name of the network in tables, such as {"name": "teacher"}.
         dataset: What prepare-data makes.
         model: Any network that a stage has made.

@@ -13,12 +13,13 @@ TITLES = {
     "prepare": "Prepare chips",
     "teacher": "Train teacher",
     "prune": "Prune",
+    "ask": "Ask teacher",
     "distill": "Distil with self-reflection",
     "evaluate": "Evaluate",
     "publish": "Publish",
 }
 KINDS = {"dataset": dsl.Dataset, "teacher": dsl.Model, "pruned": dsl.Model, "student": dsl.Model}
-TRAINING = ("teacher", "distill")
+TRAINING = ("teacher", "ask", "distill")
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 TOKEN = "AWS_SESSION_TOKEN"
 ADDRESS = ("AWS_ENDPOINT_URL", "AWS_REGION")

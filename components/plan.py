@@ -33,7 +33,7 @@ def plan_sweep(
 
 @dsl.component(base_image=image("plan"), install_kfp_package=False)
 def plan_rivals(
-    teacher: str, evaluate: str, networks: str, seeds: str, plan: dsl.Output[dsl.Artifact], prepare: str = ""
+    prepare: str, teacher: str, evaluate: str, networks: str, seeds: str, plan: dsl.Output[dsl.Artifact]
 ) -> list:
     """Configurations of training for every rival network and seed, with the teacher's recipe."""
     from pathlib import Path
@@ -43,7 +43,7 @@ def plan_rivals(
     from sarslim.stages.results import write_json
 
     with shell.stage("check", outputs={"plan": plan}):
-        cells = plan_rivals(teacher, evaluate, prepare, networks=networks, seeds=seeds)
+        cells = plan_rivals(prepare, teacher, evaluate, networks=networks, seeds=seeds)
         write_json(Path(plan.path), {"cells": cells})
         shell.tell({"cells": len(cells)})
     return cells

@@ -15,7 +15,7 @@ def prepare_data(
     """Reads the chips, splits them without leaks, scales and stores them; the data card shows what is there.
 
     Args:
-        config: JSON object with fields of the prepare stage (sarslim/config/stages.py); {} takes the defaults.
+        config: JSON object with fields of the prepare stage (sarslim/config/stages/); {} takes the defaults.
 
     Returns:
         dataset: The chips by part (train, val, test), scaled, in one array each.

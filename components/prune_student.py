@@ -17,7 +17,7 @@ def prune_student(
     """Removes channels until the budget is met; the record tells the width of every layer before and after.
 
     Args:
-        config: JSON object with fields of the prune stage (sarslim/config/stages.py); {} takes the defaults.
+        config: JSON object with fields of the prune stage (sarslim/config/stages/); {} takes the defaults.
         dataset: What prepare-data makes.
         teacher: What train-teacher makes.
 

@@ -16,7 +16,7 @@ def publish_bundle(
     """Uploads the bundle under its name and version, whole or not at all; the report then tells its address.
 
     Args:
-        config: JSON object with fields of the publish stage (sarslim/config/stages.py); {} takes the defaults.
+        config: JSON object with fields of the publish stage (sarslim/config/stages/); {} takes the defaults.
         bundle: What evaluate-student makes.
 
     Returns:

@@ -15,7 +15,7 @@ def train_teacher(
     """Trains the teacher on the training part and keeps the epoch that the validation part decides on.
 
     Args:
-        config: JSON object with fields of the teacher stage (sarslim/config/stages.py); {} takes the defaults.
+        config: JSON object with fields of the teacher stage (sarslim/config/stages/); {} takes the defaults.
         dataset: What prepare-data makes.
 
     Returns:

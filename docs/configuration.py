@@ -153,6 +153,8 @@ def _takes(field: Mapping[str, Any]) -> str:
     """What values a field takes, in words."""
     if "anyOf" in field:
         return " or ".join(_takes(choice) for choice in field["anyOf"] if choice.get("type") != "null")
+    if "$ref" in field:
+        return "section"
     if "enum" in field:
         return ", ".join(f"`{choice}`" for choice in field["enum"])
     if field.get("type") == "array":

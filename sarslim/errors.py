@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+MOST = (500, 4000, 500)  # characters of a place, a problem and a remedy: more would hide what they say
+
 
 class SarslimError(Exception):
     """Stops a run with one clear message: where, what was found, what to do about it."""
@@ -21,7 +23,10 @@ class SarslimError(Exception):
             remedy: what the user can do about it.
         """
         self.where, self.problem, self.remedy = where, problem, remedy
-        super().__init__(f"{where}: {problem.rstrip('.')}. {remedy.rstrip('.')}.")
+        told = [
+            printable(cut(part.rstrip("."), most)) for part, most in zip((where, problem, remedy), MOST, strict=True)
+        ]
+        super().__init__("{}: {}. {}.".format(*told))
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows: the one line that a terminal gets, too."""
@@ -34,6 +39,19 @@ class SarslimError(Exception):
     def line(self) -> str:
         """The one line that a person sees."""
         return f"{self.kind}: {self}"
+
+
+def cut(text: str, most: int) -> str:
+    """At most so many characters of a text, and how many more it has."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text) - most} more characters)"
+
+
+def printable(text: str) -> str:
+    """``text`` in one line and without what a terminal obeys: names of files come from whoever made them."""
+    if text.isprintable():
+        return text
+    # Bytes of a name that are no text stay: what prints them writes them as bytes.
+    return "".join(sign if sign.isprintable() or "\udc80" <= sign <= "\udcff" else ascii(sign)[1:-1] for sign in text)
 
 
 class InputError(SarslimError):

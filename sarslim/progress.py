@@ -11,7 +11,9 @@ def duration(seconds: float) -> str:
 
 def note(text: str) -> None:
     """Prints a line that a launcher passes on to the person who waits."""
-    print(f"note: {text}", flush=True)
+    # Names of files come from whoever made them, and a terminal obeys some signs.
+    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+    print(f"note: {shown}", flush=True)
 
 
 class Progress:

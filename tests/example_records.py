@@ -21,6 +21,7 @@ from sarslim.records import (
     ModelRecord,
     NetworkScores,
     Origin,
+    PairedScores,
     PartCount,
     PruneRecord,
     Quantization,
@@ -31,6 +32,9 @@ from sarslim.records import (
     RunSummary,
     Scaling,
     Shape,
+    Shifted,
+    ShiftedAccuracy,
+    Shortcut,
     Skipped,
     TrainRecord,
 )
@@ -77,7 +81,13 @@ def config() -> RunConfig:
     return RunConfig.model_validate({"distill": {"temperature": 3.0, "scd_weight": 0.25}, "prune": {"macs": "5%"}})
 
 
-def dataset(*, simulated: bool = True, classes: tuple[str, ...] = SHIPS, **changes) -> DatasetRecord:
+def dataset(
+    *,
+    simulated: bool = True,
+    classes: tuple[str, ...] = SHIPS,
+    channels: tuple[str, ...] = ("amplitude",),
+    **changes,
+) -> DatasetRecord:
     """2,400 chips in three parts, three more left out for two reasons, and one warning."""
     per_class = {"train": 250, "val": 50, "test": 100}
     values = {
@@ -86,12 +96,12 @@ def dataset(*, simulated: bool = True, classes: tuple[str, ...] = SHIPS, **chang
         "format": "simulator" if simulated else "folder",
         "simulated": simulated,
         "classes": classes,
-        "channels": ("amplitude",),
+        "channels": channels,
         "image_size": 64,
         "dtype": "uint8",
-        "scaling": (Scaling(kind="percentile", low=0.0123, high=2.75),),
-        "mean": (0.2154,),
-        "std": (0.1871,),
+        "scaling": (Scaling(kind="percentile", low=0.0123, high=2.75),) * len(channels),
+        "mean": (0.2154,) * len(channels),
+        "std": (0.1871,) * len(channels),
         "parts": {
             part: PartCount(chips=number * len(classes), per_class=(number,) * len(classes))
             for part, number in per_class.items()
@@ -287,6 +297,61 @@ def rivals() -> tuple[Rival, ...]:
     return (Rival(network="mobilenet_v3_small", params=1_530_000, macs=5_210_000, bytes=6_100_000, latency=latency),)
 
 
+def paired(first: float, second: float, spread: float = 0.03) -> PairedScores:
+    """600 chips of which two get so many right; what only one of them gets right is as much as there has to be."""
+    both = (first, second)
+    return PairedScores(
+        chips=600,
+        accuracy=both,
+        balanced_accuracy=both,
+        macro_f1=both,
+        difference=first - second,
+        interval=(first - second - spread, first - second + spread),
+        only_first=round(600 * max(first - second, 0)) + 12,
+        only_second=round(600 * max(second - first, 0)) + 12,
+    )
+
+
+def shortcuts(best: float = 0.6) -> tuple[Shortcut, ...]:
+    """Background and brightness that say nothing, and size and shape that get ``best``."""
+    chance = 1 / 6
+    accuracies: dict[Any, float] = {
+        "majority": chance, "background": 0.18, "brightness": 0.19, "size and shape": best
+    }  # fmt: skip
+    return tuple(
+        Shortcut(
+            name=name,
+            accuracy=accuracy,
+            balanced_accuracy=accuracy,
+            macro_f1=accuracy - 0.01,
+            balanced_interval=(accuracy - 0.03, accuracy + 0.03),
+            chance=chance,
+            over_majority=None if name == "majority" else paired(accuracy, chance),
+        )
+        for name, accuracy in accuracies.items()
+    )
+
+
+def shifted() -> tuple[Shifted, ...]:
+    """Where the student is clearly behind its teacher, and where of half the classes it is not."""
+    return tuple(
+        Shifted(
+            name=name,
+            source=f"s3://raw/{name}",
+            simulated=name == "winter",
+            digest="5eed" * 16,
+            per_class=per_class,
+            trained_on=trained_on,
+            pruned=paired(0.35, 0.9),
+            student=paired(student, 0.9, spread=0.02),
+        )
+        for name, per_class, trained_on, student in (
+            ("winter", (100,) * 6, 0, 0.86),
+            ("other-sensor", (200, 200, 200, 0, 0, 0), 3, 0.895),
+        )
+    )
+
+
 def evaluation(classes: tuple[str, ...] = SHIPS, *, passed: bool = True) -> EvaluateRecord:
     """Teacher 96.7 %, pruned 40.0 %, student 95.3 % of 600 test chips."""
     small: dict[str, Any] = {"params": 541_000, "macs": 7_150_000, "file": 2_210_000, "ms": 1.934}
@@ -297,6 +362,12 @@ def evaluation(classes: tuple[str, ...] = SHIPS, *, passed: bool = True) -> Eval
         deployments=deployments(),
         rivals=rivals(),
         majority_accuracy=1 / 6,
+        shortcuts=shortcuts(),
+        over_shortcut={
+            name: paired(accuracy, 0.6)
+            for name, accuracy in (("teacher", 0.9667), ("pruned", 0.4), ("student", 0.9533))
+        },
+        against_teacher={"pruned": paired(0.4, 0.9667), "student": paired(0.9533, 0.9667, spread=0.015)},
         mistakes=mistakes(classes),
         gate=(
             GateCheck(condition="test accuracy at least", found=0.9533, bound=0.9, passed=True),
@@ -355,6 +426,17 @@ def story(**options) -> dict:
         "examples": {name: chips[:4] for name, chips in pictures.items()},
         "versions": {"python": "3.11.9", "sarslim": "0.1.0", "torch": "2.12.0"},
     }
+
+
+def compared_under_shift() -> Comparison:
+    """The same networks on one shifted source, too, where all are 10 points worse, and rivals 10 more."""
+    record = comparison()
+    networks = []
+    for network in record.networks:
+        accuracy = network.accuracy - (0.1 if network.budget or network.name == "teacher" else 0.2)
+        found = ShiftedAccuracy(digest="5eed", chips=300, accuracy=accuracy, balanced_accuracy=accuracy)
+        networks.append(network.model_copy(update={"shifted": {"winter": found}}))
+    return Comparison(networks=tuple(networks))
 
 
 def comparison(seeds: int = 5) -> Comparison:

@@ -92,7 +92,7 @@ def test_the_summary_tells_what_was_kept_and_lost(first):
     assert int8["bytes"] < 0.5 * fp32["bytes"]
     assert [rival["network"] for rival in first["rivals"]] == ["mobilenet_v3_small", "shufflenet_v2_x0_5"]
     assert first["versions"]["kfp"] == "2.17.0"
-    assert set(first["seconds"]) == {"check", "prepare", "teacher", "prune", "distill", "evaluate", "publish"}
+    assert set(first["seconds"]) == {"check", "prepare", "teacher", "prune", "ask", "distill", "evaluate", "publish"}
     assert first["cached"] == []
     assert first["config"]["prepare"]["source"] == "s3://raw/tree"
     assert first["data"] == {"name": "tree", "simulated": False, "test_chips": 40, "digest": first["data"]["digest"]}
@@ -151,7 +151,7 @@ def test_secrets_stay_out_of_logs_and_artifacts(first, runs):
 
 def test_an_unchanged_run_comes_from_the_cache(first, config, runs, store):
     again = go(config, runs, store)
-    assert set(again["cached"]) == {"prepare", "teacher", "prune", "distill", "evaluate", "publish"}
+    assert set(again["cached"]) == {"prepare", "teacher", "prune", "ask", "distill", "evaluate", "publish"}
     assert again["bundle_uri"] == first["bundle_uri"]
     assert again["student"] == first["student"]
 
@@ -159,7 +159,7 @@ def test_an_unchanged_run_comes_from_the_cache(first, config, runs, store):
 def test_a_distillation_parameter_reruns_only_what_depends_on_it(first, runs, store):
     changed = launch.rerun_config(runs / "latest", "distill", ["distill.temperature=2"])
     summary = go(changed, runs, store)
-    assert set(summary["cached"]) == {"prepare", "teacher", "prune"}
+    assert set(summary["cached"]) == {"prepare", "teacher", "prune", "ask"}
     assert summary["teacher"]["accuracy"] == first["teacher"]["accuracy"]
 
 

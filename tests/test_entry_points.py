@@ -18,6 +18,7 @@ CONFIG = {
     "prepare": {"image_size": 32, "simulator": {"chips": 400, "classes": 2}},
     "teacher": {"epochs": 5},
     "prune": {"weak_teacher": "accept"},
+    "ask": {"views": 2},
     "distill": {"epochs": 5},
     "evaluate": {"latency_seconds": 0.05, "looks": [4], "max_drop": 1.0},
     "publish": {"destination": "s3://entry/models"},

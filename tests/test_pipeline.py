@@ -27,7 +27,8 @@ BUILT = {
     "prepare-data": {"check-inputs"},
     "train-teacher": {"check-inputs", "prepare-data"},
     "prune-student": {"check-inputs", "prepare-data", "train-teacher"},
-    "distill-student": {"check-inputs", "prepare-data", "train-teacher", "prune-student"},
+    "ask-teacher": {"check-inputs", "prepare-data", "train-teacher"},
+    "distill-student": {"check-inputs", "prepare-data", "train-teacher", "prune-student", "ask-teacher"},
     "evaluate-student": {"check-inputs", "prepare-data", "train-teacher", "prune-student", "distill-student"},
     "condition-1": {"check-inputs", "evaluate-student"},
 }
@@ -35,18 +36,18 @@ TASKS = {
     "compress": set(BUILT),
     "from-dataset": set(BUILT) - {"prepare-data"} | {"importer"},
     "from-teacher": set(BUILT) - {"prepare-data", "train-teacher"} | {"importer", "importer-2"},
-    "from-pruned": {"check-inputs", "importer", "importer-2", "importer-3", "distill-student", "evaluate-student",
-                    "condition-1"},
+    "from-pruned": {"check-inputs", "importer", "importer-2", "importer-3", "ask-teacher", "distill-student",
+                    "evaluate-student", "condition-1"},
     "from-distilled": {"check-inputs", "importer", "importer-2", "importer-3", "importer-4", "evaluate-student",
                        "condition-1"},
-    "sweep": {"check-inputs", "plan-sweep", "prepare-data", "train-teacher", "measure-network", "for-loop-1",
-              "compare-networks"},
-    "baselines": {"check-inputs", "plan-methods", "plan-rivals", "prepare-data", "train-teacher", "measure-network",
-                  "for-loop-1", "for-loop-2", "compare-networks"},
-    "sweep-from-teacher": {"check-inputs", "plan-sweep", "importer", "importer-2", "measure-network", "for-loop-1",
-                           "compare-networks"},
+    "sweep": {"check-inputs", "plan-sweep", "prepare-data", "train-teacher", "ask-teacher", "measure-network",
+              "for-loop-1", "compare-networks"},
+    "baselines": {"check-inputs", "plan-methods", "plan-rivals", "prepare-data", "train-teacher", "ask-teacher",
+                  "measure-network", "for-loop-1", "for-loop-2", "compare-networks"},
+    "sweep-from-teacher": {"check-inputs", "plan-sweep", "importer", "importer-2", "ask-teacher", "measure-network",
+                           "for-loop-1", "compare-networks"},
     "baselines-from-teacher": {"check-inputs", "plan-methods", "plan-rivals", "importer", "importer-2",
-                               "measure-network", "for-loop-1", "for-loop-2", "compare-networks"},
+                               "ask-teacher", "measure-network", "for-loop-1", "for-loop-2", "compare-networks"},
 }  # fmt: skip
 
 
@@ -174,12 +175,12 @@ def test_an_entry_point_takes_uris_and_the_parameters_of_the_stages_that_it_runs
 def test_the_check_takes_every_parameter_of_the_pipeline():
     takes = list(inspect.signature(check_inputs.python_func).parameters)
     assert set(takes) - set(to_parameters(RunConfig())) == {
-        "start", "dataset_uri", "teacher_uri", "pruned_uri", "student_uri", "run_config", "publishes",
+        "start", "methods", "dataset_uri", "teacher_uri", "pruned_uri", "student_uri", "run_config", "publishes",
     }  # fmt: skip
     assert set(to_parameters(RunConfig())) < set(takes)
 
 
-PLANNED = {name: getattr(RunConfig(), name).model_dump_json() for name in STAGES if name != "publish"}
+PLANNED = {name: getattr(RunConfig(), name).model_dump_json() for name in STAGES if name not in ("ask", "publish")}
 
 
 def labels(cells: list[dict[str, str]]) -> list[dict]:
@@ -206,7 +207,7 @@ def test_a_sweep_has_a_cell_for_every_budget_method_and_seed():
         assert distill["method"] == ("distill" if label["method"] == "kd+crd" else "finetune")
         assert distill["start"] == ("fresh" if label["method"] == "scratch" else "pruned")
         assert cell["evaluate"] == PLANNED["evaluate"]
-    # What does not differ between two methods of a budget and seed is cut once and comes from the cache.
+    # Methods of a budget and seed are given the same cut.
     assert len({cell["prune"] for cell in cells}) == 2 * 2
 
 
@@ -216,6 +217,18 @@ def test_the_settings_of_a_cell_make_its_configuration_from_that_of_the_run():
         made = settings.load_config(None, "", label["sets"])
         assert made.prune.model_dump_json() == cell["prune"]
         assert made.distill.model_dump_json() == cell["distill"]
+
+
+def test_the_teacher_is_asked_once_before_the_loop_of_a_sweep(specs):
+    for name in ("sweep", "baselines"):
+        spec, _ = specs[name]
+        loops = [part["dag"]["tasks"] for part in spec["components"].values() if "dag" in part]
+        cell = next(tasks for tasks in loops if "recover-cell" in tasks)
+        assert list(cell) == ["recover-cell"]  # one pod, where three would start longer than they work
+        given = cell["recover-cell"]["inputs"]["artifacts"]["answers"]
+        assert given["componentInputArtifact"] == "pipelinechannel--ask-teacher-answers"
+        plans = {"plan-sweep"} if name == "sweep" else {"plan-methods", "plan-rivals"}
+        assert not plans & set(run_of(spec)["ask-teacher"]["dependentTasks"])
 
 
 def test_one_seed_is_not_named():
@@ -232,7 +245,7 @@ def test_one_seed_is_not_named():
 
 def test_rivals_have_the_recipe_of_the_teacher_for_each_seed():
     teacher = TeacherConfig(epochs=3, learning_rate=0.01, pretrained="s3://a/b", generations=2).model_dump_json()
-    cells = plan_rivals(teacher, PLANNED["evaluate"], networks="aconvnet, vgg16_bn", seeds="0, 1, 2")
+    cells = plan_rivals("{}", teacher, PLANNED["evaluate"], networks="aconvnet, vgg16_bn", seeds="0, 1, 2")
     assert labels(cells)[:3] == [
         {"name": "aconvnet seed 0", "method": "aconvnet", "seed": 0},
         {"name": "vgg16_bn seed 0", "method": "vgg16_bn", "seed": 0},
@@ -270,11 +283,11 @@ def test_every_task_has_resources_of_its_stage(specs):
     gibi = 1.073741824
     assert cores == {
         "check-inputs": (0.5, 2), "prepare-data": (0.5, 2), "train-teacher": (2, 8), "prune-student": (0.5, 4),
-        "distill-student": (2, 8), "evaluate-student": (0.5, 4), "publish-bundle": (0.5, 2),
+        "ask-teacher": (2, 8), "distill-student": (2, 8), "evaluate-student": (0.5, 4), "publish-bundle": (0.5, 2),
     }  # fmt: skip
     assert {name: (low / gibi, high / gibi) for name, (low, high) in memory.items()} == {
         "check-inputs": (1, 2), "prepare-data": (1, 4), "train-teacher": (4, 16), "prune-student": (1, 8),
-        "distill-student": (4, 16), "evaluate-student": (1, 8), "publish-bundle": (1, 2),
+        "ask-teacher": (4, 16), "distill-student": (4, 16), "evaluate-student": (1, 8), "publish-bundle": (1, 2),
     }  # fmt: skip
     assert not any("accelerator" in resources for resources in found.values())
 
@@ -331,7 +344,7 @@ def test_accelerators_go_to_training_alone(tmp_path):
         "accelerator.tolerations=[{key: nvidia.com/gpu, effect: NoSchedule}]", "teacher.memory_limit=32Gi",
     )["compress"]  # fmt: skip
     for name, container in executors(spec).items():
-        training = name in ("train-teacher", "distill-student")
+        training = name in ("train-teacher", "ask-teacher", "distill-student")
         task = platform[f"exec-{name}"]
         assert ("accelerator" in container["resources"]) == training
         assert task.get("nodeSelector", {}).get("labels") == ({"pool": "gpu"} if training else None)
@@ -366,8 +379,8 @@ def test_a_wrong_place_is_refused(place, words):
 def test_every_task_has_a_name_for_people(specs):
     names = {task["taskInfo"]["name"] for task in run_of(specs["compress"][0]).values()}
     assert names == {
-        "Check inputs", "Prepare chips", "Train teacher", "Prune", "Distil with self-reflection", "Evaluate",
-        "gate passed",
+        "Check inputs", "Prepare chips", "Train teacher", "Prune", "Ask teacher", "Distil with self-reflection",
+        "Evaluate", "gate passed",
     }  # fmt: skip
 
 
@@ -384,7 +397,7 @@ def test_images_are_named_after_their_target_and_tagged_by_what_their_stage_is_m
     ("file", "reached"),
     [
         ("locks/cuda/prune.lock", {"check", "plan", "prune"}),
-        ("locks/cuda/train.lock", {"teacher", "distill"}),
+        ("locks/cuda/train.lock", {"teacher", "ask", "distill"}),
         ("Dockerfile", set(images.TARGETS)),
         ("build.py", set()),
     ],

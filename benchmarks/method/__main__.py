@@ -65,7 +65,7 @@ def read(file: Path) -> list[Mapping[str, Any]]:
     lines = []
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
         with contextlib.suppress(json.JSONDecodeError):
-            lines.append({"generations": 1, "longer": 1} | json.loads(line))  # older lines name neither
+            lines.append({"generations": 1, "longer": 1, "views": 0} | json.loads(line))  # older lines name none
     return lines
 
 

@@ -19,19 +19,22 @@ from torch import Tensor, nn
 
 from sarslim import __version__, networks
 from sarslim.chips.dataset import Dataset
-from sarslim.config import NETWORKS, DistillConfig, PrepareConfig, PruneConfig, TeacherConfig, parse
+from sarslim.config import NETWORKS, AskConfig, DistillConfig, PrepareConfig, PruneConfig, TeacherConfig, parse
 from sarslim.config.recoveries import recovery
 from sarslim.evaluation.measures import speckle_accuracy
 from sarslim.evaluation.statistics import macro_f1
 from sarslim.networks import artifact
 from sarslim.networks.cost import count_macs, count_params
 from sarslim.networks.inference import folded, predict
+from sarslim.stages.ask import ask_teacher
+from sarslim.stages.asking import open_answers
 from sarslim.stages.distill import recover, recover_in_rounds
-from sarslim.stages.learn import device, input_shape
+from sarslim.stages.learn import device, input_shape, parents_of
 from sarslim.stages.prepare import prepare
 from sarslim.stages.prune import prune_student
 from sarslim.stages.results import CONFIG, read_json
 from sarslim.stages.teacher import train_teacher
+from sarslim.training.answers import Answers
 from sarslim.training.augmentation import steps_per_epoch
 
 PATHS: dict[str, Mapping[str, Any]] = {
@@ -101,6 +104,7 @@ class Setting(NamedTuple):
     method: str
     unlabelled: bool
     longer: int
+    views: int
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ class Cell:
     seed: int
     generations: int = 1  # of the teacher
     longer: int = 1  # times as many steps as the regime gives students
+    views: int = 0  # of each chip that the teacher answers beforehand; 0: it answers in every step
 
     @property
     def setting(self) -> Setting:
@@ -156,12 +161,13 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
         },
     )  # fmt: skip
     method = recovery(cell.method, basis)
-    remembered = Remembered(whole, work / "answers" / teacher.name)
+    stored = answered(cell, basis, data, work) if cell.views else None
+    remembered = folded(whole) if stored else Remembered(whole, work / "answers" / teacher.name)
     if method.progressive_steps > 1:
         target = read_json(PruneConfig, places(cell, work)[2] / CONFIG)
-        network, record = recover_in_rounds(whole, target, remembered, method, data, taps=taps)
+        network, record = recover_in_rounds(whole, target, remembered, method, data, taps=taps, answers=stored)
     else:
-        record = recover(network, remembered, method, data, taps=taps)
+        record = recover(network, remembered, method, data, taps=taps, answers=stored)
     kept = record.epochs[record.kept_epoch - 1]
     return {
         **asdict(cell),
@@ -200,6 +206,18 @@ def taught(cell: Cell, chips: Path, work: Path) -> tuple[Dataset, Path]:
             config = parse(TeacherConfig, recipe(cell) | {"epochs": epochs, "generations": cell.generations})
             train_teacher(config, dataset=dataset, teacher=teacher)
     return data, teacher
+
+
+def answered(cell: Cell, basis: DistillConfig, data: Dataset, work: Path) -> Answers | None:
+    """What the teacher says beforehand of all chips, by the stage that asks it, once for all methods of a seed."""
+    dataset, teacher, _ = places(cell, work)
+    folder = work / f"{teacher.name}-{cell.views}-views"
+    everything = recovery("all terms", basis.model_copy(update={"use_unlabelled": True, "mixed_precision": True}))
+    with FileLock(work / f"{folder.name}.lock"):
+        if not folder.exists():
+            asked = AskConfig(views=cell.views, seed=cell.seed).filled(everything)
+            ask_teacher(asked, dataset=dataset, teacher=teacher, answers=folder)
+    return open_answers(folder, everything, data, parents_of(data, teacher=teacher))
 
 
 def recipe(cell: Cell) -> dict[str, Any]:

@@ -40,12 +40,13 @@ class Section:
     seeds: Sequence[int] = SEEDS
     generations: int = 1
     longer: int = 1
+    views: int = 0
 
     def settings(self, data: str) -> Iterable[Setting]:
         """As ``Cell.setting``, each once."""
         fractions = [fraction for fraction in self.fractions if fraction in SOURCES[data].schedules]
         choices = [self.generations], self.budgets, self.paths, self.methods, self.unlabelled, [self.longer]
-        every = itertools.starmap(Setting, itertools.product([data], fractions, *choices))
+        every = itertools.starmap(Setting, itertools.product([data], fractions, *choices, [self.views]))
         return dict.fromkeys(map(possible, every))
 
 
@@ -57,7 +58,7 @@ def possible(setting: Setting) -> Setting:
     if RECOVERIES[setting.method].get("method") != TWIN:
         return setting
     generations = 1 if setting.path in NETWORKS else setting.generations
-    return setting._replace(unlabelled=False, generations=generations)
+    return setting._replace(unlabelled=False, generations=generations, views=0)
 
 
 SECTIONS: dict[str, Section] = {
@@ -97,6 +98,13 @@ SECTIONS: dict[str, Section] = {
     "criteria": Section((0.1,), ("macs=1%",), ("taylor", "random", "sparse", "search"), PAIR, rates=(0.005,)),
     # At the rate that was chosen for kd and for all terms.
     "ablation": Section((0.1,), ("macs=1%",), ("uniform",), ABLATED, rates=(0.005,)),
+    # Against "recovery" and "full", at the rates that were chosen there.
+    "stored answers": Section(
+        (0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), ("kd", DEFAULT), (False, True), rates=(0.005,), views=16
+    ),
+    "stored answers, all labels": Section(
+        (1.0,), ("params=50k macs=20M",), ("early",), (DEFAULT,), rates=(0.002,), views=16
+    ),
     "budgets": Section((0.1,), BUDGETS, ("uniform",), PAIR, (False, True), rates=(0.005,)),
     "budgets, more labels": Section((1.0, 0.25), BUDGETS, ("uniform",), CORE),
 }

@@ -31,7 +31,7 @@ class Runs:
 
     def rank(self) -> tuple[Any, ...]:
         """The place in a table: by path, then as methods are listed."""
-        return self.cell.path, list(RECOVERIES).index(self.cell.method), self.cell.unlabelled
+        return self.cell.path, list(RECOVERIES).index(self.cell.method), self.cell.unlabelled, self.cell.views
 
     def size(self) -> tuple[Any, ...]:
         """The place in a table that is read from the smallest to the largest network."""
@@ -42,7 +42,8 @@ class Runs:
         """As tables name it."""
         cell = self.cell
         method = "from scratch" if cell.is_rival and cell.method == TWIN else cell.method
-        return method + " + unlabelled chips" * cell.unlabelled
+        views = f", {cell.views} views answered beforehand" * bool(cell.views)
+        return method + " + unlabelled chips" * cell.unlabelled + views
 
     @property
     def title(self) -> str:

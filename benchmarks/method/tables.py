@@ -27,6 +27,7 @@ CONTRASTS: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = (
     ("self-reflection: all terms, not all but CRD", {"method": "all terms"}, {"method": "all terms-crd"}),
     ("unlabelled chips", {"unlabelled": True}, {"unlabelled": False}),
     ("a teacher of the second generation", {"generations": 2}, {"generations": 1}),
+    ("a teacher asked once: 16 views, not every step", {"views": 16}, {"views": 0}),
     ("twice the steps", {"longer": 2}, {"longer": 1}),
     *(
         (f"the pruning path: {path}, not uniform", {"path": path}, {"path": "uniform"})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from sarslim.errors import InputError
+from sarslim.errors import InputError, cut
 from sarslim.records import Skipped
 
 # Names that operating systems, disk stations and tools of developers give to what no user put there, in lower case.
@@ -26,6 +26,7 @@ HIDDEN, LEFT = "hidden, as tools leave it", "left there by a tool"
 LOOP, TWICE = "a link back to a folder that it lies in", "a folder that is read under another name"
 NOTHING, SPECIAL = "a link to nothing", "neither a file nor a folder"
 SHOWN = 3
+LONGEST = 200  # characters of what a decoder says
 
 
 def no_data(name: str) -> str:
@@ -265,7 +266,7 @@ def check_bytes(name: str, size: int, most: int) -> None:
 
 def said(error: Exception) -> str:
     """What an exception says, in one line, or else its kind."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return cut(" ".join(str(error).split()), LONGEST) or type(error).__name__
 
 
 def readable(name: str) -> str:

@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from sarslim.chips.container import said
 from sarslim.errors import InputError, ServiceError
 from sarslim.records import DatasetRecord
 
 RECORD = "dataset.json"
 CHIPS = "chips.csv"
 PART = "_images.npy"
-COLUMNS = ("chip", "class", "source", "scene", "ship", "polarisation", "split")
+COLUMNS = ("chip", "class", "source", "scene", "ship", "polarisation", "split", "group", "number")
 REPREPARE = "Run the prepare stage again"
 
 
@@ -95,23 +96,30 @@ class Dataset:
             with table.open(newline="", encoding="utf-8") as file:
                 rows = [row for row in csv.DictReader(file) if row.get("split") == name]
             names = [row["chip"] if self.record.simulated else row["source"] for row in rows]
-        except (OSError, KeyError, UnicodeDecodeError) as error:
+            bands = [row["polarisation"] for row in rows]
+        except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
             raise InputError(str(table), "is not the table of the chips", REPREPARE) from error
         if len(names) != len(self.part(name).images):
             raise InputError(
                 str(table), f"lists {len(names)} chips of the part {name}, the arrays hold others", REPREPARE
             )
         times = Counter(names)
-        return [
-            f"{each} {row['polarisation']}" if times[each] > 1 else each for each, row in zip(names, rows, strict=True)
-        ]
+        return [f"{each} {band}" if times[each] > 1 else each for each, band in zip(names, bands, strict=True)]
 
     def examples(self, most: int) -> dict[str, npt.NDArray]:
-        """The first training chips of every class, at most ``most`` of each: arrays (n, C, H, W) by class."""
+        """The first training chips of every class, at most ``most`` of each: arrays (n, C, H, W) by class.
+
+        Under ``unlabelled`` are chips from the whole of that part, where the data set has one.
+        """
         part = self.part("train")
         assert part.labels is not None
         rows = {name: np.flatnonzero(part.labels == index) for index, name in enumerate(self.record.classes)}
-        return {name: np.asarray(part.images[found[:most]]) for name, found in rows.items()}
+        examples = {name: np.asarray(part.images[found[:most]]) for name, found in rows.items()}
+        if self.has("unlabelled"):
+            images = self.part("unlabelled").images
+            places = np.linspace(0, len(images) - 1, min(most, len(images))).astype(int)
+            examples["unlabelled"] = np.asarray(images[places])
+        return examples
 
 
 class PartWriter:
@@ -216,14 +224,20 @@ def _open_part(path: Path, name: str, record: DatasetRecord) -> Part:
     shape = (count, len(record.channels), record.image_size, record.image_size)
     images = _open_array(path / f"{name}{PART}", shape, record.dtype)
     labels = None if name == "unlabelled" else _open_array(path / f"{name}_labels.npy", (count,), "int64")
+    if labels is not None and count and not 0 <= labels.min() <= labels.max() < len(record.classes):
+        problem = f"holds labels beyond the {len(record.classes)} classes of the record"
+        raise InputError(str(path / f"{name}_labels.npy"), problem, REPREPARE)
     return Part(images, labels)
 
 
 def _open_array(path: Path, shape: tuple[int, ...], dtype: str) -> npt.NDArray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(str(path), f"is missing, cut short or not an array ({error})", REPREPARE) from error
+    except Exception as error:  # it raises whatever it comes across
+        problem = f"is missing, cut short or not an array ({said(error)})"
+        raise InputError(str(path), problem, REPREPARE) from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(str(path), "is an archive of arrays", REPREPARE)
     if array.shape != shape or array.dtype != dtype:
         raise InputError(
             str(path), f"holds {array.dtype} {array.shape}, the record says {dtype} {shape}", REPREPARE

@@ -136,12 +136,12 @@ class Layout:
 
 
 class FolderReader:
-    """Reads a class-per-folder tree."""
+    """Reads a class-per-folder tree, or with ``labelled`` off the images of any tree, all without a class."""
 
     format = "folder"
 
-    def __init__(self, source: Path | Folder, images: ImagesConfig | None = None) -> None:
-        self._folder, self._images = Folder.at(source), images or ImagesConfig()
+    def __init__(self, source: Path | Folder, images: ImagesConfig | None = None, *, labelled: bool = True) -> None:
+        self._folder, self._images, self._labelled = Folder.at(source), images or ImagesConfig(), labelled
 
     def index(self) -> Index:
         """Lists the chips from folder names and image headers.
@@ -152,9 +152,9 @@ class FolderReader:
         chips: list[Chip] = []
         skipped = list(self._folder.skipped)
         problems: list[InputError] = []
-        layout = Layout(self._folder.members)
+        layout = Layout(self._folder.members if self._labelled else ())
         for file in self._folder.members:
-            place = layout.place(file)
+            place = layout.place(file) if self._labelled or not _is_image(file) else Place(None, (), "")
             if isinstance(place, str):
                 skipped.append(Skipped(name=file, reason=place))
                 continue

@@ -5,15 +5,13 @@ delimiter) with the columns ``id`` (the file name without its ending), ``mmsi`` 
 The category is the class, the MMSI the ship.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from os.path import basename, splitext
 from pathlib import Path, PureWindowsPath
 
-from sarslim.chips import ahead, images
-from sarslim.chips.container import Folder, said
+from sarslim.chips import ahead, images, tables
+from sarslim.chips.container import Folder
 from sarslim.chips.index import Chip, Index, Pixels
 from sarslim.config import ImagesConfig
 from sarslim.errors import InputError
@@ -63,12 +61,12 @@ class FusarReader:
             chips.append(
                 Chip(
                     id=stem,
-                    label=PureWindowsPath(row["path"].strip()).parts[0] if row["path"].strip() else None,
+                    label=PureWindowsPath(row["path"]).parts[0] if row["path"] else None,
                     file=file,
                     height=height,
                     width=width,
                     bands=tuple(str(band + 1) for band in range(bands)) if bands > 1 else ("",),
-                    ship=row["mmsi"].strip().strip("0") and row["mmsi"].strip(),
+                    ship=row["mmsi"].strip("0") and row["mmsi"],
                 )
             )
         skipped += [Skipped(name=name, reason="in the meta table, but there is no such file") for name in rows]
@@ -86,30 +84,8 @@ class FusarReader:
             raise InputError(
                 self._folder.name, "has FUSAR-Ship chips but no meta.csv", "Save the meta table as meta.csv at the top"
             )
-        text = _decoded(self._folder.read(table, self._images.max_bytes), table)
-        delimiter = max(",;\t", key=text.partition("\n")[0].count)
-        try:
-            reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
-            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-            missing = [name for name in COLUMNS if name not in reader.fieldnames]
-            if missing:
-                raise InputError(
-                    table,
-                    f"has the columns {', '.join(reader.fieldnames)}, and lacks {', '.join(missing)}",
-                    f"Name the columns {', '.join(COLUMNS)} in the first line",
-                )
-            return {row["id"].strip().removesuffix(".tiff"): row for row in reader}
-        except csv.Error as error:
-            raise InputError(table, f"cannot be read as a table ({said(error)})", "Save it as CSV again") from error
-
-
-def _decoded(data: bytes, name: str) -> str:
-    for encoding in ("utf-8-sig", "gb18030"):  # the second one is what Chinese Windows writes
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise InputError(name, "is neither UTF-8 nor GB 18030", "Save it as UTF-8")
+        rows = tables.read(self._folder.read(table, self._images.max_bytes), table, COLUMNS)
+        return {row["id"].removesuffix(".tiff"): row for row in rows}
 
 
 def _table(names: Sequence[str]) -> str | None:

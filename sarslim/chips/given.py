@@ -4,7 +4,7 @@ import difflib
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sarslim.config import PrepareConfig
@@ -54,6 +54,40 @@ def folded(name: str) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The one of ``known`` that differs from ``name`` in its way of writing only; "" if there is none."""
     return next((other for other in sorted(known) if other != name and folded(other) == folded(name)), "")
+
+
+def check_labels(
+    where: str, labels: Collection[str], classes: Sequence[str], *, refuse_others: bool, part: str = ""
+) -> None:
+    """Refuses chips for a network that does not know their classes; they need not be of all that it knows.
+
+    Args:
+        labels: of the chips, after merging.
+        classes: of the network.
+        refuse_others: whether all classes have to be the network's, or at least one.
+        part: what the chips are, such as ``test ``.
+
+    Raises:
+        InputError: no class of the network, one of them in another way of writing, or an other one that is to be
+            refused.
+    """
+    others = sorted(set(labels) - set(classes))
+    twins = {name: twin for name in others if (twin := nearest(name, classes))}
+    if twins:
+        meant = ", ".join(f"{twin!r} for {name!r}" for name, twin in twins.items())
+        raise InputError(where, f"names classes as the network does not: did you mean {meant}?", "Rename them")
+    if not set(labels) & set(classes):
+        raise InputError(
+            where, f"has no {part}chips of {', '.join(classes)}; its classes: {', '.join(sorted(labels)) or 'none'}",
+            "Give labelled chips of these classes",
+        )  # fmt: skip
+    if others and refuse_others:
+        close = (near for name in others for near in difflib.get_close_matches(name, classes, n=1, cutoff=0.7))
+        hint = "".join(f" (did you mean {near}?)" for near in [*close][:1])
+        raise InputError(
+            where, f"has chips of {_list(others)}, which the network does not know{hint}; it knows {_list(classes)}",
+            "Take them out, or join them with classes of the network by prepare.merge",
+        )  # fmt: skip
 
 
 def _compare(part: str, labels: Mapping[str, set[str]], below: Mapping[str, set[str]]) -> None:

@@ -18,8 +18,9 @@ class Chip:
     """One target seen once.
 
     ``label`` is None for an unlabelled chip. ``file`` is relative to the source. ``bands`` names the polarisation of
-    each channel that the reader loads, "" where unknown. ``ship``, ``scene`` and ``split`` (``train``, ``val``,
-    ``test``: a split given by the source) are "" where unknown.
+    each channel that the reader loads, "" where unknown. ``ship``, ``scene``, ``split`` (``train``, ``val``,
+    ``test``: a split given by the source) and ``group`` (chips that belong together, as the user says) are "" where
+    unknown. ``number`` is the running number of the chip, in its scene where that is known.
     """
 
     id: str
@@ -31,6 +32,8 @@ class Chip:
     ship: str = ""
     scene: str = ""
     split: str = ""
+    group: str = ""
+    number: int | None = None
 
     @property
     def below(self) -> str:

@@ -1,31 +1,25 @@
 """The prepare stage: from a source of SAR chips to the dataset artifact."""
 
-import hashlib
-import itertools
-import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from operator import attrgetter
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from sarslim import __version__
 from sarslim.chips import preprocess
-from sarslim.chips.dataset import RECORD, PartWriter, whole_directory, write_csv
+from sarslim.chips.dataset import RECORD, whole_directory
 from sarslim.chips.digests import source_digests
 from sarslim.chips.formats import open_reader
 from sarslim.chips.index import Pixels, Reader
 from sarslim.chips.select import Sample, Selection, select
 from sarslim.chips.simulated_folder import is_simulated
-from sarslim.chips.split import PARTS, TINY_CLASS, divide, overlaps
-from sarslim.chips.typical import measure, summarise
+from sarslim.chips.split import TINY_CLASS, divide, overlaps
+from sarslim.chips.unlabelled import index_unlabelled, is_second, open_unlabelled
+from sarslim.chips.writing import Stock, Writing
 from sarslim.config import PrepareConfig
 from sarslim.errors import InputError
 from sarslim.progress import Progress, note
-from sarslim.records import DatasetRecord, PartCount, Scaling, Skipped, Typical
+from sarslim.records import PER_CHIP, DatasetRecord, Scaling, ScalingKind, Skipped, UnlabelledSource
 
 # Training chips from which percentiles are estimated: more would not move them.
 FIT_CHIPS = 4096
@@ -34,14 +28,19 @@ SHOWN = 5
 MOST_CONTRADICTIONS = 0.03
 
 
-def prepare(config: PrepareConfig, source: Path | None, output: Path) -> DatasetRecord:
+def prepare(
+    config: PrepareConfig, source: Path | None, output: Path, unlabelled_source: Path | None = None
+) -> DatasetRecord:
     """Reads, splits, scales and stores the chips of ``source`` (None: the simulator) in the directory ``output``.
 
     Memory does not grow with the pixels of the source: chips are indexed first, then read one at a time. ``output``
     appears complete or not at all.
 
+    Args:
+        unlabelled_source: where the chips of ``config.unlabelled_source`` are. None: there are none.
+
     Raises:
-        InputError: nothing usable at ``source``, a configuration that does not fit it, or too many chips that stand
+        InputError: nothing usable at a source, a configuration that does not fit it, or too many chips that stand
             under two classes.
     """
     reader = open_reader(config, source)
@@ -49,14 +48,26 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
     index = reader.index()
     index.check()
     selection = select(index.chips, config)
+    further = open_unlabelled(config, unlabelled_source) if unlabelled_source else None
+    second = index_unlabelled(further, selection.channels, config)
+    whole = Stock(reader, selection.samples, config.image_size, config.multilook, config.scaling in PER_CHIP)
     if config.contradictions == "leave_out":
-        selection = _without_contradictions(reader, selection, config)
-    division = divide(selection, config)
+        selection = _without_contradictions(whole, selection)
+    division = divide(replace(selection, samples=[*selection.samples, *second.samples]), config)
     samples, parts = division.samples, division.parts
-    scalings = _fit_scaling(reader, samples, parts, config)
+    first = replace(whole, samples=[sample for sample in samples if not is_second(sample.chip)])
+    train = [sample for sample, part in zip(samples, parts, strict=True) if part == "train"]
+    scalings = _fit(first, train, config.scaling, config)
     with whole_directory(output) as folder:
-        writing = _Writing(folder, samples, parts, selection, scalings, config)
-        writing.run(reader)
+        writing = Writing(folder, samples, parts, selection, scalings, config)
+        writing.run(first, scalings)
+        rest = samples[len(first.samples) :]
+        own = _store_unlabelled(further, writing, rest, scalings, config) if further and rest else ()
+        writing.close()
+        blank = [name for name, spread in zip(selection.channels, writing.std, strict=True) if not spread]
+        if blank:
+            problem = f"every pixel of the training chips has the same value in {', '.join(blank)}"
+            raise InputError(config.source or "prepare.source", problem, "Give chips that show something")
         contradictions = _contradictions(writing.seen.values(), samples, selection.classes)
         record = DatasetRecord(
             sarslim_version=__version__,
@@ -66,6 +77,7 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
             classes=selection.classes,
             channels=selection.channels,
             image_size=config.image_size,
+            multilook=config.multilook,
             dtype=config.dtype,
             scaling=scalings,
             mean=writing.mean,
@@ -76,9 +88,25 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
             sources_sha256=source_digests(source) if source else {},
             digest=writing.digest,
             chips_read=len(samples),
-            skipped=(*index.skipped, *selection.skipped, *division.skipped),
+            skipped=(*index.skipped, *selection.skipped, *second.skipped, *division.skipped),
             typical=writing.typical,
-            warnings=(*index.warnings, *contradictions, *_warnings(samples, parts, writing, selection.classes)),
+            unlabelled_source=UnlabelledSource(
+                source=config.unlabelled_source,
+                format=further.format,
+                chips=len(rest),
+                multilook=config.unlabelled_multilook,
+                scaling=own,
+                sources_sha256=source_digests(unlabelled_source),
+            )
+            if further and unlabelled_source
+            else None,
+            warnings=(
+                *index.warnings,
+                *selection.warnings,
+                *second.warnings,
+                *contradictions,
+                *_warnings(samples, parts, writing, selection.classes),
+            ),
         )
         (folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
     for warning in record.warnings:
@@ -86,135 +114,38 @@ def prepare(config: PrepareConfig, source: Path | None, output: Path) -> Dataset
     return record
 
 
-def _pixels(reader: Reader, samples: Sequence[Sample], size: int) -> Iterator[tuple[Sample, Pixels]]:
-    """Each sample with its finite, cropped amplitudes (C, <=size, <=size); a chip is read once for all its samples."""
-    by_chip = [(chip, list(group)) for chip, group in itertools.groupby(samples, key=attrgetter("chip"))]
-    for (chip, group), pixels in zip(by_chip, reader.load(chip for chip, _ in by_chip), strict=True):
-        for sample in group:
-            chosen = pixels[list(sample.bands)]
-            preprocess.check_finite(chosen, chip)
-            yield sample, preprocess.crop(chosen, size)
-
-
-def _fit_scaling(
-    reader: Reader, samples: Sequence[Sample], parts: Sequence[str], config: PrepareConfig
-) -> tuple[Scaling, ...]:
-    train = [sample for sample, part in zip(samples, parts, strict=True) if part == "train"]
-    if config.scaling != "linear":
-        train = train[:: -(-len(train) // FIT_CHIPS)]
-    progress = Progress("fit scaling", len(train))
+def _fit(stock: Stock, samples: Sequence[Sample], kind: ScalingKind, config: PrepareConfig) -> tuple[Scaling, ...]:
+    if kind != "linear":
+        samples = samples[:: -(-len(samples) // FIT_CHIPS)]
+    progress = Progress("fit scaling", len(samples))
 
     def stream() -> Iterator[Pixels]:
-        for _, pixels in _pixels(reader, train, config.image_size):
+        for _, pixels in stock.pixels(samples):
             progress.step()
             yield pixels
 
-    return preprocess.fit(stream(), config.scaling, config.percentiles)
+    return preprocess.fit(stream(), kind, config.percentiles)
 
 
-class _Writing:
-    """One pass over the source in its own order; each part is filled in that order."""
-
-    def __init__(
-        self,
-        folder: Path,
-        samples: Sequence[Sample],
-        parts: Sequence[str],
-        selection: Selection,
-        scalings: tuple[Scaling, ...],
-        config: PrepareConfig,
-    ) -> None:
-        self._samples, self._parts, self._scalings, self._config = samples, parts, scalings, config
-        self._selection, self._folder = selection, folder
-        self._rows: dict[str, list[tuple[str, ...]]] = defaultdict(list)
-        self.seen: dict[bytes, list[int]] = defaultdict(list)
-        totals = Counter(parts)
-        self._measures = np.zeros((totals["train"], 1 + 2 * len(scalings)))
-        self._sides: list[tuple[int, int]] = []
-        side = config.image_size
-        self._writers = {
-            part: PartWriter(folder, part, (totals[part], len(scalings), side, side), config.dtype)
-            for part in PARTS
-            if totals[part]
-        }
-        self.counts = {part: self._count(part) for part in self._writers}
-
-    def run(self, reader: Reader) -> None:
-        progress = Progress("prepare", len(self._samples))
-        stream = _pixels(reader, self._samples, self._config.image_size)
-        for number, (sample, pixels) in enumerate(stream):
-            part = self._parts[number]
-            padded = preprocess.pad(pixels, self._config.image_size)
-            image = preprocess.apply(padded, self._scalings, self._config.dtype)
-            self._writers[part].append(image, sample.label)
-            self.seen[_digest(image)].append(number)
-            self._rows[part].append(self._row(sample, part))
-            if part == "train":
-                self._measures[len(self._sides)] = measure(image[None])[0]
-                self._sides.append((sample.chip.height, sample.chip.width))
-            progress.step(part)
-        for writer in self._writers.values():
-            writer.close()
-        write_csv(self._folder, [row for part in self._writers for row in self._rows[part]])
-
-    @property
-    def mean(self) -> tuple[float, ...]:
-        """Mean of the training part per channel, 0..255."""
-        return tuple(self._means.mean(axis=0).tolist())
-
-    @property
-    def std(self) -> tuple[float, ...]:
-        """Standard deviation of the training part per channel, in the same unit."""
-        squares = np.square(self._means) + np.square(self._measures[:, 1 + len(self._scalings) :])
-        variance = squares.mean(axis=0) - np.square(self._means.mean(axis=0))
-        return tuple(np.sqrt(np.maximum(variance, 0)).tolist())
-
-    @property
-    def typical(self) -> Typical:
-        """What single training chips are like."""
-        return summarise(self._measures, self._sides)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over arrays, labels, classes and preprocessing: the same content has the same digest anywhere."""
-        content = {
-            "parts": {part: writer.sha256.hexdigest() for part, writer in self._writers.items()},
-            "classes": self._selection.classes,
-            "channels": self._selection.channels,
-            "image_size": self._config.image_size,
-            "dtype": self._config.dtype,
-            "scaling": [scaling.model_dump() for scaling in self._scalings],
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-    @property
-    def _means(self) -> npt.NDArray[np.float64]:
-        """Mean of every training chip per channel; all have as many pixels."""
-        return self._measures[:, 1 : 1 + len(self._scalings)]
-
-    def _count(self, part: str) -> PartCount:
-        labels = Counter(s.label for s, where in zip(self._samples, self._parts, strict=True) if where == part)
-        per_class = tuple(labels[label] for label in range(len(self._selection.classes)))
-        return PartCount(chips=labels.total(), per_class=per_class)
-
-    def _row(self, sample: Sample, part: str) -> tuple[str, ...]:
-        chip = sample.chip
-        name = "" if sample.label is None else self._selection.classes[sample.label]
-        return chip.id, name, chip.file, chip.scene, chip.ship, sample.polarisation, part
+def _store_unlabelled(
+    reader: Reader, writing: Writing, samples: Sequence[Sample], scalings: tuple[Scaling, ...], config: PrepareConfig
+) -> tuple[Scaling, ...]:
+    """Stores the samples of the second source and says how they were scaled; ``scalings`` are those of the first."""
+    kind = config.scaling_of_unlabelled
+    stock = Stock(reader, samples, config.image_size, config.unlabelled_multilook, kind in PER_CHIP)
+    own = scalings if config.unlabelled_scaling == "training" else _fit(stock, samples, kind, config)
+    writing.run(stock, own)
+    return own
 
 
-def _digest(pixels: npt.NDArray) -> bytes:
-    return hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
-
-
-def _without_contradictions(reader: Reader, selection: Selection, config: PrepareConfig) -> Selection:
+def _without_contradictions(stock: Stock, selection: Selection) -> Selection:
     """The selection without chips whose pixels occur under two classes; reads all labelled chips once more."""
     labelled = [sample for sample in selection.samples if sample.label is not None]
     progress = Progress("compare", len(labelled))
     digests: dict[Sample, bytes] = {}
     labels: dict[bytes, set[int | None]] = defaultdict(set)
-    for sample, pixels in _pixels(reader, labelled, config.image_size):
-        digests[sample] = _digest(pixels) + bytes(str(pixels.shape), "ascii")
+    for sample, pixels in stock.pixels(labelled):
+        digests[sample] = stock.identify(pixels)
         labels[digests[sample]].add(sample.label)
         progress.step()
     left_out = {sample for sample, digest in digests.items() if len(labels[digest]) > 1}
@@ -254,17 +185,25 @@ def _contradictions(
 
 
 def _warnings(
-    samples: Sequence[Sample], parts: Sequence[str], writing: _Writing, classes: Sequence[str]
+    samples: Sequence[Sample], parts: Sequence[str], writing: Writing, classes: Sequence[str]
 ) -> Iterator[str]:
     across = [
         [samples[number].name for number in numbers]
         for numbers in writing.seen.values()
-        if len({parts[number] for number in numbers}) > 1
+        # To learn from a chip with and without its label is no harm.
+        if len({parts[number].replace("unlabelled", "train") for number in numbers}) > 1
     ]
     if across:
         pairs = "; ".join(" = ".join(names[:SHOWN]) for names in across[:SHOWN])
         yield f"{len(across)} chips are in more than one part with the same content: {pairs}"
-    for name, identity in (("identities", lambda chip: chip.ship), ("scenes", lambda chip: chip.scene)):
+    if writing.twins:
+        pairs = "; ".join(f"{sample.name} = {twin.name}" for sample, twin in writing.twins[:SHOWN])
+        yield f"{len(writing.twins)} chips of unlabelled_source are in val or test, too: {pairs}"
+    for name, identity in (
+        ("groups", lambda chip: chip.group),
+        ("identities", lambda chip: chip.ship),
+        ("scenes", lambda chip: chip.scene),
+    ):
         shared = overlaps(samples, parts, identity)
         if shared:
             total = len({identity(sample.chip) for sample in samples} - {""})

@@ -1,6 +1,6 @@
-"""From amplitudes to stored chips: centre crop or padding, and a scaling fitted on training chips."""
+"""From amplitudes to stored chips: multilook, centre crop or padding, and a scaling fitted on training chips."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -8,10 +8,68 @@ import numpy.typing as npt
 
 from sarslim.chips.index import Chip, Pixels
 from sarslim.errors import InputError
-from sarslim.records import Scaling
+from sarslim.records import Scaling, ScalingKind
 
 # Pixels per chip that go into the percentiles: a quarter of a 64x64 chip.
 PIXELS_PER_CHIP = 1024
+
+
+def take(pixels: Pixels, chip: Chip, *, looks: int, size: int, per_chip: bool) -> Pixels:
+    """The middle of a chip (C, H, W) before padding and scaling: multilooked, cropped, divided by its level if asked.
+
+    Args:
+        looks: pixels on a side that become one.
+        size: most pixels on a side of the result.
+        per_chip: divide every channel by its level.
+
+    Raises:
+        InputError: pixels that are not finite, or of which no power can be averaged.
+    """
+    check_finite(pixels, chip)
+    if looks > 1 or per_chip:
+        _check_amplitudes(pixels, chip)
+    if looks > 1:
+        if looks > min(pixels.shape[1:]):
+            raise too_small([chip], looks)
+        pixels = multilook(pixels, looks)
+    pixels = crop(pixels, size)
+    return pixels / level(pixels)[:, None, None] if per_chip else pixels
+
+
+def too_small(chips: Sequence[Chip], looks: int) -> InputError:
+    """What is wrong with chips that are smaller than a block of the multilook."""
+    first = chips[0]
+    more = f", and so {'is' if len(chips) == 2 else 'are'} {len(chips) - 1} more" if len(chips) > 1 else ""
+    return InputError(
+        first.file,
+        f"chip {first.id} of {first.height} x {first.width} pixels is smaller than a block of multilook={looks}{more}",
+        "Lower prepare.multilook, or leave such chips out",
+    )
+
+
+def multilook(pixels: Pixels, looks: int) -> Pixels:
+    """(C, H, W) averaged in power: (C, H // looks, W // looks), the root of the mean square of every block.
+
+    Pixels that fill no block are cut off, half of them on either side. Of intensities and not of amplitudes the mean is
+    the estimate of the backscatter (Oliver and Quegan, Understanding Synthetic Aperture Radar Images, 1998, chapter 4).
+    """
+    channels, *sides = pixels.shape
+    top, left = (side % looks // 2 for side in sides)
+    rows, columns = (side // looks for side in sides)
+    inner = pixels[:, top : top + rows * looks, left : left + columns * looks]
+    blocks = np.square(inner, dtype=np.float64).reshape(channels, rows, looks, columns, looks)
+    return np.sqrt(blocks.mean(axis=(2, 4))).astype(np.float32)
+
+
+def level(pixels: Pixels) -> npt.NDArray[np.float32]:
+    """The level (C,) of a chip (C, H, W): the median of the pixels above 0 of each channel, 1 where there is none.
+
+    An ordered statistic is what the clutter around a target is known by, whatever the target (Rohling, Radar CFAR
+    thresholding in clutter and multiple target situations, IEEE Trans. AES 19(4), 1983). Pixels of 0 are no clutter:
+    they lie beyond the image, or below the first step of an 8-bit one.
+    """
+    above = (channel[channel > 0] for channel in pixels)
+    return np.array([np.median(values) if values.size else 1 for values in above], np.float32)
 
 
 def check_finite(pixels: Pixels, chip: Chip) -> None:
@@ -28,6 +86,17 @@ def check_finite(pixels: Pixels, chip: Chip) -> None:
             "as the file says: transparent, masked or GDAL_NODATA)",
             "Remove the chip from the source, or repair its pixels; prepare.images.no_data=keep takes the numbers that "
             "stand there",
+        )
+
+
+def _check_amplitudes(pixels: Pixels, chip: Chip) -> None:
+    """Refuses a chip most of which is below 0: the square of a decibel is no power."""
+    below = int((pixels < 0).sum())
+    if 2 * below > pixels.size:
+        raise InputError(
+            chip.file,
+            f"chip {chip.id} has {below} of {pixels.size} pixels below 0, as decibels have",
+            "Give amplitudes; for these values leave multilook at 1 and take scaling percentile or linear",
         )
 
 
@@ -60,12 +129,14 @@ def pad(pixels: Pixels, size: int) -> Pixels:
 
 def fit(
     chips: Iterable[Pixels],
-    kind: Literal["linear", "percentile", "log"],
+    kind: ScalingKind,
     percentiles: tuple[float, float],
 ) -> tuple[Scaling, ...]:
     """One scaling per channel from cropped training chips, each (C, H, W); not one of them is kept.
 
-    linear takes the full range of all pixels; percentile and log take percentiles of evenly spaced pixels.
+    linear takes the full range of all pixels; the others take percentiles of evenly spaced pixels. For chip and
+    chip_log the chips are divided by their level already; as pixels of 0 do not count for that, they do not for
+    chip_log: where an 8-bit image is dark, they would stretch the axis over decades with nothing in them.
     """
     lowest = highest = np.zeros(0)
     kept: list[npt.NDArray[np.float32]] = []
@@ -84,22 +155,22 @@ def fit(
 
 
 def apply(pixels: Pixels, scalings: tuple[Scaling, ...], dtype: Literal["uint8", "float16"]) -> npt.NDArray:
-    """Stored values 0..255 of amplitudes (C, H, W), rounded for uint8."""
+    """Stored values 0..255 of amplitudes (C, H, W), divided by their level for kinds per chip; rounded for uint8."""
     scaled = np.empty_like(pixels)
     for channel, scaling in enumerate(scalings):
         values = pixels[channel]
-        if scaling.kind == "log":
+        if scaling.logarithmic:
             values = np.log(np.maximum(values, 0) + scaling.offset)
         scaled[channel] = (values - scaling.low) * (255 / (scaling.high - scaling.low))
     scaled = np.clip(scaled, 0, 255, out=scaled)
     return np.rint(scaled).astype(np.uint8) if dtype == "uint8" else scaled.astype(np.float16)
 
 
-def _fit_channel(
-    values: npt.NDArray[np.float32], kind: Literal["percentile", "log"], percentiles: tuple[float, float]
-) -> Scaling:
+def _fit_channel(values: npt.NDArray[np.float32], kind: ScalingKind, percentiles: tuple[float, float]) -> Scaling:
     offset = 0.0
-    if kind == "log":
+    if kind == "chip_log" and (values > 0).any():
+        values = values[values > 0]
+    if kind in ("log", "chip_log"):
         # Keeps log() finite where the amplitude is 0, far below what is visible.
         offset = max(1e-3 * float(np.median(values)), 1e-12)
         values = np.log(np.maximum(values, 0) + offset)
@@ -107,6 +178,7 @@ def _fit_channel(
     return _scaling(kind, low, high, offset)
 
 
-def _scaling(kind: Literal["linear", "percentile", "log"], low: float, high: float, offset: float = 0.0) -> Scaling:
+def _scaling(kind: ScalingKind, low: float, high: float, offset: float = 0.0) -> Scaling:
     # Training chips of one single value would divide by zero.
-    return Scaling(kind=kind, low=float(low), high=float(high) if high > low else float(low) + 1.0, offset=offset)
+    least = max(1.0, abs(float(low)) * 1e-6)
+    return Scaling(kind=kind, low=float(low), high=float(high) if high > low else float(low) + least, offset=offset)

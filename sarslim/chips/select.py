@@ -2,12 +2,13 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sarslim.chips.given import Named, check_parts
 from sarslim.chips.index import Chip
+from sarslim.chips.preprocess import too_small
 from sarslim.config import PrepareConfig
 from sarslim.errors import InputError
 from sarslim.records import Skipped
@@ -40,6 +41,7 @@ class Selection:
     classes: tuple[str, ...]
     channels: tuple[str, ...]
     skipped: Sequence[Skipped]
+    warnings: Sequence[str] = ()
 
 
 def select(chips: Sequence[Chip], config: PrepareConfig) -> Selection:
@@ -47,7 +49,8 @@ def select(chips: Sequence[Chip], config: PrepareConfig) -> Selection:
 
     Raises:
         InputError: no chips, parts of a given split that name other classes, an unknown class, label or polarisation, a
-            wanted class with too few chips that have the polarisations, fewer than two classes.
+            wanted class with too few chips that have the polarisations, fewer than two classes, chips that are smaller
+            than a block of the multilook.
     """
     if not chips:
         raise InputError(
@@ -74,8 +77,28 @@ def select(chips: Sequence[Chip], config: PrepareConfig) -> Selection:
             continue
         label = None if name is None else classes.index(name)
         samples += [Sample(chip, label, *choice) for choice in choices]
+    warnings = _looked(dict.fromkeys(sample.chip for sample in samples), config)
     stored = ("/".join(channels),) if config.polarisation_as == "samples" else channels
-    return Selection(samples, classes, stored, skipped)
+    return Selection(samples, classes, stored, skipped, warnings)
+
+
+def _looked(chips: Collection[Chip], config: PrepareConfig) -> list[str]:
+    """A warning where the multilook leaves hardly anything of most chips, if it does.
+
+    Raises:
+        InputError: chips that are smaller than a block of it.
+    """
+    looks, size = config.multilook, config.image_size
+    gone = [chip for chip in chips if min(chip.height, chip.width) < looks]
+    if gone:
+        raise too_small(gone, looks)
+    small = sum(2 * (max(chip.height, chip.width) // looks) < size for chip in chips)
+    if looks == 1 or 2 * small <= len(chips):
+        return []
+    return [
+        f"{small} of {len(chips)} chips are less than half of image_size={size} after multilook={looks}: most of what "
+        "is stored of them is padding"
+    ]
 
 
 def _classes(counts: Counter[str], config: PrepareConfig) -> tuple[str, ...]:
@@ -134,6 +157,16 @@ def bands(
     if not all(name in places for name in channels):
         return []
     return [(tuple(places[name] for name in channels), "+".join(channels))]
+
+
+def fitting(
+    chip: Chip, channels: Sequence[str], polarisation_as: Literal["samples", "channels"]
+) -> list[tuple[tuple[int, ...], str]]:
+    """As :func:`bands`, for channels as a data set stores them; a single image is taken for whatever is asked for."""
+    found = bands(chip, channels[0].split("/") if polarisation_as == "samples" else channels, polarisation_as)
+    if not found and chip.bands == ("",) and len(channels) == 1:
+        return [((0,), "")]  # it does not say which polarisation it is of
+    return found
 
 
 def _without(chips: Sequence[Chip], kept: set[str], channels: tuple[str, ...]) -> list[Skipped]:

@@ -1,17 +1,28 @@
 """Multiplicative speckle, added to chips that are stored as 8-bit values."""
 
+from typing import Any, Protocol
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sarslim.records import Scaling
 
 
-def add_speckle(images: Tensor, looks: float, scaling: tuple[Scaling, ...], generator: np.random.Generator) -> Tensor:
+class GammaSource(Protocol):
+    """Draws as a ``numpy.random.Generator`` does."""
+
+    def standard_gamma(self, shape: float, size: tuple[int, ...], dtype: Any) -> NDArray[np.float32]: ...
+
+
+def add_speckle(
+    images: Tensor, looks: float, scaling: tuple[Scaling, ...], generator: np.random.Generator | GammaSource
+) -> Tensor:
     """Multiplies the intensity of every pixel by a Gamma(L, 1/L) variate: mean 1, variance 1/L.
 
-    The amplitude takes the square root of it. The variates come from numpy, three times as fast as torch on a CPU
-    and the same for every device.
+    The amplitude takes the square root of it; the level that a chip was divided by stays as it was. The variates come
+    from numpy, three times as fast as torch on a CPU and the same for every device.
 
     Args:
         images: (N, C, H, W) stored values 0..255, floating point.
@@ -31,7 +42,7 @@ def _stretch(stored: Tensor, gain: Tensor, scaling: Scaling) -> Tensor:
     """Multiplies the amplitude behind ``stored`` (N, H, W) by ``gain``."""
     span = (scaling.high - scaling.low) / 255
     value = scaling.low + span * stored
-    if scaling.kind == "log":
+    if scaling.logarithmic:
         # Rounding may bring an amplitude below 0, where the logarithm has no value.
         amplitude = (value.exp() - scaling.offset).clamp(min=0)
         value = (amplitude * gain + scaling.offset).log()

@@ -1,7 +1,7 @@
 """Which part a chip belongs to: given splits honoured, the rest drawn by groups that are never torn apart."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,14 +18,10 @@ SPARE = "spare"
 PARTS = ("train", "val", "test", "unlabelled")
 # Below this a class is too small to have a say in what the whole data set is grouped by.
 TINY_CLASS = 20
+OTHERS = "group, ship or scene"
 
-GroupBy = Literal["auto", "ship", "scene", "chip"]
+GroupBy = Literal["auto", "group", "ship", "scene", "block", "chip"]
 Key = Callable[[Chip], str]
-KEYS: dict[str, Key] = {
-    "ship": lambda chip: chip.ship or (f"scene {chip.scene}" if chip.scene else f"chip {chip.id}"),
-    "scene": lambda chip: chip.scene or f"chip {chip.id}",
-    "chip": lambda chip: chip.id,
-}
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,19 @@ class Division:
     skipped: Sequence[Skipped]
 
 
+IDENTITIES: dict[str, Key] = {
+    "group": lambda chip: chip.group,
+    "ship": lambda chip: chip.ship,
+    "scene": lambda chip: chip.scene,
+    "block": lambda chip: "" if chip.number is None else "known",
+}
+SIMPLE: dict[str, Key] = {
+    "ship": lambda chip: chip.ship or (f"scene {chip.scene}" if chip.scene else f"chip {chip.id}"),
+    "scene": lambda chip: chip.scene or f"chip {chip.id}",
+    "chip": lambda chip: chip.id,
+}
+
+
 def divide(selection: Selection, config: PrepareConfig) -> Division:
     """Divides a selection into parts.
 
@@ -48,6 +57,7 @@ def divide(selection: Selection, config: PrepareConfig) -> Division:
         selection.samples,
         selection.classes,
         group_by=config.group_by,
+        block_size=config.block_size,
         val_fraction=config.val_fraction,
         test_fraction=config.test_fraction,
         label_fraction=config.label_fraction,
@@ -58,7 +68,7 @@ def divide(selection: Selection, config: PrepareConfig) -> Division:
     skipped: list[Skipped] = []
     for sample, part in zip(selection.samples, assigned, strict=True):
         if not part:
-            skipped.append(Skipped(name=sample.name, reason="has no label, and its ship or scene is in val or test"))
+            skipped.append(Skipped(name=sample.name, reason=f"has no label, and its {OTHERS} is in val or test"))
         elif part == SPARE and not config.keep_unlabelled:
             skipped.append(Skipped(name=sample.name, reason=f"beyond label_fraction={config.label_fraction:g}"))
         else:
@@ -72,6 +82,7 @@ def split(
     classes: Sequence[str],
     *,
     group_by: GroupBy,
+    block_size: int = 20,
     val_fraction: float,
     test_fraction: float,
     label_fraction: float = 1.0,
@@ -85,7 +96,8 @@ def split(
     every class keeps a group in training before it gets one in test, then in val.
 
     Raises:
-        InputError: a given split without train or test, an unknown identity asked for, too few groups for a part.
+        InputError: a given split without train or test or of some chips only, an unknown identity asked for, too few
+            groups for a part.
     """
     labelled = [sample for sample in samples if sample.label is not None]
     given = {sample.chip.split for sample in labelled} - {""}
@@ -96,12 +108,20 @@ def split(
             f"the given split has {' and '.join(sorted(given))} but no {missing} part with chips of these classes",
             f"Add a {missing} folder, or take the split folders away so that a split is drawn",
         )
+    without = [sample for sample in labelled if given and not sample.chip.split]
+    if without:
+        raise InputError(
+            "prepare.source",
+            f"the given split puts {len(labelled) - len(without)} chips of these classes into a part, and "
+            f"{len(without)} into none, such as {without[0].chip.id}",
+            "Give train, val or test for every chip, or for none so that a split is drawn",
+        )
     parts: dict[str, str] = {sample.chip.id: sample.chip.split or "train" for sample in labelled}
     # Labels are given up before validation is drawn: where they are scarce, they are scarce for validation, too.
     fractions = {"test": test_fraction, SPARE: 1 - label_fraction, "val": val_fraction}
     drawn = [part for part, fraction in fractions.items() if part not in given and fraction]
     name, why = _grouping(labelled, classes, group_by, 1 + len(drawn))
-    key = KEYS[name]
+    key = _key(name, [sample.chip for sample in samples], block_size)
     rng = np.random.default_rng(seed)
     for part in drawn:
         pool = [sample for sample in labelled if parts[sample.chip.id] == "train"]
@@ -119,7 +139,8 @@ def split(
         else "" if key(sample.chip) in held_out else "unlabelled"
         for sample in samples
     ]  # fmt: skip
-    return assigned, _rule(given, [part for part in drawn if part != SPARE], name, why, label_fraction)
+    by = f"blocks of {block_size} running numbers" if name == "block" else name
+    return assigned, _rule(given, [part for part in drawn if part != SPARE], by, why, label_fraction)
 
 
 def overlaps(samples: Sequence[Sample], parts: Sequence[str], identity: Key) -> list[str]:
@@ -133,17 +154,19 @@ def overlaps(samples: Sequence[Sample], parts: Sequence[str], identity: Key) -> 
 
 def _grouping(labelled: Sequence[Sample], classes: Sequence[str], group_by: GroupBy, needed: int) -> tuple[str, str]:
     """The name of the key to group by, and why it is not a stronger one."""
-    identities: dict[str, Key] = {"ship": lambda chip: chip.ship, "scene": lambda chip: chip.scene}
-    if group_by in identities and not any(identities[group_by](sample.chip) for sample in labelled):
+    if group_by in IDENTITIES and not any(IDENTITIES[group_by](sample.chip) for sample in labelled):
         raise InputError(
             "prepare.group_by",
             f"{group_by} asked for, but the source does not say of which {group_by} its chips are",
-            "Set group_by to auto or chip",
+            "Set group_by to auto or chip, or tell it in groups.csv or by group_pattern",
         )
     if group_by != "auto":
         return group_by, ""
     reasons: list[str] = []
-    for name, identity in identities.items():
+    for name in ("group", "ship", "scene"):
+        identity = IDENTITIES[name]
+        if name == "group" and not any(identity(sample.chip) for sample in labelled):
+            continue  # hardly any source knows groups
         reason = _obstacle(name, identity, labelled, classes, needed)
         if not reason:
             return name, "; ".join(reasons)
@@ -168,6 +191,31 @@ def _obstacle(name: str, identity: Key, labelled: Sequence[Sample], classes: Seq
         if len(counts) < needed:
             return f"{classes[label]} has {len(counts)} {name}{'s'[: len(counts) != 1]} only"
     return ""
+
+
+def _key(name: str, chips: Iterable[Chip], block_size: int) -> Key:
+    """What is the same for chips that must not be torn apart by ``name``."""
+    if name not in ("group", "block"):
+        return SIMPLE[name]
+    # Chips share a name if they share a group, a ship or a block, directly or by way of others (union-find).
+    above: dict[str, str] = {}
+
+    def top(name: str) -> str:
+        while above.setdefault(name, name) != name:
+            above[name] = above[above[name]]
+            name = above[name]
+        return name
+
+    def bonds(chip: Chip) -> list[str]:
+        block = name == "block" and chip.number is not None
+        found = [f"block {chip.scene} {(chip.number or 0) // block_size}"] if block else []
+        found += [f"{kind} {value}" for kind, value in (("group", chip.group), ("ship", chip.ship)) if value]
+        return found or [SIMPLE["ship"](chip)]
+
+    for chip in chips:
+        first, *others = sorted({top(bond) for bond in bonds(chip)})
+        above.update(dict.fromkeys(others, first))
+    return lambda chip: top(bonds(chip)[0])
 
 
 def _carve(pool: Sequence[Sample], key: Key, fraction: float, rng: np.random.Generator) -> set[str]:

@@ -14,10 +14,10 @@ from sarslim.chips import ahead, images, preprocess
 from sarslim.chips.container import Folder, Walk, readable, told
 from sarslim.chips.dataset import PART, RECORD, Dataset, is_dataset
 from sarslim.chips.formats import open_reader
-from sarslim.chips.given import nearest
+from sarslim.chips.given import check_labels
 from sarslim.chips.index import Chip, Pixels, Reader
 from sarslim.chips.opensarship import FOLDERS, OpenSarShipReader
-from sarslim.chips.select import Sample, bands
+from sarslim.chips.select import Sample, fitting
 from sarslim.config import ImagesConfig, PrepareConfig, parse
 from sarslim.errors import InputError
 from sarslim.progress import note
@@ -89,15 +89,23 @@ def named(name: str, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
 
 
 def labelled(
-    source: Path, how: Preprocessing, classes: tuple[str, ...], limits: ImagesConfig | None = None
+    source: Path,
+    how: Preprocessing,
+    classes: tuple[str, ...],
+    limits: ImagesConfig | None = None,
+    *,
+    refuse_others: bool = False,
 ) -> Iterator[Stored]:
     """Chips of known classes: the test part of a dataset artifact, or raw chips.
 
     Of raw chips with a given split only its test part is taken; those of other classes are passed over with a note.
 
+    Args:
+        refuse_others: refuse other classes.
+
     Raises:
-        InputError: a data set that was prepared otherwise, no chip of the network's classes, or one of them in another
-            way of writing.
+        InputError: a data set that was prepared otherwise, no chip of the network's classes, one of them in another
+            way of writing, or an other one that is to be refused.
     """
     if is_dataset(source):
         yield from _test_part(source, how, classes)
@@ -110,16 +118,13 @@ def labelled(
     given = any(chip.split for chip in index.chips)
     names = {chip.id: how.merge.get(chip.label, chip.label) for chip in index.chips if chip.label is not None}
     chips = [chip for chip in index.chips if names.get(chip.id) in classes and (not given or chip.split == "test")]
-    twins = {name: twin for name in sorted(set(names.values()) - set(classes)) if (twin := nearest(name, classes))}
-    if twins:
-        meant = ", ".join(f"{twin!r} for {name!r}" for name, twin in twins.items())
-        raise InputError(str(source), f"names classes as the network does not: did you mean {meant}?", "Rename them")
-    if not chips:
-        found = ", ".join(sorted(set(names.values()))) or "none"
-        raise InputError(
-            str(source), f"has no {'test ' if given else ''}chips of {', '.join(classes)}; its classes: {found}",
-            "Give labelled chips of these classes",
-        )  # fmt: skip
+    check_labels(
+        str(source),
+        {names[chip.id] for chip in index.chips if chip.id in names and (not given or chip.split == "test")},
+        classes,
+        refuse_others=refuse_others,
+        part="test " if given else "",
+    )
     if len(chips) < len(index.chips):
         note(
             f"{len(index.chips) - len(chips)} of {len(index.chips)} chips are left out: no test chips of these classes"
@@ -166,7 +171,7 @@ def _prepared_alike(path: Path, how: Preprocessing) -> Dataset:
         InputError: a dataset artifact whose chips are not stored as those that the network knows.
     """
     data = Dataset.open(path)
-    for name in ("channels", "image_size", "dtype", "scaling"):
+    for name in ("channels", "image_size", "multilook", "dtype", "scaling"):
         if getattr(data.record, name) != getattr(how, name):
             raise InputError(
                 str(path), f"was prepared with {name} {getattr(data.record, name)}, the network's chips with "
@@ -245,9 +250,7 @@ def _of_product(reader: Reader, chip: Chip, how: Preprocessing) -> Iterator[Stor
 def _stored(chip: Chip, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
     """The chip once for every polarisation that the network knows, or with all of them as channels."""
     wanted = how.channels[0].split("/") if how.polarisation_as == "samples" else how.channels
-    choices = bands(chip, wanted, how.polarisation_as)
-    if not choices and chip.bands == ("",) and len(how.channels) == 1:
-        choices = [((0,), "")]  # a single image does not say which polarisation it is of
+    choices = fitting(chip, how.channels, how.polarisation_as)
     if not choices:
         raise InputError(
             chip.id, f"has the polarisations {', '.join(band or 'unknown' for band in chip.bands)}, the network takes "
@@ -255,7 +258,9 @@ def _stored(chip: Chip, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
         )  # fmt: skip
     for places, polarisation in choices:
         chosen = pixels[list(places)]
-        preprocess.check_finite(chosen, chip)
-        padded = preprocess.pad(preprocess.crop(chosen, how.image_size), how.image_size)
+        taken = preprocess.take(
+            chosen, chip, looks=how.multilook, size=how.image_size, per_chip=how.scaling[0].per_chip
+        )
+        padded = preprocess.pad(taken, how.image_size)
         name = Sample(chip, None, places, polarisation).name
         yield Stored(name, preprocess.apply(padded, how.scaling, how.dtype), sides=pixels.shape[1:])

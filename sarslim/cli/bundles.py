@@ -102,9 +102,17 @@ def evaluate(
     if as_json:
         print(scores.model_dump_json(indent=2))
         return
-    print(f"{scores.chips} chips  accuracy {scores.accuracy:.2%}  macro-F1 {scores.macro_f1:.2%}")
+    figures = {
+        "accuracy": scores.accuracy, "balanced accuracy": scores.balanced_accuracy, "macro-F1": scores.macro_f1
+    }  # fmt: skip
+    shares = "  ".join(f"{name} {figure:.2%}" for name, figure in figures.items())
+    say(f"{scores.chips} chips of {scores.of_classes}  {shares}")
+    if any(not each.chips for each in scores.classes):
+        say("balanced accuracy and macro-F1 are means over the classes that the data hold chips of")
     rows = [
-        (each.name, str(each.chips), f"{each.precision:.2%}", f"{each.recall:.2%}", f"{each.f1:.2%}")
+        (each.name, str(each.chips), *(f"{share:.2%}" for share in (each.precision, each.recall, each.f1)))
+        if each.chips
+        else (each.name, "0", "", "", "")
         for each in scores.classes
     ]
     show(("class", "chips", "precision", "recall", "F1"), rows)
@@ -132,8 +140,11 @@ def compare(
     if as_json:
         print(found.model_dump_json(indent=2))
         return
-    (a, b), (f_a, f_b) = found.accuracy, found.macro_f1
-    print(f"{found.chips} chips  accuracy {a:.2%} and {b:.2%}  macro-F1 {f_a:.2%} and {f_b:.2%}")
+    figures = {
+        "accuracy": found.accuracy, "balanced accuracy": found.balanced_accuracy, "macro-F1": found.macro_f1
+    }  # fmt: skip
+    shares = "  ".join(f"{name} {one:.2%} and {two:.2%}" for name, (one, two) in figures.items())
+    say(f"{found.chips} chips  {shares}")
     say(f"only the first is right {found.only_first} times, only the second {found.only_second} times")
     line = f"difference of accuracy {100 * found.difference:+.2f} points"
     if found.interval is not None:

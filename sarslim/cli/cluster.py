@@ -88,6 +88,8 @@ def submit(
     settings.require_remote_source(chosen)
     dag = _built(pipeline, cluster, places)
     values = settings.arguments(dag, chosen, inputs or [])
+    if "source" in values:
+        settings.require_data(chosen.prepare)
     named = run_name or f"{pipeline} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     sent = Submission(dag, values, named, experiment, pipeline_root, run_as)
     send(server(host, namespace, service_account, ca), sent, wait, dry_run)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -23,15 +24,20 @@ def inspect_source(source: Source, config: Config = "", sets: Sets = None, as_js
     from sarslim.store.storage import local_copy
 
     chosen = options.configuration(config, source, sets)
-    with local_copy(chosen.prepare.source) as here:
-        found = inspect(here, chosen.prepare)
+    with ExitStack() as copies:
+        addresses = chosen.prepare.sources.items()
+        here = {field: copies.enter_context(local_copy(address)) for field, address in addresses if address}
+        found = inspect(here["source"], chosen.prepare, here.get("unlabelled_source"))
     least, median, most = found.sizes_px
     told = {
         "format": found.format,
         "chips": f"{found.chips}, {found.unlabelled} of them without a label",
+        **({"unlabelled source": f"{found.further} chips"} if chosen.prepare.unlabelled_source else {}),
         "polarisations": _counts(found.polarisations) or "not named",
         "size": f"{least} to {most} px, median {median:g}",
-        "identities": f"{found.ships or 'no'} ships or vehicles named, {found.scenes or 'no'} scenes",
+        "identities": f"{found.ships or 'no'} ships or vehicles named, {found.scenes or 'no'} scenes"
+        + (f", {found.groups} groups" if found.groups else "")
+        + (f", {found.numbered} chips numbered" if found.numbered else ""),
         "given splits": _counts(found.given_splits) or "none",
         "classes": _counts(found.classes),
         "would become": _counts(found.parts) or "nothing, see the problems",

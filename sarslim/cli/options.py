@@ -12,7 +12,7 @@ PIPELINES = (
     "compress", "sweep", "baselines", "sweep-from-teacher", "baselines-from-teacher",
     "from-dataset", "from-teacher", "from-pruned", "from-distilled",
 )  # fmt: skip
-STAGES = ("prepare", "teacher", "prune", "distill", "evaluate", "publish")
+STAGES = ("prepare", "teacher", "prune", "ask", "distill", "evaluate", "publish")
 CONFIGS = Path(__file__).parents[2] / "configs"
 ROOT = "s3://sarslim/pipelines"
 
@@ -74,7 +74,7 @@ Runs = Annotated[
 Endpoint = Annotated[
     str,
     typer.Option(
-        "--s3-endpoint", metavar="URL", help="Use this S3 endpoint (credentials from AWS_* variables), not our own."
+        "--s3-endpoint", metavar="URL", help="Use this S3 endpoint (credentials as AWS tools find them), not our own."
     ),
 ]
 Docker = Annotated[bool, typer.Option("--docker", help="Run every stage in its container image (make images).")]

@@ -1,10 +1,11 @@
 """What a user may set: a frozen model per stage, the knobs of KFP, what a cluster gives, files and ``--set`` texts."""
 
 from sarslim.config.budget import Budget
+from sarslim.config.fields import IDENTITIES, NETWORKS
 from sarslim.config.parsing import parse
 from sarslim.config.stages import (
-    NETWORKS,
     STAGES,
+    AskConfig,
     DistillConfig,
     EvaluateConfig,
     GridConfig,
@@ -16,11 +17,14 @@ from sarslim.config.stages import (
     SimulatorConfig,
     TeacherConfig,
     TrainingConfig,
+    ViewsConfig,
 )
 
 __all__ = [
+    "IDENTITIES",
     "NETWORKS",
     "STAGES",
+    "AskConfig",
     "Budget",
     "DistillConfig",
     "EvaluateConfig",
@@ -33,6 +37,7 @@ __all__ = [
     "SimulatorConfig",
     "TeacherConfig",
     "TrainingConfig",
+    "ViewsConfig",
     "cluster",
     "machine",
     "parameters",

@@ -91,6 +91,7 @@ class ClusterConfig(Settings):
     prepare: Resources = Resources(memory_limit="4Gi", timeout_minutes=240)
     teacher: Resources = Field(default_factory=_training)
     prune: Resources = Resources(cpu_limit="4", memory_limit="8Gi", timeout_minutes=240)
+    ask: Resources = Field(default_factory=_training)
     distill: Resources = Field(default_factory=_training)
     evaluate: Resources = Resources(cpu_limit="4", memory_limit="8Gi", timeout_minutes=240)
     publish: Resources = Resources()

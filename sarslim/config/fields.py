@@ -23,6 +23,9 @@ LICENSES = (
     "cdla-permissive-2.0", "cdla-sharing-1.0", "etalab-2.0", "mit", "odbl", "odc-by", "pddl", "unlicense",
 )  # fmt: skip
 
+# What may be said of a chip beside its class.
+IDENTITIES = ("group", "ship", "scene", "split", "number")
+
 MOST = 1_000_000  # of whatever is counted: beyond, somebody has written something else than he meant
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
@@ -48,6 +51,25 @@ def _name(text: str) -> str:
     return _part(text)
 
 
+def _source(text: str) -> str:
+    # Logs, records and the parameters of pipelines are UTF-8; names below a source may be anything.
+    if not text.isascii() and text.encode("utf-8", "replace").decode() != text:
+        raise ValueError("has a name that is not UTF-8; rename it, or make a link to it and give that")
+    return text
+
+
+def _given(text: str) -> str:
+    if not text.strip():
+        raise ValueError("names nothing; give a path or an s3:// address")
+    return text
+
+
+def _named(text: str) -> str:
+    if not text:
+        raise ValueError("has no name; write name=path")
+    return _part(text)
+
+
 def _known_network(name: str) -> str:
     if name not in NETWORKS:
         raise ValueError(f"is not a network known here{nearest(name, NETWORKS)}; choose from {', '.join(NETWORKS)}")
@@ -64,4 +86,8 @@ Rate = Annotated[float, Field(gt=0, le=10)]
 Network = Annotated[str, AfterValidator(_known_network)]
 Address = Annotated[str, AfterValidator(_address)]
 Part = Annotated[str, AfterValidator(_part)]
+# A path or an s3:// address of chips, and what a further one is called.
+Source = Annotated[str, AfterValidator(_source)]
+GivenSource = Annotated[str, AfterValidator(_source), AfterValidator(_given)]
+SourceName = Annotated[str, Field(max_length=40), AfterValidator(_named)]
 ModelName = Annotated[str, AfterValidator(_name)]

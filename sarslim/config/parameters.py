@@ -23,7 +23,7 @@ KNOBS: dict[str, tuple[str, ...]] = {
     "self_reflection": ("distill.crd_weight",),
     "max_drop": ("evaluate.max_drop",),
     "model_name": ("publish.name",),
-    "seed": ("prepare.seed", "teacher.seed", "prune.seed", "distill.seed", "evaluate.seed"),
+    "seed": ("prepare.seed", "teacher.seed", "prune.seed", "ask.seed", "distill.seed", "evaluate.seed"),
     **{f"{stage}_rerun": (f"{stage}.rerun",) for stage in RunConfig.model_fields},
 }
 

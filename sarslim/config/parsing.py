@@ -13,6 +13,7 @@ from sarslim.errors import InputError, together
 Model = TypeVar("Model", bound=BaseModel)
 
 LONGEST = 80  # characters of a value that are shown
+MOST = 20  # problems that are shown
 BOUNDS = {
     "greater_than": "is not above {gt}",
     "greater_than_equal": "is below {ge}",
@@ -31,19 +32,21 @@ KINDS = {
 }
 
 
-def parse(model: type[Model], values: Mapping[str, Any] | str, where: str = "") -> Model:
-    """Validates ``values`` (a mapping or JSON text), with all problems reported at once.
+def parse(model: type[Model], values: Mapping[str, Any] | str | bytes, where: str = "") -> Model:
+    """Validates ``values`` (a mapping, or JSON as a text or in UTF-8), with all problems reported at once.
 
     Raises:
         InputError: names every wrong field, its value and, for a misspelt one, the nearest right name.
     """
     try:
-        if isinstance(values, str):
+        if isinstance(values, str | bytes):
             return model.model_validate_json(values)
         return model.model_validate(values)
     except ValidationError as error:
         problems = [_describe(model, problem, where) for problem in error.errors()]
-    raise together([InputError(*problem) for problem in problems])
+    more = f"; and {len(problems) - MOST} more" if len(problems) > MOST else ""
+    whole = together([InputError(*problem) for problem in problems[:MOST]])
+    raise InputError(whole.where, whole.problem + more, whole.remedy)
 
 
 def from_json(text: str) -> Any:

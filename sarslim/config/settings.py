@@ -27,7 +27,7 @@ def load_config(file: Path | None, source: str, sets: list[str]) -> RunConfig:
     values = {} if file is None else _read_yaml(RunConfig, file, f"Write a section per stage: {', '.join(STAGES)}")
     if source:
         _assign(RunConfig, values, "prepare.source", source if is_s3(source) else _absolute(source))
-    return _with(values, sets)
+    return _placed(_with(values, sets))
 
 
 def changed(config: RunConfig, start: str, sets: list[str]) -> RunConfig:
@@ -43,7 +43,7 @@ def changed(config: RunConfig, start: str, sets: list[str]) -> RunConfig:
     if not any(text.startswith(f"{start}.") for text in sets):
         # Nothing of the stage changes, so it is forced.
         sets = [*sets, f"{start}.rerun={time.strftime('%Y%m%d-%H%M%S')}"]
-    return _with(config.model_dump(mode="json"), sets)
+    return _placed(_with(config.model_dump(mode="json"), sets))
 
 
 def load_cluster(file: Path | None, places: list[str]) -> ClusterConfig:
@@ -125,9 +125,25 @@ def require_remote_source(config: RunConfig) -> None:
     Raises:
         InputError: a path on this machine, which the pods of a cluster do not see.
     """
-    source = config.prepare.source
-    if source and not is_s3(source):
-        raise InputError("source", f"{source!r} is a path on this machine", "Upload the chips, give an s3:// address")
+    for field, source in config.sources.items():
+        if source and not is_s3(source):
+            raise InputError(field, f"{source!r} is a path on this machine", "Upload the chips, give an s3:// address")
+
+
+def _placed(config: RunConfig) -> RunConfig:
+    """With the whole paths of sources that have no option of their own, which would make them whole."""
+    further = {"unlabelled_source": _whole(config.prepare.unlabelled_source)}
+    shifted = {name: _whole(source) for name, source in config.evaluate.shifted.items()}
+    return config.model_copy(
+        update={
+            "prepare": config.prepare.model_copy(update=further),
+            "evaluate": config.evaluate.model_copy(update={"shifted": shifted}),
+        }
+    )
+
+
+def _whole(source: str) -> str:
+    return _absolute(source) if source and not is_s3(source) else source
 
 
 def _with(values: dict[str, Any], sets: list[str]) -> RunConfig:

@@ -190,7 +190,7 @@ class _File:
         if node.style is not None:  # quoted, or a block
             return text
         meant = self._meant(node)
-        if meant is None and kind is BaseModel:  # nothing of the section is set
+        if meant is None and kind is BaseModel and NoneType not in get_args(annotation):  # nothing of it is set
             return {}
         if meant is None and (kind is not str or NoneType in get_args(annotation)):
             return None

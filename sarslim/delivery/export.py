@@ -50,12 +50,15 @@ CALIBRATIONS: dict[Calibration, CalibrationMethod] = {
 
 RECIPE = """Input {chips}: chips (N, C, H, W), {dtype}, values 0..255, channels {channels}, {size} x {size} pixels.
 From a raw chip (C, h, w) of amplitudes, in this order:
-1. Crop: at most {size} pixels from the centre, the first one being max(0, (side - {size}) // 2).
-2. Pad to {size} x {size}, the chip at ({size} - side) // 2. With border = the chip's first row, last row, first \
+1. Multilook: mean of the power (amplitude squared) of blocks of {looks} x {looks} pixels, the first of them beginning \
+at (side % {looks}) // 2, and the root of it; what fills no block is cut off. Of 1 x 1: leave the chip as it is.
+2. Crop: at most {size} pixels from the centre, the first one being max(0, (side - {size}) // 2).
+3. For the scalings chip and chip_log only: divide every channel by the median of its values above 0.
+4. Pad to {size} x {size}, the chip at ({size} - side) // 2. With border = the chip's first row, last row, first \
 column and last column, the columns without their ends, pixel k of the padded chip in row order is \
 border[numpy.random.default_rng(0).integers(len(border), size={size} * {size})[k]], in all channels alike.
-3. Scale every channel as "preprocessing" tells: linear and percentile 255 (a - low) / (high - low), \
-log 255 (log(max(a, 0) + offset) - low) / (high - low); clip to 0..255; round for uint8.
+5. Scale every channel as "preprocessing" tells: linear, percentile and chip 255 (a - low) / (high - low), \
+log and chip_log 255 (log(max(a, 0) + offset) - low) / (high - low); clip to 0..255; round for uint8.
 Mean and standard deviation are applied inside the graph.
 Outputs {logits} and {probabilities}: (N, K), the K classes in the order of "classes"."""
 
@@ -269,6 +272,7 @@ def _describe(model: onnx.ModelProto, classes: Sequence[str], preprocessing: Pre
         dtype=preprocessing.dtype,
         channels=", ".join(preprocessing.channels),
         size=preprocessing.image_size,
+        looks=preprocessing.multilook,
         logits=LOGITS,
         probabilities=PROBABILITIES,
     )

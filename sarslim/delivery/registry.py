@@ -99,7 +99,7 @@ class Models:
         uri = self._root / name / version / METRICS
         if not self._storage.exists(uri):
             return None
-        return parse(BundleRecord, self._storage.read(uri).decode(), where=str(uri))
+        return parse(BundleRecord, self._storage.read(uri), where=str(uri))
 
     def require_kind(self, name: str, *, simulated: bool) -> None:
         """
@@ -125,7 +125,7 @@ class Models:
         uri = self._alias(name, alias)
         if not self._storage.exists(uri):
             return ()
-        return parse(AliasRecord, self._storage.read(uri).decode(), where=str(uri)).moves
+        return parse(AliasRecord, self._storage.read(uri), where=str(uri)).moves
 
     def find(self, name: str) -> tuple[str, str]:
         """``NAME/VERSION``, ``NAME@ALIAS`` or ``NAME`` (the alias ``latest``) as name and version.

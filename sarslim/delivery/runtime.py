@@ -21,7 +21,7 @@ from sarslim.delivery import inputs, registry
 from sarslim.delivery.registry import INT8, METRICS, ONNX
 from sarslim.delivery.session import Session
 from sarslim.errors import InputError
-from sarslim.evaluation.statistics import bootstrap_interval, macro_f1, paired
+from sarslim.evaluation.statistics import balanced_accuracy, macro_f1, pair
 from sarslim.progress import note
 from sarslim.records import BundleRecord, BundleScores, ClassScores, PairedScores
 from sarslim.store.local_store import reachable
@@ -108,7 +108,7 @@ class Bundle:
         for file in (network, METRICS):
             if file not in sums:
                 raise InputError(str(folder), f"{SUMS} does not list {file}", "Give a bundle of this version")
-        metrics = parse(BundleRecord, (folder / METRICS).read_text(encoding="utf-8"), where=METRICS)
+        metrics = parse(BundleRecord, (folder / METRICS).read_bytes(), where=METRICS)
         files = {file: ((folder / file).stat().st_size, digest) for file, digest in sums.items()}
         return cls(Session(folder / network, threads), metrics, files, _version_of(folder), name, network)
 
@@ -194,6 +194,7 @@ class Bundle:
         return BundleScores(
             chips=len(true),
             accuracy=float(np.mean(true == chosen)),
+            balanced_accuracy=balanced_accuracy(true, chosen),
             macro_f1=macro_f1(true, chosen),
             classes=tuple(
                 ClassScores(
@@ -221,18 +222,9 @@ class Bundle:
                 "Compare networks of the same classes",
             )  # fmt: skip
         both = [bundle._answers(data) for bundle in (self, other)]
-        right = [{chip: float(true == chosen) for chip, (true, chosen) in answers.items()} for answers in both]
-        differences = paired(*right)
-        columns = [tuple(np.array(column) for column in zip(*answers.values(), strict=True)) for answers in both]
-        return PairedScores(
-            chips=len(differences),
-            accuracy=(float(np.mean(list(right[0].values()))), float(np.mean(list(right[1].values())))),
-            macro_f1=(macro_f1(*columns[0]), macro_f1(*columns[1])),
-            difference=float(np.mean(differences)),
-            interval=bootstrap_interval(differences),
-            only_first=differences.count(1.0),
-            only_second=differences.count(-1.0),
-        )
+        chips = sorted(both[0].keys() & both[1].keys())
+        true, first = np.array([both[0][chip] for chip in chips]).T
+        return pair(true, first, np.array([both[1][chip][1] for chip in chips]))
 
     def _answers(self, data: str | Path) -> dict[str, tuple[int, int]]:
         """True and chosen class of every labelled chip."""

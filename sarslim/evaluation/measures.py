@@ -1,6 +1,6 @@
 """What a network can do on the test part, what it costs, and whether it may be published."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,12 +13,22 @@ from sarslim.config import EvaluateConfig
 from sarslim.evaluation.statistics import beats_guessing
 from sarslim.networks import cost
 from sarslim.networks.inference import predict
-from sarslim.records import ClassScores, GateCheck, Mistake, NetworkScores, ReliabilityBin, RocCurve, Scaling
+from sarslim.records import (
+    ClassScores,
+    GateCheck,
+    Mistake,
+    NetworkScores,
+    PairedScores,
+    ReliabilityBin,
+    RocCurve,
+    Scaling,
+)
 
 BINS = 15
 ROC_POINTS = 200
 MOST_MISTAKES = 24
 BEATS_GUESSING = "95 % lower bound of accuracy above the largest class's"
+OVER_SHORTCUT = "95 % lower bound of the lead over the best shortcut at least"
 
 
 def score(
@@ -57,7 +67,7 @@ def score(
     reliability = reliability_bins(p.max(axis=1), chosen == labels)
     return NetworkScores(
         accuracy=float(np.mean(chosen == labels)),
-        macro_f1=float(metrics.f1_score(labels, chosen, average="macro")),
+        macro_f1=float(f1[chips > 0].mean()),
         balanced_accuracy=float(recall[chips > 0].mean()),
         expected_calibration_error=calibration_error(reliability),
         classes=tuple(
@@ -187,6 +197,9 @@ def gate(
     teacher: NetworkScores,
     student: NetworkScores,
     budgets: Sequence[tuple[str, float, float]],
+    *,
+    over_shortcut: PairedScores | None = None,
+    shifted: Mapping[str, PairedScores] | None = None,
 ) -> tuple[GateCheck, ...]:
     """The conditions for publishing: better than guessing, enough accuracy, near the teacher, within every budget.
 
@@ -195,6 +208,8 @@ def gate(
 
     Args:
         budgets: for each one its name, what the student needs and the most it may need.
+        over_shortcut: the student held against the best shortcut.
+        shifted: the student held against the teacher, by the name of the source.
     """
     # Differences of decimals are not exact: 0.95 - 0.90 must pass a bound of 0.05.
     slack = 1e-9
@@ -205,8 +220,15 @@ def gate(
         checks.append(
             GateCheck(condition="accuracy at least", found=student.accuracy, bound=config.min_accuracy, passed=enough)
         )
+    if config.min_over_shortcut > -1 and over_shortcut is not None:
+        low = over_shortcut.interval[0] if over_shortcut.interval else -1.0
+        enough = low >= config.min_over_shortcut - slack
+        checks.append(GateCheck(condition=OVER_SHORTCUT, found=low, bound=config.min_over_shortcut, passed=enough))
     drop = teacher.accuracy - student.accuracy
     at_most = [("drop of accuracy from the teacher", drop, config.max_drop)] if config.max_drop < 1 else []
+    if config.max_drop_shifted < 1:
+        for name, found in (shifted or {}).items():
+            at_most.append((f"drop of accuracy from the teacher on {name}", -found.difference, config.max_drop_shifted))
     return (
         *checks,
         *(

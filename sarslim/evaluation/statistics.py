@@ -1,4 +1,4 @@
-"""Macro-F1, intervals of a mean, and differences that are paired."""
+"""Means over classes, intervals of a mean, and differences that are paired."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sarslim.records import PairedScores
 
 RESAMPLES = 10_000
 BLOCK = 4_000_000  # values drawn at one time
@@ -73,8 +75,55 @@ def paired(first: Mapping[Key, float], second: Mapping[Key, float]) -> list[floa
 
 
 def macro_f1(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
-    """Mean F1 of the classes that occur among ``labels`` (N,) or ``predicted`` (N,)."""
+    """Mean F1 of the classes that occur among ``labels`` (N,); what is taken for another one lowers theirs."""
     size = int(max(labels.max(), predicted.max())) + 1
-    hits = np.bincount(labels[labels == predicted], minlength=size)
-    either = np.bincount(labels, minlength=size) + np.bincount(predicted, minlength=size)
-    return float(np.mean(2 * hits[either > 0] / either[either > 0]))
+    hits, chips = np.bincount(labels[labels == predicted], minlength=size), np.bincount(labels, minlength=size)
+    either = chips + np.bincount(predicted, minlength=size)
+    return float(np.mean(2 * hits[chips > 0] / either[chips > 0]))
+
+
+def balanced_accuracy(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    """Mean recall of the classes that occur among ``labels`` (N,)."""
+    chips = np.bincount(labels)
+    hits = np.bincount(labels[labels == predicted], minlength=len(chips))
+    return float(np.mean(hits[chips > 0] / chips[chips > 0]))
+
+
+def balanced_interval(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> tuple[float, float]:
+    """The 95 % bootstrap interval of :func:`balanced_accuracy`, chips drawn anew within every class."""
+    chips = np.bincount(labels)
+    hits = np.bincount(labels[labels == predicted], minlength=len(chips))[chips > 0]
+    chips = chips[chips > 0]
+    recalls = np.random.default_rng(0).binomial(chips, hits / chips, size=(RESAMPLES, len(chips))) / chips
+    low, high = np.quantile(recalls.mean(axis=1), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def pair(labels: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64]) -> PairedScores:
+    """Holds the answers of two against each other, chip by chip.
+
+    Args:
+        labels, first, second: (N,) true and chosen classes.
+    """
+    right = first == labels, second == labels
+    only_first, only_second = int(np.sum(right[0] & ~right[1])), int(np.sum(right[1] & ~right[0]))
+    return PairedScores(
+        chips=len(labels),
+        accuracy=(float(right[0].mean()), float(right[1].mean())),
+        balanced_accuracy=(balanced_accuracy(labels, first), balanced_accuracy(labels, second)),
+        macro_f1=(macro_f1(labels, first), macro_f1(labels, second)),
+        difference=(only_first - only_second) / len(labels),
+        interval=_interval_of_counts(only_first, only_second, len(labels)),
+        only_first=only_first,
+        only_second=only_second,
+    )
+
+
+def _interval_of_counts(wins: int, losses: int, chips: int) -> tuple[float, float] | None:
+    """As :func:`bootstrap_interval` of so many 1, -1 and else 0: how often each is drawn is a multinomial variate."""
+    if chips < FEWEST:
+        return None
+    shares = (wins / chips, losses / chips, (chips - wins - losses) / chips)
+    drawn = np.random.default_rng(0).multinomial(chips, shares, size=RESAMPLES)
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / chips, (0.025, 0.975))
+    return float(low), float(high)

@@ -21,8 +21,8 @@ from sarslim.config import RunConfig
 from sarslim.config.settings import arguments, changed, load_config, require_data
 from sarslim.delivery.registry import METRICS
 from sarslim.errors import InputError, SarslimError, ServiceError
-from sarslim.kubeflow import history, run_log, runners, warm
-from sarslim.records import BundleRecord, Comparison, DatasetRecord
+from sarslim.kubeflow import ending, history, run_log, runners, warm
+from sarslim.records import BundleRecord, Comparison, DatasetRecord, TrainRecord
 from sarslim.report import last_screen
 from sarslim.stages import results
 from sarslim.stages.publish import bundle_uri, fate
@@ -37,18 +37,17 @@ TASKS = {
     "prepare-data": "prepare",
     "train-teacher": "teacher",
     "prune-student": "prune",
+    "ask-teacher": "ask",
     "distill-student": "distill",
     "evaluate-student": "evaluate",
     "publish-bundle": "publish",
     "measure-network": "measure",
+    "recover-cell": "recover",
+    "rival-cell": "rival",
     "compare-networks": "compare",
 }
-# The stages that run once for each cell of a plan, and how often they run beside that.
-LOOPS = {
-    "plan-sweep": {"prune": 0, "distill": 0, "measure": 1},
-    "plan-methods": {"prune": 0, "distill": 0, "measure": 1},
-    "plan-rivals": {"teacher": 1, "measure": 0},
-}
+# What runs once for each cell of a plan.
+LOOPS = {"plan-sweep": "recover", "plan-methods": "recover", "plan-rivals": "rival"}
 REFUSING = ("check", "plan")
 LEAST_BYTES = 256 * 2**20  # of a run: a teacher, its checkpoint with two moments and an average, and the bundle
 INTERRUPTED = "interrupted; the same command goes on: stages that ended are cached, training resumes"
@@ -170,7 +169,7 @@ def _run_in(
             folder / "logs", TASKS, sys.stdout, stages=_stages(dag), loops=LOOPS, headline=report.headline
         ) as log:
             local.init(
-                runners.containers(pipeline_root, config.prepare.source)
+                runners.containers(pipeline_root, config.sources.values())
                 if docker
                 else local.SubprocessRunner(use_venv=False),
                 pipeline_root=str(pipeline_root),
@@ -178,9 +177,13 @@ def _run_in(
                 cache_root=str(runs / "cache"),
             )
             try:
-                with nullcontext() if docker else warm.processes():
+                with ending.stages_end_first() as asked, nullcontext() if docker else warm.processes():
                     outputs = dag(**parameters).outputs
+            except SystemExit:
+                raise RunFailed(INTERRUPTED, ending.CODE) from None
             except RuntimeError as error:
+                if asked:
+                    raise RunFailed(INTERRUPTED, ending.CODE) from None
                 failed = _what_failed(log, error)
                 if failed.exit_code == InputError.exit_code and log.failed in REFUSING:
                     shutil.rmtree(folder)  # nothing ran
@@ -212,7 +215,9 @@ def _run_in(
     )
     _point_latest(folder)
     if last:
-        last_screen.show_run(config, dataset, evaluation, folder, uri, time.monotonic() - started, alias)
+        answers = results.read_json(TrainRecord, artifacts["student"] / results.TRAINING).answers
+        took = time.monotonic() - started
+        last_screen.show_run(config, dataset, evaluation, folder, uri, took, alias, answers)
     return folder
 
 

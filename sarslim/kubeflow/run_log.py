@@ -33,8 +33,8 @@ class RunLog(io.TextIOBase):
     """A text stream that reads KFP's local log as it is written.
 
     ``names`` maps KFP's task names to the stages that people know, ``stages`` are those of this run in their order,
-    ``loops`` tells which stages run once for each cell of a plan, and how often beside, ``headline`` makes a line out
-    of the figures of a stage; ``console`` is where people look.
+    ``loops`` tells for the task of a plan what runs once for each of its cells, ``headline`` makes a line out of the
+    figures of a stage; ``console`` is where people look.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class RunLog(io.TextIOBase):
         folder: Path,
         names: Mapping[str, str],
         stages: Sequence[str],
-        loops: Mapping[str, Mapping[str, int]],
+        loops: Mapping[str, str],
         headline: Headline,
         console: Console,
     ) -> None:
@@ -109,9 +109,8 @@ class RunLog(io.TextIOBase):
 
     def _take(self, figures: Mapping[str, float]) -> None:
         self._result = self._headline(self._task, figures)
-        # A plan tells how often the stages of its loop run.
-        for stage, more in self._loops.get(self._kfp_name, {}).items():
-            self._view.expect(stage, int(figures["cells"]) + more)
+        if cell := self._loops.get(self._kfp_name):
+            self._view.expect(cell, int(figures["cells"]))
 
     def _keep(self, line: str) -> None:
         line = INDENT.sub("", line)
@@ -131,7 +130,7 @@ def watch(
     screen: TextIO,
     *,
     stages: Sequence[str] = (),
-    loops: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
+    loops: Mapping[str, str] = MappingProxyType({}),
     headline: Headline = lambda stage, figures: "",
 ) -> Iterator[RunLog]:
     """Sends all that is printed in the context to a :class:`RunLog` that keeps its files in ``folder``."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,12 @@ def require_images(dag: Any) -> None:
             raise ServiceError(name, f"cannot be pulled ({error})", "Run make push REGISTRY=...") from None
 
 
-def containers(pipeline_root: Path, source: str) -> local.DockerRunner:
+def containers(pipeline_root: Path, sources: Iterable[str]) -> local.DockerRunner:
     """A runner whose tasks have a read-only root, no privileges, the caller's user and the caller's network.
 
     Args:
         pipeline_root: the one folder that tasks write to.
-        source: what the pipeline reads; a local path is mounted where it is, and so is what its links lead to.
+        sources: what the pipeline reads; a local path is mounted where it is, and so is what its links lead to.
 
     Raises:
         InputError: a relative source, which means nothing inside a container.
@@ -66,9 +67,9 @@ def containers(pipeline_root: Path, source: str) -> local.DockerRunner:
     # Like an emptyDir: on disk, writable by everyone, gone with the container.
     mounts = [Mount("/tmp", None, type="volume")]
     certificates = os.environ.get("AWS_CA_BUNDLE", "")
-    local_source = source if "://" not in source else ""
-    linked = map(str, linked_folders(Path(local_source))) if local_source else ()
-    for path in (local_source, *linked, certificates):
+    local_sources = [source for source in sources if source and "://" not in source]
+    linked = [str(folder) for source in local_sources for folder in linked_folders(Path(source))]
+    for path in dict.fromkeys([*local_sources, *linked, certificates]):
         if path and not Path(path).is_absolute():
             raise InputError(path, "is a relative path, which containers cannot see", "Give the whole path")
         if path and Path(path).exists():

@@ -71,8 +71,9 @@ def _task(full_command: list[str]) -> tuple[str, list[str]]:
 
 def _serve(tasks: socket.socket) -> None:
     """Forks for every task until its caller goes."""
-    # Ctrl-C is for the tasks and for the caller, whose end is that of this process; ended children leave nothing.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Signals are for the tasks and for the caller, whose end is that of this process; ended children leave nothing.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     import kfp.dsl.executor_main  # noqa: F401 what every task needs
 
@@ -112,6 +113,7 @@ def _watch(task: dict[str, Any], output: int, status: int) -> None:
 def _run(task: dict[str, Any], output: int) -> None:
     """What ``python -m kfp.dsl.executor_main`` does, in this process, which ends with it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
     # New objects: those at hand may take for a file what is a pipe now.

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sarslim.config import NETWORKS, parse
-from sarslim.errors import InputError
+from sarslim.errors import InputError, cut
 from sarslim.networks.cost import widths
 from sarslim.networks.recogniser import Recogniser, build_for, first_convolution, output_layers, resize
 from sarslim.records import ModelRecord
@@ -73,12 +73,38 @@ def load(path: Path, kind: str | None = None) -> tuple[Recogniser, ModelRecord]:
         raise InputError(
             str(file), f"does not hold a {record.network}: {_few(strange)} missing or too many", MAKE_AGAIN
         )
-    resize(network, weights)
+    _require_shapes(network, weights, record, file)
     if widths(network) != record.widths:
         raise InputError(str(file), f"has other layer widths than {MODEL}", MAKE_AGAIN)
     # A clone is aligned like any tensor of torch; one in the middle of a file may take another path in a kernel.
     network.load_state_dict({name: tensor.clone() for name, tensor in weights.items()}, assign=True)
     return network.eval(), record
+
+
+def _require_shapes(network: Recogniser, weights: dict[str, Tensor], record: ModelRecord, file: Path) -> None:
+    """Gives ``network`` the widths of ``weights``.
+
+    Raises:
+        InputError: tensors of other types, or of shapes that make no network for the chips and classes of the record.
+    """
+    kinds = {name: (tensor.dtype, tensor.ndim) for name, tensor in network.state_dict().items()}
+    strange = {name for name, tensor in weights.items() if (tensor.dtype, tensor.ndim) != kinds[name]}
+    if strange:
+        problem = f"has tensors of another type or number of dimensions: {_few(strange)}"
+        raise InputError(str(file), problem, MAKE_AGAIN)
+    try:
+        resize(network, weights)
+        chip = torch.empty(2, len(record.channels), record.image_size, record.image_size, device="meta")
+        found = network.eval()(chip).shape
+        unfit = {name for name, tensor in network.state_dict().items() if tensor.shape != weights[name].shape}
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        problem = f"has tensors that make no {record.network} together ({cut(str(error).splitlines()[0], 200)})"
+        raise InputError(str(file), problem, MAKE_AGAIN) from error
+    if unfit:
+        raise InputError(str(file), f"has tensors of other shapes than a {record.network}: {_few(unfit)}", MAKE_AGAIN)
+    if found != (2, len(record.classes)):
+        problem = f"gives {tuple(found)[1:]} numbers for the {len(record.classes)} classes of {MODEL}"
+        raise InputError(str(file), problem, MAKE_AGAIN)
 
 
 def read_record(path: Path, kind: str | None = None) -> ModelRecord:
@@ -89,10 +115,10 @@ def read_record(path: Path, kind: str | None = None) -> ModelRecord:
     """
     file = path / MODEL
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = file.read_bytes()
+    except OSError as error:
         raise InputError(str(file), f"cannot be read as a model ({type(error).__name__})", MAKE_AGAIN) from error
-    record = parse(ModelRecord, text, where=str(file))
+    record = parse(ModelRecord, content, where=str(file))
     if record.schema_version != 1:
         raise InputError(str(file), f"has schema_version {record.schema_version}, known is 1", "Update sarslim")
     if record.network not in NETWORKS:
@@ -157,7 +183,7 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except (OSError, SafetensorError) as error:
-        problem = f"cannot be read as safetensors ({error})"
+        problem = f"cannot be read as safetensors ({cut(str(error), 200)})"
         raise InputError(str(file), problem, "Give a whole .safetensors file; other formats are not read") from error
 
 

@@ -8,10 +8,10 @@ import sarslim.report.words.comparison as comparison_words
 import sarslim.report.words.run as words
 from sarslim.config import RunConfig
 from sarslim.progress import duration
-from sarslim.records import AliasDecision, Comparison, DatasetRecord, EvaluateRecord
+from sarslim.records import AliasDecision, AskRecord, Comparison, DatasetRecord, EvaluateRecord
 from sarslim.report.terminal import command, readable, say, show_facts, show_steps, show_table
 
-LEAST_NEEDED = ("Macro-F1", "File", "Latency", "MACs")
+LEAST_NEEDED = ("Balanced accuracy", "Macro-F1", "File", "Latency", "MACs")
 
 
 def show_run(
@@ -22,19 +22,22 @@ def show_run(
     uri: str | None,
     seconds: float,
     alias: AliasDecision | None = None,
+    answers: AskRecord | None = None,
 ) -> None:
     """Prints the end of a run in ``folder``.
 
     Args:
         uri: the address of the bundle, if it was published.
         alias: what became of it then.
+        answers: what the teacher said before the distillation, if that took it.
     """
     _show(words.verdict(dataset, evaluation), words.summary_table(evaluation))
     show_facts(
         {
             "gate": words.gate_failures(evaluation) or ["passed"],
-            "warning": dataset.warnings,
+            "warning": words.data_warnings(dataset, evaluation),
             "in use": words.delivered(evaluation),
+            "answers": [words.answers(answers)] if answers else [],
             "report": readable(folder / "report.html"),
             "bundle": uri or "not published, because the gate did not pass",
             "alias": [words.alias_fate(alias)] if alias else [],

@@ -1,11 +1,14 @@
 """MODEL_CARD.md as Hugging Face reads it: front matter for machines, then what a careful user asks."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import sarslim.report.units as units
 import sarslim.report.words.data as data_words
 import sarslim.report.words.run as words
+import sarslim.report.words.shift as shift_words
+import sarslim.report.words.shortcuts as shortcut_words
 from sarslim.config import EvaluateConfig, RunConfig
 from sarslim.records import DatasetRecord, EvaluateRecord, ModelRecord, Origin, PruneRecord, TrainRecord
 from sarslim.report.markdown import listing, plain, table
@@ -72,7 +75,7 @@ def model_card(
         "## Limits",
         listing(_limits(dataset, evaluation)),
         *_figures(config, dataset, evaluation),
-        *_data(dataset, data),
+        *_data(dataset, data, words.data_warnings(dataset, evaluation)),
         "## Training",
         listing(
             [
@@ -166,13 +169,17 @@ def _limits(dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
             if dataset.simulated
             else []
         ),
-        "Measured only on the test part described below: other sensors, resolutions, incidence angles and surroundings "
-        "were not tried",
+        f"Measured only on {_measured_on(evaluation)} described below: other sensors, resolutions, incidence angles "
+        "and surroundings were not tried",
         f"Every chip gets one of the {len(dataset.classes)} classes, also one that shows something else; there is no "
         "class for the unknown",
         "Confidence is calibrated only as far as the expected calibration error says: "
         f"{units.percent(evaluation.student.expected_calibration_error)} on the test part",
     ]
+
+
+def _measured_on(evaluation: EvaluateRecord) -> str:
+    return listed(("the test part", *(each.name for each in evaluation.shifted)))
 
 
 def _figures(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
@@ -206,6 +213,8 @@ def _figures(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateReco
             ],
         ),
         *_deployments(evaluation),
+        *_shortcuts(evaluation),
+        *_shift(dataset, evaluation),
         "### Quality gate",
         table(
             ("Condition", "Found", "Bound", "Result"),
@@ -222,6 +231,30 @@ def _figures(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateReco
     ]
 
 
+def _shortcuts(evaluation: EvaluateRecord) -> list[str]:
+    """What is right without a look at the target, and how far the networks are above that."""
+    if not evaluation.shortcuts:
+        return []
+    return [
+        "### What shortcuts get",
+        shortcut_words.best(evaluation),
+        table(shortcut_words.HEADER, shortcut_words.table(evaluation)),
+        table(shortcut_words.LEADS, shortcut_words.leads(evaluation, words.NETWORKS)),
+        f"{shortcut_words.RULE}.",
+    ]
+
+
+def _shift(dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
+    """What the networks can do on chips that differ from those of training."""
+    if not evaluation.shifted:
+        return []
+    return [
+        "### Under shift",
+        table(shift_words.HEADER, shift_words.table(evaluation)),
+        listing([*shift_words.origins(dataset, evaluation), shift_words.RULE]),
+    ]
+
+
 def _deployments(evaluation: EvaluateRecord) -> list[str]:
     """What teacher and student can do and cost in each runtime and precision, and what rivals cost."""
     if not evaluation.deployments:
@@ -235,7 +268,7 @@ def _deployments(evaluation: EvaluateRecord) -> list[str]:
     ]
 
 
-def _data(dataset: DatasetRecord, name: str) -> list[str]:
+def _data(dataset: DatasetRecord, name: str, warnings: Sequence[str]) -> list[str]:
     header, rows = data_words.counts(dataset)
     return [
         "## Data",
@@ -251,9 +284,11 @@ def _data(dataset: DatasetRecord, name: str) -> list[str]:
                     f"Pixel values of {channel} from amplitude a: {data_words.scaling(rule)}, clipped to 0 … 255"
                     for channel, rule in zip(dataset.channels, dataset.scaling, strict=False)
                 ),
+                *data_words.looked(dataset),
+                *filter(None, [data_words.further(dataset)]),
             ]
         ),
-        *(["Warnings:", listing(dataset.warnings)] if dataset.warnings else []),
+        *(["Warnings:", listing(warnings)] if warnings else []),
     ]
 
 

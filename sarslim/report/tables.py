@@ -4,8 +4,14 @@ from collections.abc import Callable, Sequence
 
 import sarslim.report.units as units
 import sarslim.report.words.comparison as words
+import sarslim.report.words.shift as shift
 from sarslim.records import Comparison, PruneRecord, Trial
 from sarslim.report.markdown import listing, plain, table
+
+SHIFT_RULE = (
+    "Accuracy on chips that differ from those of training, mean over seeds; in square brackets the gain in points over "
+    "the fine-tuned twin of the same budget, paired by seed."
+)
 
 
 def comparison_table(record: Comparison) -> str:
@@ -14,6 +20,11 @@ def comparison_table(record: Comparison) -> str:
     choice = plain(words.tradeoff(record))
     best = [f"**{choice}.**"] if choice else []
     blocks = ["# Comparison of networks", *best, table(header, rows), listing(words.measured_notes(record))]
+    if shifted := words.shifted(record):
+        told = [
+            (name, *(f"{value} [{gain}]" if gain else value for value, gain in cells)) for name, cells in shifted
+        ]  # fmt: skip
+        blocks += ["## Under shift", table(shift.compared_header(record), told), SHIFT_RULE]
     return "\n\n".join(blocks) + "\n"
 
 

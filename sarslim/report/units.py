@@ -82,12 +82,12 @@ def times(part: float, whole: float, fewer: str, more: str) -> str:
 def gate_value(condition: str, value: float) -> str:
     """A figure of the quality gate in the unit its condition speaks of."""
     text = condition.lower()
+    if "drop" in text or "lead" in text:  # first: the name of a source may hold any of the others
+        return points(value).removeprefix("+")
     if "latency" in text:
         return milliseconds(value)
     if "mac" in text.replace("macro", "") or "param" in text:
         return count(value)
-    if "drop" in text:
-        return points(value).removeprefix("+")
     return percent(value)
 
 

@@ -106,7 +106,8 @@ def bound_simulator(config: PrepareConfig, free_bytes: int) -> None:
     """
     size = config.image_size
     # Real and imaginary part of the speckle and of the echo of every look, in FP32.
-    require_memory("prepare.simulator.looks", config.simulator.looks, SIMULATOR_BATCH * 4 * 4 * size * size)
+    batch = SIMULATOR_BATCH * 4 * 4 * (size * config.multilook) ** 2
+    require_memory("prepare.simulator.looks", config.simulator.looks, batch)
     each = size * size * (1 if config.dtype == "uint8" else 2)
     if config.simulator.chips * each > free_bytes:
         need, free = (f"{number / 2**30:.3g} GiB" for number in (config.simulator.chips * each, free_bytes))

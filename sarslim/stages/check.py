@@ -5,19 +5,21 @@ the machine, and writes to every place that the run will write to.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sarslim.chips.inspect import check_names, fingerprint, is_data, names
+from sarslim.chips.inspect import check_names, find_table, fingerprint, is_data, names
 from sarslim.chips.simulated_folder import is_simulated
 from sarslim.config import STAGES, PrepareConfig, RunConfig, TrainingConfig
 from sarslim.config.parameters import ARTIFACTS, from_parameters, given_artifacts
+from sarslim.config.recoveries import recovery
 from sarslim.config.settings import require_data
 from sarslim.delivery import registry
 from sarslim.progress import note
 from sarslim.stages.findings import Findings
-from sarslim.stages.given import check_given
+from sarslim.stages.given import check_given, prepared
+from sarslim.stages.look import look_at_shifted
 from sarslim.stages.tryout import Setting, try_networks
 from sarslim.store import client
 from sarslim.store.storage import SUMS, S3Uri, Storage, is_s3, local_copy
@@ -30,11 +32,11 @@ def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConf
 
     Args:
         parameters: of the pipeline, by name; ``start`` names the last artifact that an earlier run gives, if any, and
-            ``publishes`` is False where no bundle is published.
+            ``publishes`` is False where no bundle is published, ``methods`` are the recovery methods that are compared.
         room: a folder on the disk that the artifacts go to.
 
     Returns:
-        The complete configuration, with the fingerprint of the source filled in.
+        The complete configuration, with the fingerprints of the sources and what the teacher is shown filled in.
 
     Raises:
         InputError: everything that is wrong, at once: parameters; a source that is not there, is needed and was not
@@ -44,6 +46,9 @@ def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConf
         ServiceError: the object store cannot be reached.
     """
     config = from_parameters(parameters)
+    methods = [name.strip() for name in parameters.get("methods", "").split(",") if name.strip()]
+    recipes = [recovery(name, config.distill) for name in methods] or [config.distill]
+    config = config.model_copy(update={"ask": config.ask.filled(*recipes)})
     start = parameters.get("start", "")
     given = {name: parameters[f"{name}_uri"] for name in given_artifacts(start)}
     stages = STAGES[STAGES.index(ARTIFACTS[start]) + 1 :] if start else STAGES
@@ -56,31 +61,51 @@ def check(parameters: Mapping[str, Any], *, room: Path | None = None) -> RunConf
         with findings.kept():
             records = check_given(given)
     digest = config.prepare.fingerprint
-    if "prepare" in stages and not findings.out_of_reach([config.prepare.source]):
+    if "prepare" in stages and not findings.out_of_reach(config.prepare.sources.values()):
         with findings.kept():
             digest = _look_at(config.prepare)
     if "publish" in stages and config.publish.name and not findings.errors:
         with findings.kept("publish.name"):
             _look_at_name(config, _simulated(config.prepare, records))
+    shifted = ""
+    if config.evaluate.shifted and (records is not None or not given):
+        with findings.kept():
+            how = config.prepare if records is None else prepared(given["dataset"])
+            classes = None if records is None else records["dataset"].classes
+            shifted = look_at_shifted(config.evaluate, how, classes, findings, _store)
     if records is not None or not given:
         try_networks(Setting.of(config, stages, records), config, room, findings)
     findings.end()
-    return config.model_copy(update={"prepare": config.prepare.model_copy(update={"fingerprint": digest})})
+    prepare = config.prepare.model_copy(update={"fingerprint": digest})
+    evaluate = config.evaluate.model_copy(update={"shifted_fingerprint": shifted})
+    return config.model_copy(update={"prepare": prepare, "evaluate": evaluate})
 
 
 def _look_at(config: PrepareConfig) -> str:
-    """The fingerprint of the source, whose names are held against the configuration first."""
+    """The fingerprint of the sources; the names of the first one are held against the configuration."""
     require_data(config)
-    if not config.source:
-        return ""
-    if is_s3(config.source):
-        uri = S3Uri.parse(config.source, "prepare.source")
+    digests = []
+    for field, address in config.sources.items():
+        if address:
+            files, table, digest = _found(address, f"prepare.{field}")
+            digests.append(digest)
+            if field == "source":
+                check_names(files, config, table)
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest() if len(digests) > 1 else "".join(digests)
+
+
+def _found(address: str, field: str) -> tuple[Sequence[str], bytes | None, str]:
+    """The files at an address by name, the table of their identities where there is one, and their fingerprint."""
+    if is_s3(address):
+        uri = S3Uri.parse(address, field)
         rows = [row for row in _store().objects(uri) if is_data(row[0])]
-        check_names([key or uri.key for key, _, _ in rows], config)
-        return hashlib.sha256(repr(rows).encode()).hexdigest()
-    with local_copy(config.source, "prepare.source") as path:
-        check_names(names(path), config)
-        return fingerprint(path)
+        keys = [key or uri.key for key, _, _ in rows]
+        table = find_table(keys)
+        return keys, _store().read(uri / table) if table else None, hashlib.sha256(repr(rows).encode()).hexdigest()
+    with local_copy(address, field) as path:
+        found = names(path)
+        table = find_table(found) if path.is_dir() else None
+        return found, (path / table).read_bytes() if table else None, fingerprint(path)
 
 
 def _store() -> Storage:

@@ -36,6 +36,9 @@ def compare(
         raise InputError(
             "networks", f"were measured on different data sets ({', '.join(sorted(digests))})", "Measure them again"
         )  # fmt: skip
+    elsewhere = {tuple((name, each.digest) for name, each in network.shifted.items()) for network in networks}
+    if len(elsewhere) > 1:
+        raise InputError("networks", "were measured on different shifted sources", "Measure them again")
     bounds.bound_threads(config)
     latencies = time_shapes([network.shape for network in networks], config)
     record = Comparison(networks=tuple(each.model_copy(update={"latency": latencies[each.shape]}) for each in networks))

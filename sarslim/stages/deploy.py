@@ -97,6 +97,7 @@ def preprocessing(data: Dataset, prepared: PrepareConfig) -> Preprocessing:
     return Preprocessing(
         channels=data.record.channels,
         image_size=data.record.image_size,
+        multilook=data.record.multilook,
         dtype=data.record.dtype,
         scaling=data.record.scaling,
         typical=data.record.typical,

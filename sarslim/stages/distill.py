@@ -12,24 +12,30 @@ from sarslim.networks import Recogniser, artifact, cost
 from sarslim.networks.inference import folded
 from sarslim.records import TrainRecord
 from sarslim.stages import bounds
+from sarslim.stages.asking import open_answers
 from sarslim.stages.learn import device, input_shape, joined, parents_of, require_classes, save_trained, train
 from sarslim.stages.processes import in_processes
 from sarslim.stages.prune import calibration
 from sarslim.stages.results import CONFIG, read_json
 from sarslim.stages.resume import Places, kept_until_saved, nowhere
 from sarslim.training import parallel
+from sarslim.training.answers import Answers, digest
 from sarslim.training.distillation import DistillObjective, Taps
 
 
 @in_processes
-def distill_student(config: DistillConfig, *, dataset: Path, teacher: Path, pruned: Path, student: Path) -> TrainRecord:
+def distill_student(
+    config: DistillConfig, *, dataset: Path, teacher: Path, pruned: Path, student: Path, answers: Path | None = None
+) -> TrainRecord:
     """Recovers the pruned network and saves it as a model artifact with its training record.
 
+    Where ``answers`` holds what the teacher said beforehand, that is taken; else it answers in every step.
     With ``progressive_steps`` above 1 the way to the widths of ``pruned`` is gone again from the teacher, in rounds
     of pruning and distillation.
 
     Raises:
-        InputError: models for other classes than the data set, no loss term switched on, or batches beyond the memory.
+        InputError: models for other classes than the data set, answers of another teacher or to other views, no loss
+            term switched on, or batches beyond the memory.
     """
     data = Dataset.open(dataset)
     whole, origin = artifact.load(teacher, kind="teacher")
@@ -38,13 +44,19 @@ def distill_student(config: DistillConfig, *, dataset: Path, teacher: Path, prun
     require_classes(cut, data, pruned)
     bounds.bound_batch("distill", config, whole, input_shape(data), len(data.part("train").images))
     parents = parents_of(data, teacher=teacher, pruned=pruned)
+    stored = open_answers(answers, config, data, parents)
+    if stored:
+        parents |= {"answers": digest(stored.record)}
     whole.to(device())
     with kept_until_saved(config, "distill", parents) as places:
         if config.progressive_steps > 1:
             target = read_json(PruneConfig, pruned / CONFIG)
-            network, record = recover_in_rounds(whole, target, folded(whole), config, data, places=places)
+            network, record = recover_in_rounds(
+                whole, target, folded(whole), config, data, answers=stored, places=places
+            )
         else:
-            network, record = small, recover(small, folded(whole), config, data, places=places)
+            network, record = small, recover(small, folded(whole), config, data, answers=stored, places=places)
+        record = record.model_copy(update={"answers": stored.record if stored else None})
         save_trained(
             student, network, config, record, data,
             kind="student", network=cut.network, stem=cut.stem, parents=parents, pruning=cut.pruning,
@@ -60,6 +72,7 @@ def recover(
     *,
     stage: str = "distill",
     taps: Taps = networks.forward_with_taps,
+    answers: Answers | None = None,
     places: Places = nowhere,
 ) -> TrainRecord:
     """Trains ``network`` in place as ``config`` says.
@@ -68,6 +81,7 @@ def recover(
         teacher: on the device to train on.
         stage: names the progress lines and the checkpoint.
         taps: logits and features of every stage, for the network and for the teacher.
+        answers: what the teacher said beforehand; None: it answers in every step.
         places: gives the place for the checkpoint.
     """
     if config.start == "fresh":
@@ -83,9 +97,16 @@ def recover(
         classes=len(data.record.classes),
     )
     unlabelled = config.use_unlabelled and config.method == "distill"
-    kept = places(stage)
     return train(
-        network, objective, config, data, stage=stage, name=network.name, unlabelled=unlabelled, checkpoint=kept
+        network,
+        objective,
+        config,
+        data,
+        stage=stage,
+        name=network.name,
+        unlabelled=unlabelled,
+        answers=answers,
+        checkpoint=places(stage),
     )
 
 
@@ -97,6 +118,7 @@ def recover_in_rounds(
     data: Dataset,
     *,
     taps: Taps = networks.forward_with_taps,
+    answers: Answers | None = None,
     places: Places = nowhere,
 ) -> tuple[Recogniser, TrainRecord]:
     """Prunes and distils in turn. Half of the epochs go to the last round, which meets the budget.
@@ -104,7 +126,7 @@ def recover_in_rounds(
     Args:
         whole: the network to prune, on the device to train on.
         target: budget and path of the last round.
-        teacher, taps, places: as for ``recover``.
+        teacher, taps, answers, places: as for ``recover``.
     """
     rounds = config.progressive_steps
     short = max(config.epochs // (2 * (rounds - 1)), 1)
@@ -118,7 +140,7 @@ def recover_in_rounds(
         epochs = max(config.epochs - short * (rounds - 1), 1) if last else short
         recipe = config.model_copy(update={"epochs": epochs})
         stage = f"distill-{number}"
-        records.append(recover(network, teacher, recipe, data, stage=stage, taps=taps, places=places))
+        records.append(recover(network, teacher, recipe, data, stage=stage, taps=taps, answers=answers, places=places))
     return network, joined(records)
 
 

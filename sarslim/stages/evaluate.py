@@ -7,14 +7,26 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sarslim import __version__, report
 from sarslim.chips.dataset import Dataset
-from sarslim.config import DistillConfig, EvaluateConfig, PrepareConfig, PruneConfig, RunConfig, TeacherConfig
+from sarslim.config import (
+    AskConfig,
+    DistillConfig,
+    EvaluateConfig,
+    PrepareConfig,
+    PruneConfig,
+    RunConfig,
+    TeacherConfig,
+)
 from sarslim.delivery.registry import INT8, METRICS, ONNX, REPORT
-from sarslim.evaluation import measures
+from sarslim.evaluation import measures, shortcuts, statistics
 from sarslim.networks import artifact
+from sarslim.networks.inference import predict
+from sarslim.progress import note
 from sarslim.records import (
     UNKNOWN,
     BundleRecord,
@@ -27,7 +39,7 @@ from sarslim.records import (
     PruneRecord,
     TrainRecord,
 )
-from sarslim.stages import bounds
+from sarslim.stages import bounds, shifted
 from sarslim.stages.deploy import deploy, export_rivals
 from sarslim.stages.latencies import time_page
 from sarslim.stages.learn import input_shape
@@ -58,7 +70,8 @@ def evaluate(
         origin: of which run report and bundle are.
 
     Raises:
-        InputError: no test part, or models for other classes than the data set.
+        InputError: no test part, models for other classes than the data set, or a shifted source without chips of
+            these classes.
         ServiceError: an exported network does not answer as PyTorch does.
     """
     start = time.monotonic()
@@ -69,13 +82,26 @@ def evaluate(
     folders = {"teacher": teacher, "pruned": pruned, "student": student}
     bounds.bound_threads(config)
     bounds.bound_evaluation(config, {"teacher": artifact.load(teacher)[0]}, input_shape(data))
+    prepared = read_json(PrepareConfig, dataset / CONFIG)
+    sources = shifted.read(config, data, prepared)
     scores = {kind: score(folder, data, config, name=kind, kind=kind) for kind, folder in folders.items()}
+    note("looking for shortcuts")
+    found, best = shortcuts.audit(train.images, train.labels, test.images, test.labels)
+    answers = {kind: _answers(folder, test.images) for kind, folder in folders.items()}
+    labels = np.asarray(test.labels)
+    over_shortcut = {kind: statistics.pair(labels, chosen, best) for kind, chosen in answers.items()}
+    against_teacher = {
+        kind: statistics.pair(labels, answers[kind], answers["teacher"]) for kind in ("pruned", "student")
+    }
+    elsewhere = tuple(
+        shifted.compared(source, data, {kind: _answers(folder, source.images) for kind, folder in folders.items()})
+        for source in sources
+    )
     bundle.mkdir(parents=True, exist_ok=True)
     mistakes = measures.surest_mistakes(
         artifact.load(student)[0], artifact.load(teacher)[0], test.images, test.labels, data.record.classes
     )
     with tempfile.TemporaryDirectory() as aside:
-        prepared = read_json(PrepareConfig, dataset / CONFIG)
         delivered = {
             kind: deploy(folders[kind], data, prepared, scores[kind], kind=kind, out=out)
             for kind, out in (("teacher", Path(aside)), ("student", bundle))
@@ -89,7 +115,18 @@ def evaluate(
         deployments=deployments,
         rivals=timed.rivals,
         majority_accuracy=measures.majority_accuracy(train.labels, test.labels),
-        gate=measures.gate(config, scores["teacher"], scores["student"], _budgets(pruned, scores, deployments)),
+        shortcuts=found,
+        over_shortcut=over_shortcut,
+        against_teacher=against_teacher,
+        shifted=elsewhere,
+        gate=measures.gate(
+            config,
+            scores["teacher"],
+            scores["student"],
+            _budgets(pruned, scores, deployments),
+            over_shortcut=over_shortcut["student"],
+            shifted={each.name: each.student for each in elsewhere},
+        ),
         mistakes=tuple(each.model_copy(update={"file": files[each.chip]}) for each in mistakes),
         seconds=time.monotonic() - start,
         threads=torch.get_num_threads(),
@@ -100,6 +137,11 @@ def evaluate(
     page.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(bundle / REPORT, page)
     return record
+
+
+def _answers(folder: Path, images: NDArray[np.generic]) -> NDArray[np.int64]:
+    """The class that the model in ``folder`` chooses for each chip (N,)."""
+    return predict(artifact.load(folder)[0], images).argmax(axis=1)
 
 
 def _budgets(
@@ -131,19 +173,21 @@ def _write_bundle(
     student: Path,
 ) -> None:
     """Adds to the ONNX files what else is published, with the checksums of all files."""
-    data = Dataset.open(dataset)
+    data, trained = Dataset.open(dataset), read_json(TrainRecord, student / TRAINING)
+    asked = AskConfig(views=trained.answers.views, seed=trained.answers.seed) if trained.answers else AskConfig()
     story: dict[str, Any] = {
         "config": RunConfig(
             prepare=read_json(PrepareConfig, dataset / CONFIG),
             teacher=read_json(TeacherConfig, teacher / CONFIG),
             prune=read_json(PruneConfig, pruned / CONFIG),
+            ask=asked,
             distill=read_json(DistillConfig, student / CONFIG),
             evaluate=config,
         ),
         "dataset": data.record,
         "teacher": read_json(TrainRecord, teacher / TRAINING),
         "prune": read_json(PruneRecord, pruned / PRUNING),
-        "distill": read_json(TrainRecord, student / TRAINING),
+        "distill": trained,
         "evaluation": record,
         "teacher_model": read_json(ModelRecord, teacher / artifact.MODEL),
         "student_model": read_json(ModelRecord, student / artifact.MODEL),

@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sarslim.chips.dataset import RECORD
+from sarslim.config import PrepareConfig
 from sarslim.errors import InputError
 from sarslim.networks import artifact
 from sarslim.records import DatasetRecord, ModelRecord
+from sarslim.stages.results import CONFIG
 from sarslim.store.storage import S3Uri, Storage, is_s3
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -33,7 +35,7 @@ def check_given(given: Mapping[str, str]) -> dict[str, Any]:
     records: dict[str, Any] = {"dataset": chips}
     for kind in [name for name in given if name != "dataset"]:
         model = records[kind] = _model(kind, given[kind])
-        for field in ("classes", "channels", "image_size"):
+        for field in ("classes", "channels", "image_size", "multilook"):
             if getattr(model, field) != getattr(chips, field):
                 raise InputError(
                     f"{kind}_uri",
@@ -42,6 +44,16 @@ def check_given(given: Mapping[str, str]) -> dict[str, Any]:
                     "Give artifacts of one run",
                 )
     return records
+
+
+def prepared(uri: str) -> PrepareConfig:
+    """How the data set at an address was prepared.
+
+    Raises:
+        InputError: it does not tell.
+        ServiceError: the object store cannot be reached.
+    """
+    return _parsed(PrepareConfig, "dataset", uri, CONFIG)
 
 
 def _dataset(uri: str) -> DatasetRecord:

@@ -13,7 +13,7 @@ from sarslim.errors import InputError
 from sarslim.networks import Recogniser, artifact
 from sarslim.records import ModelRecord, TrainRecord
 from sarslim.stages.results import CONFIG, TRAINING, write_json
-from sarslim.training import Checkpoint, Objective, fit, parallel
+from sarslim.training import Answered, Checkpoint, Objective, fit, parallel
 
 
 def device() -> torch.device:
@@ -30,6 +30,7 @@ def train(
     stage: str,
     name: str,
     unlabelled: bool = False,
+    answers: Answered | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> TrainRecord:
     """Trains ``network`` in place on the training part of ``data``; its validation part decides which epoch is kept.
@@ -38,6 +39,7 @@ def train(
         stage: names the progress lines.
         name: the architecture, for the record.
         unlabelled: also use the unlabelled part, if there is one.
+        answers: views of these chips that have been answered, in place of fresh ones.
         checkpoint: keeps the state of the training. None: an interrupted one is lost.
     """
     learn, judge = data.part("train"), data.part("val")
@@ -54,6 +56,7 @@ def train(
         unlabelled_images=extra,
         recipe=config,
         scaling=data.record.scaling,
+        answers=answers,
         checkpoint=checkpoint,
         what=stage,
     )
@@ -111,7 +114,7 @@ def input_shape(data: Dataset) -> tuple[int, int, int]:
 
 def described(data: Dataset) -> dict[str, Any]:
     """What a model artifact says about the chips that its network was made for."""
-    names = ("classes", "channels", "image_size", "scaling", "mean", "std")
+    names = ("classes", "channels", "image_size", "multilook", "scaling", "mean", "std")
     return {name: getattr(data.record, name) for name in names}
 
 
@@ -123,9 +126,9 @@ def parents_of(data: Dataset, **models: Path) -> dict[str, str]:
 def require_classes(model: ModelRecord, data: Dataset, path: Path) -> None:
     """
     Raises:
-        InputError: the model knows other classes, channels or chip sizes than the data set holds.
+        InputError: the model knows other classes, channels, chip sizes or looks than the data set holds.
     """
-    for name in ("classes", "channels", "image_size"):
+    for name in ("classes", "channels", "image_size", "multilook"):
         found, wanted = getattr(model, name), getattr(data.record, name)
         if found != wanted:
             raise InputError(

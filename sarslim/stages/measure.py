@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from sarslim.chips.dataset import Dataset
-from sarslim.config import EvaluateConfig
+from sarslim.config import EvaluateConfig, PrepareConfig
 from sarslim.evaluation import measures
 from sarslim.networks import artifact
+from sarslim.networks.inference import predict
 from sarslim.networks.shapes import shape_of
 from sarslim.progress import note
 from sarslim.records import Measured, NetworkScores
+from sarslim.stages import shifted
 from sarslim.stages.learn import input_shape, require_classes
-from sarslim.stages.results import write_json
+from sarslim.stages.results import CONFIG, read_json, write_json
 
 DIGEST = 12  # characters that tell data sets apart
 
@@ -24,18 +26,23 @@ def measure(label: Mapping[str, Any], config: EvaluateConfig, *, dataset: Path, 
         label: the name of the network and, where it was recovered, its budget, method and seed.
 
     Raises:
-        InputError: no test part, or a model for other classes than the data set.
+        InputError: no test part, a model for other classes than the data set, or a shifted source without chips of
+            these classes.
     """
     data = Dataset.open(dataset)
+    sources = shifted.read(config, data, read_json(PrepareConfig, dataset / CONFIG)) if config.shifted else []
     found = score(model, data, config, name=label["name"])
     write_json(scores, found)
-    shape = shape_of(*artifact.load(model))
+    network, model_record = artifact.load(model)
     return Measured(
         **label,
         data_digest=data.record.digest[:DIGEST],
         test_chips=len(data.part("test").images),
         simulated=data.record.simulated,
-        shape=shape,
+        shifted={
+            each.name: shifted.accuracy(each, predict(network, each.images).argmax(axis=1), DIGEST) for each in sources
+        },
+        shape=shape_of(network, model_record),
         **found.summary(),
     )
 

@@ -82,12 +82,11 @@ def _recoveries(
     return cells
 
 
-def plan_rivals(teacher: str, evaluate: str, prepare: str = "", *, networks: str, seeds: str) -> list[Cell]:
+def plan_rivals(prepare: str, teacher: str, evaluate: str, *, networks: str, seeds: str) -> list[Cell]:
     """Every rival network and seed from scratch, with the recipe and the epochs of the teacher.
 
     Args:
-        teacher, evaluate, prepare: configurations as JSON. Without ``prepare`` nobody looks whether a network takes
-            chips of this size.
+        prepare, teacher, evaluate: configurations as JSON.
 
     Raises:
         InputError: an unknown network, one that does not take chips of this size, or a malformed seed.
@@ -97,8 +96,7 @@ def plan_rivals(teacher: str, evaluate: str, prepare: str = "", *, networks: str
     rivals = {
         name: parse(TeacherConfig, own | {"network": name}, where="networks") for name in _items("networks", networks)
     }
-    if prepare:
-        check_rivals(RunConfig(prepare=parse(PrepareConfig, prepare), teacher=recipe), list(rivals))
+    check_rivals(RunConfig(prepare=parse(PrepareConfig, prepare), teacher=recipe), list(rivals))
     return [
         {
             "label": _label(name, suffix, method=name, seed=seed),

@@ -1,6 +1,6 @@
 """Stage 1: chips from their source to a dataset artifact and a data card."""
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 from sarslim import report
@@ -20,8 +20,12 @@ def prepare(config: PrepareConfig, *, dataset: Path, card: Path) -> DatasetRecor
     Raises:
         InputError: a source without usable chips.
     """
-    with local_copy(config.source, "prepare.source") if config.source else nullcontext() as source:
-        record = prepare_chips(config, source, dataset)
+    with ExitStack() as copies:
+        source, further = (
+            copies.enter_context(local_copy(address, f"prepare.{field}")) if address else None
+            for field, address in config.sources.items()
+        )
+        record = prepare_chips(config, source, dataset, further)
     write_json(dataset / CONFIG, config)
     card.parent.mkdir(parents=True, exist_ok=True)
     card.write_text(report.data_card(record, Dataset.open(dataset).examples(EXAMPLES_PER_CLASS)), encoding="utf-8")

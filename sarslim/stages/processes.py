@@ -46,7 +46,7 @@ def in_processes(stage: Stage) -> Stage:
     """
 
     @functools.wraps(stage)
-    def run(config: Any, **paths: Path) -> TrainRecord:
+    def run(config: Any, **paths: Path | None) -> TrainRecord:
         gpus = torch.cuda.device_count()
         wanted = config.processes or max(gpus, 1)
         if wanted == 1 or parallel.count() > 1:
@@ -55,7 +55,7 @@ def in_processes(stage: Stage) -> Stage:
         require_processes(section, wanted)
         with tempfile.TemporaryDirectory(prefix="sarslim-") as folder:
             job = {"stage": [stage.__module__, stage.__name__], "config": config.model_dump(mode="json")}
-            job["paths"] = {name: str(path) for name, path in paths.items()}
+            job["paths"] = {name: str(path) for name, path in paths.items() if path is not None}
             write_json(Path(folder, JOB), job)
             return _launch(wanted, Path(folder), section)
 

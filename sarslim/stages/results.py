@@ -17,6 +17,7 @@ from sarslim.errors import InputError
 from sarslim.records import BundleRecord, EvaluateRecord
 
 CONFIG, TRAINING, PRUNING, EVALUATION = "config.json", "training.json", "pruning.json", "evaluation.json"
+ANSWERS = "answers.json"
 
 PACKAGES = ("kfp", "torch", "torchvision", "torch-pruning", "numpy", "minio", "pydantic")
 
@@ -102,7 +103,23 @@ def summary(
             for rival in evaluation.rivals
         ],
         "majority_accuracy": evaluation.majority_accuracy,
+        "shortcuts": {each.name: each.accuracy for each in evaluation.shortcuts},
+        "over_shortcut": {
+            name: found.model_dump(include={"difference", "interval"})
+            for name, found in evaluation.over_shortcut.items()
+        },
         "gate_passed": evaluation.passed,
+        "shifted": {
+            each.name: {
+                "chips": each.student.chips,
+                "teacher": each.student.accuracy[1],
+                "pruned": each.pruned.accuracy[0],
+                "student": each.student.accuracy[0],
+                "difference": each.student.difference,
+                "interval": each.student.interval,
+            }
+            for each in evaluation.shifted
+        },
         "bundle_uri": bundle_uri,
         "config": config.model_dump(mode="json"),
         "versions": dict(versions),

@@ -8,6 +8,9 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from sarslim.errors import InputError
 from sarslim.records import JournalEntry
 from sarslim.store.storage import S3Uri, Storage, is_s3
 
@@ -45,14 +48,21 @@ def read(root: str) -> list[JournalEntry]:
     """All entries of the run in the folder ``root``, in no order.
 
     Raises:
+        InputError: an entry that none of ours wrote.
         SarslimError: the object store refuses it or cannot be reached.
     """
     if not is_s3(root):
-        contents: Iterable[bytes] = (file.read_bytes() for file in sorted((Path(root) / FOLDER).glob("*.json")))
-    else:
-        storage, folder = Storage.from_environment(), S3Uri.parse(root) / FOLDER
-        contents = (storage.read(folder / name) for name, _, _ in storage.list(folder))
-    return [JournalEntry.model_validate_json(content) for content in contents]
+        files = sorted((Path(root) / FOLDER).glob("*.json"))
+        return [_entry(str(file), file.read_bytes()) for file in files]
+    storage, folder = Storage.from_environment(), S3Uri.parse(root) / FOLDER
+    return [_entry(str(folder / name), storage.read(folder / name)) for name, _, _ in storage.list(folder)]
+
+
+def _entry(where: str, content: bytes) -> JournalEntry:
+    try:
+        return JournalEntry.model_validate_json(content)
+    except ValidationError:
+        raise InputError(where, "is no entry of a journal", "Remove it, or name the run of another version") from None
 
 
 def artifacts(entries: Iterable[JournalEntry]) -> dict[str, str]:

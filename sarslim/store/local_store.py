@@ -31,23 +31,10 @@ def serve(root: Path) -> Iterator[dict[str, str]]:
     """
     root.mkdir(parents=True, exist_ok=True)
     access, secret = secrets.token_hex(8), secrets.token_hex(16)
-    command = [
-        _rclone(), "serve", "s3", str(root), "--addr", "127.0.0.1:0", "--config", "",
-        "--dir-cache-time", "1s", "--vfs-cache-mode", "off", "--log-level", "NOTICE",
-    ]  # fmt: skip
-    # Files put into the folder show after a second at most; with no cache at all rclone 1.75 spins for ever at times.
-    # The key goes in by environment: a command line can be read by every user of the machine.
-    server = subprocess.Popen(
-        command,
-        env={**os.environ, "RCLONE_AUTH_KEY": f'"{access},{secret}"'},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    server = start(root, access, secret)
     try:
         yield {
-            "AWS_ENDPOINT_URL": _address(server),
+            "AWS_ENDPOINT_URL": address(server),
             "AWS_ACCESS_KEY_ID": access,
             "AWS_SECRET_ACCESS_KEY": secret,
             "AWS_SESSION_TOKEN": "",  # the user's own belongs to other keys
@@ -57,6 +44,24 @@ def serve(root: Path) -> Iterator[dict[str, str]]:
     finally:
         server.terminate()
         server.wait(timeout=10)
+
+
+def start(root: Path, access: str, secret: str) -> subprocess.Popen[str]:
+    """A server for these keys, which tells its address on its standard error."""
+    # Files put into the folder show after a second at most; with no cache at all rclone 1.75 spins for ever at times.
+    command = [
+        _rclone(), "serve", "s3", str(root), "--addr", "127.0.0.1:0", "--config", "",
+        "--dir-cache-time", "1s", "--vfs-cache-mode", "off", "--log-level", "NOTICE",
+    ]  # fmt: skip
+    return subprocess.Popen(
+        command,
+        # By environment: a command line can be read by every user of the machine.
+        env={**os.environ, "RCLONE_AUTH_KEY": f'"{access},{secret}"'},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def _past_proxies() -> dict[str, str]:
@@ -121,7 +126,12 @@ def _rclone() -> str:
     return found
 
 
-def _address(server: subprocess.Popen[str]) -> str:
+def address(server: subprocess.Popen[str]) -> str:
+    """Where a server that was started answers, once it does.
+
+    Raises:
+        ServiceError: it ended instead.
+    """
     assert server.stderr is not None
     said = []
     for line in server.stderr:

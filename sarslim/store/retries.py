@@ -16,8 +16,17 @@ LONGEST_PAUSE = 15.0
 TELL_AFTER = 3  # attempts without an answer
 
 
-class Patient(urllib3.Retry):
-    """Waits longer from one attempt to the next, each time a little differently, and says so."""
+class Bounded(urllib3.Retry):
+    """Waits longer from one attempt to the next, each time a little differently, however long the server asks for."""
+
+    def get_retry_after(self, response: Any) -> float | None:
+        """The pause that a server asks for, in seconds."""
+        asked = super().get_retry_after(response)
+        return None if asked is None else min(asked, LONGEST_PAUSE)
+
+
+class Patient(Bounded):
+    """As Bounded, and says so."""
 
     def sleep(self, response: Any = None) -> None:
         """Waits before the next attempt."""
@@ -36,7 +45,7 @@ def policy(least: int) -> urllib3.Retry:
         pauses.append(min(2.0 ** (len(pauses) - 1), LONGEST_PAUSE))
         waited += pauses[-1]
     if least == 0 or len(pauses) <= least:
-        return urllib3.Retry(total=least, backoff_factor=0.2, status_forcelist=STATUSES)
+        return Bounded(total=least, backoff_factor=0.2, backoff_jitter=0.2, status_forcelist=STATUSES)
     return Patient(
         total=len(pauses), backoff_factor=0.5, backoff_max=LONGEST_PAUSE, backoff_jitter=1.0, status_forcelist=STATUSES
     )

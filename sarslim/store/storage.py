@@ -1,35 +1,36 @@
 """S3 in and out: one client, typed errors, retries and checksums."""
 
 import hashlib
-import io
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error
 
 from sarslim.errors import InputError, SarslimError
 from sarslim.progress import Progress
-from sarslim.store import client, faults
+from sarslim.store import client, faults, whole
 from sarslim.store.address import S3Uri, is_s3
 
 __all__ = ["SUMS", "S3Uri", "Storage", "StoredBytes", "is_s3", "local_copy", "sha256", "verify_sums", "write_sums"]
 
 SUMS = "SHA256SUMS"
+SUM = re.compile(r"[0-9a-f]{64}  [^/\s][^\x00-\x1f\x7f]{0,254}")  # of a file below the folder of the list
 PARALLEL_TRANSFERS = 8
 
 
 class Storage:
     """An object store behind the S3 protocol."""
 
-    def __init__(self, client: Minio, endpoint: str, region: str) -> None:
+    def __init__(self, client: Minio, endpoint: str, region: str, attempts: int = 4) -> None:
         self._client, self.endpoint, self._region = client, endpoint, region
+        self._attempts = attempts  # at one object whose bytes break off or differ from their checksum
 
     @classmethod
     def from_environment(cls, *, retries: int = 3, timeout_seconds: float = 30) -> "Storage":
@@ -38,7 +39,8 @@ class Storage:
         Raises:
             InputError: no credentials, or a variable or a file that cannot be used.
         """
-        return cls(*client.connect(retries=retries, timeout_seconds=timeout_seconds, connections=PARALLEL_TRANSFERS))
+        connected = client.connect(retries=retries, timeout_seconds=timeout_seconds, connections=PARALLEL_TRANSFERS)
+        return cls(*connected, attempts=retries + 1)
 
     def list(self, uri: S3Uri) -> list[tuple[str, int, str]]:
         """Objects below ``uri`` as (key relative to it, bytes, etag), sorted; the object itself if ``uri`` is one."""
@@ -64,20 +66,35 @@ class Storage:
             return self._exists(uri)
 
     def read(self, uri: S3Uri) -> bytes:
-        """The content of one object."""
+        """The content of one object, as it was stored."""
         with self._errors(uri):
-            response = self._client.get_object(uri.bucket, uri.key)
-            try:
-                return response.read()
-            finally:
-                response.close()
-                response.release_conn()
+            return whole.read(self._client, uri, attempts=self._attempts)
 
     def write(self, uri: S3Uri, content: bytes) -> None:
         """Writes one object; the bucket is made if it is missing."""
+        self.make_bucket(uri)
+        self.send(content, uri)
+
+    def send(self, source: Path | bytes, uri: S3Uri) -> None:
+        """Writes one object into a bucket that is there.
+
+        Raises:
+            InputError: the store refuses it, or what answers is none.
+            ServiceError: the store cannot be reached, or keeps other bytes than were sent.
+        """
         with self._errors(uri):
-            self._make_bucket(uri)
-            self._stored(self._client.put_object(uri.bucket, uri.key, io.BytesIO(content), len(content)), uri)
+            whole.put(self._client, uri, source, attempts=self._attempts, endpoint=self.endpoint)
+
+    def make_bucket(self, uri: S3Uri) -> None:
+        """Makes the bucket of this address, if it is missing."""
+        with self._errors(uri):
+            if self._client.bucket_exists(uri.bucket):
+                return
+            try:
+                self._client.make_bucket(uri.bucket)
+            except (S3Error, InvalidResponseError) as error:
+                if faults.code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):  # somebody was faster
+                    raise
 
     def delete(self, uri: S3Uri) -> None:
         """Deletes one object, if it is there."""
@@ -145,16 +162,14 @@ class Storage:
             raise InputError(str(uri), f"the key {key!r} leads out of the folder", "Rename the object")
         source = uri / key if key else uri
         with self._errors(source):
-            self._client.fget_object(source.bucket, source.key, str(directory / relative))
+            whole.get(self._client, source, directory / relative, attempts=self._attempts)
 
     def upload(self, source: Path, uri: S3Uri) -> None:
         """Copies a file, or all files of a folder, to ``uri``."""
         files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
-        with self._errors(uri):
-            self._make_bucket(uri)
-            for path in files:
-                target = uri / path.relative_to(source).as_posix() if source.is_dir() else uri
-                self._stored(self._client.fput_object(target.bucket, target.key, str(path)), target)
+        self.make_bucket(uri)
+        for path in files:
+            self.send(path, uri / path.relative_to(source).as_posix() if source.is_dir() else uri)
 
     def publish(self, bundle: Path, uri: S3Uri) -> None:
         """Uploads a bundle so that a reader sees all of it or none: ``SHA256SUMS`` goes last, and readers need it.
@@ -177,8 +192,9 @@ class Storage:
                 written.append(uri / name)
             self.write(uri / SUMS, sums)
         except BaseException:
-            for target in written:
-                self.delete(target)
+            with suppress(SarslimError):  # nobody sees them, and why it failed is what counts
+                for target in written:
+                    self.delete(target)
             raise
 
     def fetch_bundle(self, uri: S3Uri, directory: Path) -> dict[str, str]:
@@ -203,20 +219,6 @@ class Storage:
                 return False
             raise
         return True
-
-    def _stored(self, result: Any, uri: S3Uri) -> None:
-        """Every S3 store answers an upload with an etag; a web server may say yes to anything."""
-        if not result.etag:
-            raise InputError(str(uri), f"{self.endpoint} does not answer as an S3 store", faults.NOT_S3)
-
-    def _make_bucket(self, uri: S3Uri) -> None:
-        if self._client.bucket_exists(uri.bucket):
-            return
-        try:
-            self._client.make_bucket(uri.bucket)
-        except (S3Error, InvalidResponseError) as error:
-            if faults.code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):  # somebody was faster
-                raise
 
     @contextmanager
     def _errors(self, uri: S3Uri) -> Iterator[None]:
@@ -297,7 +299,11 @@ def verify_sums(bundle: Path) -> dict[str, str]:
         lines = (bundle / SUMS).read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(str(bundle), f"is not a bundle: {SUMS} cannot be read", "Give a folder with one") from error
-    rows = [(digest, name) for digest, _, name in (line.partition("  ") for line in lines)]
+    rows = [(line[:64], line[66:]) for line in lines]
+    for number, (line, (_, name)) in enumerate(zip(lines, rows, strict=True), 1):
+        if not SUM.fullmatch(line) or ".." in name.split("/"):
+            problem = f"{SUMS} has a line {number} that gives no file of the bundle a checksum"
+            raise InputError(str(bundle), problem, "Get the bundle again; do not use this copy")
     for digest, name in rows:
         path = bundle / name
         if not path.is_file() or sha256(path) != digest:

@@ -1,18 +1,32 @@
 """Random views of a batch of chips: shift, mirror, rotation, speckle, mixup."""
 
 import math
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from sarslim.chips.speckle import add_speckle
-from sarslim.config import TrainingConfig
+from sarslim.config import TrainingConfig, ViewsConfig
 from sarslim.records import Scaling
 
 
-def augment(images: Tensor, recipe: TrainingConfig, scaling: tuple[Scaling, ...], rng: np.random.Generator) -> Tensor:
+class RowSource(Protocol):
+    """What :func:`augment` draws with, if not a ``numpy.random.Generator``."""
+
+    def random(self, shape: tuple[int, int]) -> NDArray[np.float64]: ...
+    def integers(self, low: int, high: int, shape: tuple[int, int]) -> NDArray[np.int64]: ...
+    def uniform(self, low: float, high: float, count: int) -> NDArray[np.float64]: ...
+    def standard_gamma(self, shape: float, size: tuple[int, ...], dtype: Any) -> NDArray[np.float32]: ...
+
+
+Source = np.random.Generator | RowSource
+
+
+def augment(images: Tensor, recipe: TrainingConfig | ViewsConfig, scaling: tuple[Scaling, ...], rng: Source) -> Tensor:
     """A random view of every chip, as far as ``recipe`` asks for it.
 
     Args:
@@ -33,7 +47,7 @@ def augment(images: Tensor, recipe: TrainingConfig, scaling: tuple[Scaling, ...]
     return images
 
 
-def shift_and_flip(images: Tensor, shift: int, flip: bool, rng: np.random.Generator) -> Tensor:
+def shift_and_flip(images: Tensor, shift: int, flip: bool, rng: Source) -> Tensor:
     """Moves every chip of (N, C, H, W) by up to ``shift`` pixels and mirrors it at random along each axis.
 
     What moves in is the mirrored edge: clutter looks like clutter, where zeros would draw a frame.
@@ -46,7 +60,7 @@ def shift_and_flip(images: Tensor, shift: int, flip: bool, rng: np.random.Genera
     return images[chips, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _line(count: int, size: int, shift: int, flip: bool, rng: np.random.Generator) -> Tensor:
+def _line(count: int, size: int, shift: int, flip: bool, rng: Source) -> Tensor:
     """Where each pixel of one axis comes from, (N, size)."""
     source = np.abs(np.arange(size) + rng.integers(-shift, shift + 1, (count, 1)))
     source = (size - 1) - np.abs((size - 1) - source)
@@ -55,7 +69,7 @@ def _line(count: int, size: int, shift: int, flip: bool, rng: np.random.Generato
     return torch.from_numpy(np.ascontiguousarray(source))
 
 
-def rotate(images: Tensor, degrees: float, rng: np.random.Generator) -> Tensor:
+def rotate(images: Tensor, degrees: float, rng: Source) -> Tensor:
     """Turns every chip of (N, C, H, W) float about its centre by up to ``degrees`` either way, edges mirrored."""
     angle = np.deg2rad(rng.uniform(-degrees, degrees, len(images)))
     cosine, sine, zero = np.cos(angle), np.sin(angle), np.zeros_like(angle)

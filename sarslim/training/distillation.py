@@ -17,6 +17,7 @@ import sarslim.training.losses as losses
 import sarslim.training.parallel as parallel
 from sarslim.config import DistillConfig
 from sarslim.errors import InputError
+from sarslim.training.answers import Answer
 
 Taps = Callable[[Any, Tensor], tuple[Tensor, tuple[Tensor, ...]]]
 
@@ -88,7 +89,9 @@ class DistillObjective(nn.Module):
     def _when(self, *terms: str, make: Callable[[], list[nn.Module]]) -> nn.ModuleList:
         return nn.ModuleList(make() if self.weights.keys() & set(terms) else [])
 
-    def forward(self, network: nn.Module, images: Tensor, targets: Tensor, labelled: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, network: nn.Module, images: Tensor, targets: Tensor, labelled: Tensor, answer: Answer | None = None
+    ) -> dict[str, Tensor]:
         """The terms that are switched on, unweighted.
 
         Args:
@@ -96,6 +99,7 @@ class DistillObjective(nn.Module):
             images: (N, C, H, W); teacher and student see the same view.
             targets: (N, K) probabilities, possibly mixed.
             labelled: (N,) mask.
+            answer: what the teacher said of these images beforehand; None: it is asked now.
         """
         tau, on = self.config.temperature, self.weights.keys()
         terms: dict[str, Tensor] = {}
@@ -104,7 +108,7 @@ class DistillObjective(nn.Module):
             terms["label"] = losses.label_cross_entropy(logits, targets, labelled)
         if on & {"response", "scd", "srd"}:
             with torch.no_grad():
-                logits_t, pooled_t = self._look(self._teacher[0], images)
+                logits_t, pooled_t = answer or self._look(self._teacher[0], images)
         if "response" in on:
             terms["response"] = self._response(logits, logits_t, targets, labelled)
         if "scd" in on:

@@ -7,6 +7,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,19 +27,23 @@ from sarslim.records import Epoch, Scaling
 from sarslim.training.augmentation import augment, epoch_batches, mixup, steps_per_epoch
 from sarslim.training.checkpoint import Checkpoint, dump_state, fingerprint, load_state
 from sarslim.training.losses import kd, label_cross_entropy
+from sarslim.training.stop import Terminated, sigterm_raises
 
 
 class Objective(Protocol):
     """Maps a batch to named loss terms, and may hold parameters of its own that learn with the network.
 
     The call gets the network, images (N, C, H, W), targets (N, K) as probabilities, and a mask (N,) of the chips
-    that have a label; it returns unweighted scalars. Their sum with ``weights`` is what the network descends. All of
+    that have a label; with ``answer`` also what a teacher said of these images beforehand, for those that ask one. It
+    returns unweighted scalars. Their sum with ``weights`` is what the network descends. All of
     this is of the whole batch, of which it shows a network its share (``parallel.shard``, ``parallel.gather``).
     """
 
     weights: dict[str, float]
 
-    def __call__(self, network: nn.Module, images: Tensor, targets: Tensor, labelled: Tensor) -> dict[str, Tensor]: ...
+    def __call__(
+        self, network: nn.Module, images: Tensor, targets: Tensor, labelled: Tensor, *answer: Any
+    ) -> dict[str, Tensor]: ...
     def parameters(self) -> Iterator[nn.Parameter]: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
@@ -84,6 +89,17 @@ class TaughtObjective(nn.Module):
         }
 
 
+class Answered(Protocol):
+    """Views of the training chips that a teacher has answered (``training.answers``, which shall not be imported
+    here: an edit there shall not train every teacher anew).
+
+    ``show`` draws one for each chip, numbered with labelled ones first: a blend of chip and partner with the chip's
+    share, and the answer to it.
+    """
+
+    def show(self, chips: NDArray[np.int64], rng: np.random.Generator, device: torch.device) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A run: its curve, the epoch whose weights were kept, its seconds, and the epochs that a checkpoint gave."""
@@ -92,6 +108,20 @@ class Fitted:
     kept: Epoch
     seconds: float
     resumed_at_epoch: int
+
+
+@contextmanager
+def _kept_on_sigterm(checkpoint: Checkpoint | None) -> Iterator[list[dict[str, Any]]]:
+    """A list for the state after the last whole epoch, which is saved where SIGTERM ends the training after it."""
+    unsaved: list[dict[str, Any]] = []
+    try:
+        with sigterm_raises():
+            yield unsaved
+    except Terminated:
+        if checkpoint and unsaved:
+            checkpoint.save(dump_state(**unsaved[0]))
+            note(f"ended by SIGTERM, what was learned in {len(unsaved[0]['history'])} epochs is kept")
+        raise
 
 
 def fit(
@@ -105,6 +135,7 @@ def fit(
     recipe: TrainingConfig,
     scaling: tuple[Scaling, ...],
     unlabelled_images: NDArray[np.generic] | None = None,
+    answers: Answered | None = None,
     checkpoint: Checkpoint | None = None,
     what: str,
 ) -> Fitted:
@@ -124,6 +155,7 @@ def fit(
         train_labels, val_labels: (chips,) class indices.
         scaling: of each channel, for the speckle.
         unlabelled_images: shown with the labelled ones; terms that need a label leave them out.
+        answers: views of these chips that have been answered, for an objective that takes them, in place of fresh ones.
         checkpoint: keeps the state of the run, at last the finished one; the caller clears it when it has what it
             wants. None: an interrupted run is lost.
         what: the name of the stage, for progress and errors.
@@ -176,18 +208,22 @@ def fit(
     progress = Progress(what, recipe.epochs, every_seconds=0.0, done=resumed_at)
     saved, saved_epochs = time.monotonic(), resumed_at
 
-    def state_now() -> bytes:
-        return dump_state(
-            run=run,
-            network=network.state_dict(),
-            objective=objective.state_dict(),
-            optimizer=optimizer.state_dict(),
-            average=average.state_dict() if average is not None else None,
-            history=[past.model_dump() for past in history],
-            kept_weights=kept_weights,
-        )
+    def state_now() -> dict[str, Any]:
+        return {
+            "run": run,
+            "network": network.state_dict(),
+            "objective": objective.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "average": average.state_dict() if average is not None else None,
+            "history": [past.model_dump() for past in history],
+            "kept_weights": kept_weights,
+        }
 
-    with torch.random.fork_rng(devices=[device] if on_gpu else []), parallel.shared_statistics(network):
+    with (
+        torch.random.fork_rng(devices=[device] if on_gpu else []),
+        parallel.shared_statistics(network),
+        _kept_on_sigterm(checkpoint) as unsaved,
+    ):
         for epoch in range(resumed_at, recipe.epochs):
             if recipe.patience and history and epoch - best(history).epoch >= recipe.patience:
                 note(f"no better validation macro-F1 in {recipe.patience} epochs, stopped early")
@@ -204,22 +240,28 @@ def fit(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
 
-                known = batch[batch < len(train_labels)]
-                images = gather(train_images, known, device)
-                if unlabelled_images is not None:
-                    others = batch[batch >= len(train_labels)] - len(train_labels)
-                    images = torch.cat([images, gather(unlabelled_images, others, device)])
+                known, others = batch[batch < len(train_labels)], batch[batch >= len(train_labels)]
                 targets = soft_targets(train_labels[known], len(batch), classes, recipe.label_smoothing).to(device)
                 labelled = torch.arange(len(batch), device=device) < len(known)
-                images = augment(images, recipe, scaling, rng)
-                if recipe.mixup:
-                    images, targets = mixup(images, targets, len(known), recipe.mixup, rng)
+                answer: list[Any] = []
+                if answers is None:
+                    images = gather(train_images, known, device)
+                    if unlabelled_images is not None:
+                        images = torch.cat([images, gather(unlabelled_images, others - len(train_labels), device)])
+                    images = augment(images, recipe, scaling, rng)
+                    if recipe.mixup:
+                        images, targets = mixup(images, targets, len(known), recipe.mixup, rng)
+                else:
+                    (images, partners, share), *answer = answers.show(np.concatenate([known, others]), rng, device)
+                    theirs = train_labels[partners[: len(known)]]
+                    blended = soft_targets(theirs, len(batch), classes, recipe.label_smoothing).to(device)
+                    targets = torch.lerp(blended, targets, share[:, None])
                 # The strides that indexing leaves behind pass, with one channel, for channels_last: on these oneDNN's
                 # backward pass corrupts memory at some batch sizes (63 chips, two threads, torch 2.14.1).
                 images = images.clone(memory_format=torch.channels_last if on_gpu else torch.contiguous_format)
 
                 with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                    terms = objective(network, images, targets, labelled)
+                    terms = objective(network, images, targets, labelled, *answer)
                 terms["total"] = torch.stack([objective.weights[name] * term for name, term in terms.items()]).sum()
                 if not terms["total"].isfinite():
                     raise diverged(what, epoch + 1, rate, terms)
@@ -244,13 +286,16 @@ def fit(
             history.append(Epoch(epoch=epoch + 1, learning_rate=rate, losses=losses, seconds=seconds, **scores))
             if kept(history, len(val_labels)) is history[-1]:
                 kept_weights = {name: value.cpu().clone() for name, value in judged.state_dict().items()}
-            if checkpoint and time.monotonic() - saved >= recipe.checkpoint_seconds:
-                checkpoint.save(state_now())
-                saved, saved_epochs = time.monotonic(), len(history)
+            if checkpoint:
+                unsaved[:] = [copy.deepcopy(state_now())]
+                if time.monotonic() - saved >= recipe.checkpoint_seconds:
+                    checkpoint.save(dump_state(**unsaved[0]))
+                    saved, saved_epochs = time.monotonic(), len(history)
+                    unsaved.clear()
             progress.step(f"loss {losses['total']:.4f}  val macro-F1 {scores['val_macro_f1']:.4f}")
 
     if checkpoint and len(history) > saved_epochs:
-        checkpoint.save(state_now())
+        checkpoint.save(dump_state(**state_now()))
     network.load_state_dict(kept_weights)
     network.to(memory_format=torch.contiguous_format).eval()
     return Fitted(tuple(history), kept(history, len(val_labels)), sum(past.seconds for past in history), resumed_at)

@@ -13,6 +13,7 @@ from benchmarks.method.cells import Cell, Schedule, Source
 from sarslim.config import DistillConfig, PruneConfig, parse
 from sarslim.config.recoveries import RECOVERIES, recovery
 from sarslim.errors import InputError
+from sarslim.training.answers import read_record
 from sarslim.training.augmentation import steps_per_epoch
 
 
@@ -20,7 +21,7 @@ def line(method: str, seed: int, accuracy: float, *, rate: float = 0.002, loss: 
     scores = {"accuracy": accuracy, "macro_f1": accuracy, "accuracy_4_looks": accuracy - 0.1}
     return {
         "data": "MSTAR", "fraction": 0.1, "budget": budget, "path": "uniform", "method": method, "unlabelled": False,
-        "generations": 1, "longer": 1, "learning_rate": rate, "seed": seed, "validation": {"loss": loss},
+        "generations": 1, "longer": 1, "views": 0, "learning_rate": rate, "seed": seed, "validation": {"loss": loss},
         "test": scores, "teacher_test": {"accuracy": 0.9}, "params": 100_000, "macs": 1_400_000, "steps": 1000,
         "labelled": 312, "commit": "abc", "machine": "one core", "data_digest": "0123456789abcdef",
     }  # fmt: skip
@@ -127,6 +128,17 @@ def test_rates_are_tuned_first_and_every_seed_then_runs_with_the_chosen_one():
     assert plan.cells(section, "MSTAR", done) == []
 
 
+def test_a_method_without_a_teacher_has_no_answers_and_those_that_have_are_paired_with_asking_in_every_step(tmp_path):
+    section = plan.Section((0.1,), ("macs=1%",), ("uniform",), ("finetune", "kd"), views=16)
+    assert [(each.method, each.views) for each in section.settings("MSTAR")] == [("finetune", 0), ("kd", 16)]
+    lines = [line("kd", seed, 0.80 + seed / 100) for seed in range(5)]
+    lines += [line("kd", seed, 0.79 + seed / 100) | {"views": 16} for seed in range(5)]
+    text = page(lines, tmp_path)
+    assert "| uniform | kd, 16 views answered beforehand | 5 |" in text
+    found = next(row for row in text.splitlines() if row.startswith("| a teacher asked once"))
+    assert "−1.0 points (−1.0 to −1.0)" in found
+
+
 def test_a_data_set_has_only_the_regimes_that_it_is_large_enough_for():
     section = plan.Section((1.0, 0.1), ("macs=1%",), ("uniform",), ("finetune",))
     assert {setting[1] for setting in section.settings("MSTAR")} == {1.0, 0.1}
@@ -183,6 +195,12 @@ def test_cells_share_teacher_answers_and_pruned_weights(chips, tmp_path, monkeyp
     again = cells.run(Cell(*setting, "kd", True, 0.002, 0), chips, work)
     assert again["test"] == taught["test"]
     assert answers == sorted((work / "answers" / "bars-0.5-0-teacher").iterdir())
+    once = [Cell(*setting, method, True, 0.002, 0, views=2) for method in ("kd", "all terms")]
+    stored = [cells.run(cell, chips, work) for cell in once]
+    assert answers == sorted((work / "answers" / "bars-0.5-0-teacher").iterdir())  # nothing is asked again
+    assert [record.views for record in map(read_record, work.glob("bars-0.5-0-teacher-2-views"))] == [2]
+    assert {line["views"] for line in stored} == {2}
+    assert {line["macs"] for line in stored} == {taught["macs"]}
     rounds = cells.run(Cell(*setting, "kd progressive", True, 0.002, 0), chips, work)
     assert rounds["macs"] == taught["macs"]  # the same budget, met in three rounds
     rival = cells.run(Cell("bars", 0.5, "", "shufflenet_v2_x0_5", "finetune", False, 0.002, 0), chips, work)

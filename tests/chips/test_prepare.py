@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from chip_sources import configure, noise, write_image
 
+from sarslim.chips import stream
 from sarslim.chips.dataset import Dataset
+from sarslim.chips.inspect import inspect
 from sarslim.chips.prepare import prepare
 from sarslim.errors import InputError
+from sarslim.records import Preprocessing
 
 
 def test_tree_without_splits(tree, tmp_path, capsys):
@@ -37,7 +40,7 @@ def test_stored_values_statistics_and_table_agree(tree, tmp_path):
     assert record.std == pytest.approx([train.std()])
     with (tmp_path / "out" / "chips.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["chip", "class", "source", "scene", "ship", "polarisation", "split"]
+    assert list(rows[0]) == ["chip", "class", "source", "scene", "ship", "polarisation", "split", "group", "number"]
     low, high = record.scaling[0].low, record.scaling[0].high
     assert 0 <= low < 5
     for part in ("train", "val", "test"):
@@ -225,3 +228,56 @@ def test_more_than_a_few_contradictions_are_refused(tree, tmp_path):
     assert not (tmp_path / "out").exists()
     merged = prepare(configure(merge={"Tanker": "Ship", "Cargo": "Ship"}), root, tmp_path / "merged")
     assert not any("two classes" in text for text in merged.warnings)
+
+
+@pytest.mark.parametrize(("scaling", "bands"), [("percentile", 1), ("chip_log", 1), ("chip", 2)])
+def test_at_work_chips_are_multilooked_and_scaled_as_in_training(tmp_path, scaling, bands):
+    root = tmp_path / "tree"
+    for number in range(48):
+        phase = np.exp(1j * noise(number, bands, 70, 83))
+        pixels = noise(number, bands, 70, 83) * phase * (1 + 50 * (number % 3 == 0))
+        write_image(root / "AB"[number % 2] / f"{number:02d}.tif", pixels.astype(np.complex64).squeeze())
+    options = {"multilook": 4, "scaling": scaling, "polarisation_as": "channels" if bands > 1 else "samples"}
+    record = prepare(configure(**options), root, tmp_path / "out")
+    assert (record.multilook, record.image_size, record.typical.sides_px) == (4, 16, (70, 83))
+    assert {rule.kind for rule in record.scaling} == {scaling}
+    how = Preprocessing(
+        channels=record.channels, image_size=16, multilook=record.multilook, dtype="uint8", scaling=record.scaling,
+        values="uint8", polarisation_as=options["polarisation_as"], labels="visual", merge={},
+    )  # fmt: skip
+    how = Preprocessing.model_validate_json(how.model_dump_json())
+    data = Dataset.open(tmp_path / "out")
+    test = data.part("test").images
+    files = [root / file for file in data.files("test")]
+    found = list(stream.unlabelled(files, how))
+    np.testing.assert_array_equal([chip.image for chip in found], test)
+    assert {chip.sides for chip in found} == {(70, 83)}
+    if scaling == "percentile":
+        assert test.mean(axis=(1, 2, 3)).max() > 10 * test.mean(axis=(1, 2, 3)).min()
+    else:  # gains are gone
+        means = test.mean(axis=(1, 2, 3))
+        assert means.max() < 1.2 * means.min()
+    with pytest.raises(InputError, match="was prepared with multilook 4, the network's chips with 2"):
+        list(stream.unlabelled([tmp_path / "out"], how.model_copy(update={"multilook": 2})))
+
+
+def test_chips_without_a_whole_block_are_refused_before_any_pixel_is_read(tree, tmp_path):
+    root = tree({"A": 20, "B": 20})
+    with pytest.raises(
+        InputError, match=r"A/0_000.png: chip A/0_000.png of 20 x 20 pixels is smaller .* and so are 39"
+    ):
+        prepare(configure(multilook=21), root, tmp_path / "out")
+    assert (
+        "smaller than a block of multilook=21, and so are 39 more" in inspect(root, configure(multilook=21)).problems[0]
+    )
+    record = prepare(configure(multilook=3), root, tmp_path / "out")
+    said = "40 of 40 chips are less than half of image_size=16 after multilook=3: most of what is stored of them is "
+    said += "padding"
+    assert record.warnings == (said,)
+    assert inspect(root, configure(multilook=3)).warnings == (said,)
+
+
+def test_the_simulator_makes_chips_for_the_multilook(tmp_path):
+    record = prepare(configure(multilook=3, simulator={"chips": 40, "classes": 2}), None, tmp_path / "out")
+    assert record.typical.sides_px == (48, 48)
+    assert Dataset.open(tmp_path / "out").part("train").images.shape[1:] == (1, 16, 16)

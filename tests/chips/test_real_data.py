@@ -1,13 +1,17 @@
 """The published products and MSTAR, where they are at hand (SARSLIM_DATA, or shared/data beside the repository)."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from chip_sources import DATA, configure
 
 from sarslim.chips.prepare import prepare
+from sarslim.config.settings import load_config
 
-OPENSARSHIP, MSTAR = DATA / "opensarship", DATA / "mstar_soc"
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+OPENSARSHIP, MSTAR, FUSAR3 = DATA / "opensarship", DATA / "mstar_soc", DATA / "fusar3"
 
 
 @pytest.mark.skipif(not OPENSARSHIP.is_dir(), reason="no OpenSARShip products")
@@ -39,3 +43,14 @@ def test_mstar_keeps_its_given_split(tmp_path):
     assert len(record.classes) == 10
     assert record.skipped == ()
     assert record.split_rule.startswith("test, train as given by the source; val drawn by chip, stratified by class")
+
+
+@pytest.mark.skipif(not FUSAR3.is_dir(), reason="no chips of FUSAR-Ship")
+def test_ships_are_divided_by_their_table_as_the_ready_configuration_says(tmp_path):
+    config = load_config(CONFIGS / "fusar3.yaml", str(FUSAR3), []).prepare
+    record = prepare(config, FUSAR3, tmp_path / "out")
+    assert (record.classes, record.multilook) == (("BulkCarrier", "CargoShip", "Fishing"), 4)
+    assert {name: part.per_class for name, part in record.parts.items()} == {
+        "train": (101, 163, 141), "val": (38, 45, 35), "test": (97, 203, 100),
+    }  # fmt: skip
+    assert (record.skipped, record.warnings) == ((), ())

@@ -29,8 +29,9 @@ def test_amplitude_is_multiplied_behind_an_offset_scaling():
     assert inside.float().mean() > 0.9
 
 
-def test_log_scaling_gets_additive_speckle():
-    scaling = Scaling(kind="log", low=0.0, high=8.0)
+@pytest.mark.parametrize("kind", ["log", "chip_log"])
+def test_log_scaling_gets_additive_speckle(kind):
+    scaling = Scaling(kind=kind, low=0.0, high=8.0)
     images = torch.full((4, 1, 64, 64), 128.0)
     speckled = add_speckle(images, 4, (scaling,), np.random.default_rng(0))
     gain = np.sqrt(np.random.default_rng(0).standard_gamma(4, (4, 1, 64, 64), dtype=np.float32) / 4)

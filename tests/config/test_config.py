@@ -9,7 +9,7 @@ import yaml
 from sarslim.config import STAGES, Budget, EvaluateConfig, PruneConfig, RunConfig, parse
 from sarslim.config.cluster import ClusterConfig
 from sarslim.config.parameters import KNOBS, field, from_parameters, to_parameters
-from sarslim.config.settings import load_config
+from sarslim.config.settings import changed, load_config, require_remote_source
 from sarslim.errors import InputError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -142,7 +142,7 @@ def test_options_that_are_no_json_object_are_refused(text):
         ({"prune": {"epochs": 3}}, "prune.epochs: is not a field (did you mean teacher.epochs or distill.epochs?)."),
         ({"techer": {"epochs": 3}}, "techer: is not a section (did you mean teacher?). Write teacher."),
         ({"epochs": 3}, "epochs: is not a section (did you mean teacher.epochs or distill.epochs?)."),
-        ({"xyzzy": 3}, "xyzzy: is not a section. Known sections: prepare, teacher, prune, distill, evaluate, publish."),
+        ({"xyzzy": 3}, "xyzzy: is not a section. Known sections: prepare, teacher, prune, ask, distill, evaluate"),
         ({"teacher": 3}, "teacher: 3 is not a section. Write its fields below it, each with a value."),
     ],
 )  # fmt: skip
@@ -178,3 +178,14 @@ def test_quantities_of_a_cluster_are_told_with_an_example():
     assert str(caught.value) == (
         "teacher.memory_limit: '16 GB' is no quantity of Kubernetes. Write one such as 500m, 2 or 4Gi."
     )
+
+
+def test_the_second_source_is_a_whole_path_here_and_an_address_on_a_cluster(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(None, "s3://raw/chips", ["prepare.unlabelled_source=more"])
+    assert config.prepare.sources == {"source": "s3://raw/chips", "unlabelled_source": str(tmp_path / "more")}
+    with pytest.raises(InputError, match=r"unlabelled_source: '.*more' is a path on this machine. Upload the chips"):
+        require_remote_source(config)
+    other = changed(config, "prepare", ["prepare.unlabelled_source=s3://raw/more"])
+    require_remote_source(other)
+    assert from_parameters(to_parameters(other)) == other

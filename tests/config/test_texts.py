@@ -9,6 +9,7 @@ from sarslim.config import RunConfig
 from sarslim.config.parameters import from_parameters, to_parameters
 from sarslim.config.settings import changed, load_cluster, load_config
 from sarslim.errors import InputError
+from sarslim.report.words import run as words
 
 # Texts to which YAML gives a meaning of its own.
 TEXTS = [
@@ -23,6 +24,15 @@ def get(config: RunConfig, path: str):
     for name in path.split("."):
         config = getattr(config, name)
     return config
+
+
+def test_a_configuration_is_read_again_as_it_was_written(tmp_path):
+    for sets in ([], ["ask.views=2", "evaluate.shifted.winter=s3://raw/winter", "prepare.merge.a=b"]):
+        config = read(*sets)
+        config = config.model_copy(update={"ask": config.ask.filled(config.distill)})  # as the check does
+        (tmp_path / "config.yaml").write_text(words.configuration(config))
+        assert load_config(tmp_path / "config.yaml", "", []) == config
+        assert config.ask.shown is None or sets
 
 
 def read(*sets: str) -> RunConfig:

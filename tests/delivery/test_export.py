@@ -10,6 +10,7 @@ from torch import nn
 
 from sarslim import networks
 from sarslim.chips import preprocess
+from sarslim.chips.index import Chip
 from sarslim.delivery import export
 from sarslim.delivery.session import Session
 from sarslim.errors import InputError, ServiceError
@@ -92,19 +93,30 @@ def test_the_file_tells_all_that_its_reader_needs(tmp_path):
     assert [axis.dim_param or axis.dim_value for axis in given.type.tensor_type.shape.dim] == ["N", 1, 32, 32]
 
 
-def test_the_recipe_in_the_file_is_what_preparation_does():
+@pytest.mark.parametrize(("looks", "kind"), [(1, "percentile"), (3, "percentile"), (2, "chip"), (3, "chip_log")])
+def test_the_recipe_in_the_file_is_what_preparation_does(looks, kind):
     """The text of the metadata, followed literally, gives the stored chip."""
     rng = np.random.default_rng(1)
-    raw = rng.gamma(2, 0.3, (1, 21, 40)).astype(np.float32)
-    size = 32
-    top, left = (max(0, (side - size) // 2) for side in raw.shape[1:])
-    cropped = raw[0, top : top + size, left : left + size]
+    raw = rng.gamma(2, 0.3, (1, 21 * looks + 1, 40 * looks)).astype(np.float32)
+    size, how = 32, SCALING.model_copy(update={"kind": kind, "offset": 0.01})
+    top, left = (side % looks // 2 for side in raw.shape[1:])
+    whole = raw[0, top:, left:][: raw.shape[1] // looks * looks, : raw.shape[2] // looks * looks].astype(float)
+    rows = [np.add.reduceat(line, range(0, len(line), looks)) for line in whole**2]
+    looked = np.sqrt(np.add.reduceat(rows, range(0, len(rows), looks)) / looks**2)
+    top, left = (max(0, (side - size) // 2) for side in looked.shape)
+    cropped = looked[top : top + size, left : left + size]
+    if how.per_chip:
+        cropped = cropped / np.median(cropped[cropped > 0])
     border = np.concatenate([cropped[0], cropped[-1], cropped[1:-1, 0], cropped[1:-1, -1]])
     padded = border[np.random.default_rng(0).integers(len(border), size=size * size)].reshape(size, size)
     height, width = cropped.shape
     padded[(size - height) // 2 :][:height, (size - width) // 2 :][:, :width] = cropped
-    stored = np.rint(np.clip(255 * (padded - SCALING.low) / (SCALING.high - SCALING.low), 0, 255)).astype(np.uint8)
-    ours = preprocess.apply(preprocess.pad(preprocess.crop(raw, size), size), (SCALING,), "uint8")
+    if how.logarithmic:
+        padded = np.log(np.maximum(padded, 0) + how.offset)
+    stored = np.rint(np.clip(255 * (padded - how.low) / (how.high - how.low), 0, 255)).astype(np.uint8)
+    chip = Chip("chip", None, "chip.tif", *raw.shape[1:])
+    taken = preprocess.take(raw, chip, looks=looks, size=size, per_chip=how.per_chip)
+    ours = preprocess.apply(preprocess.pad(taken, size), (how,), "uint8")
     # Float32 against float64: a value may fall on the other side of a half.
     assert np.abs(ours[0].astype(int) - stored).max() <= 1
     assert (ours[0] != stored).mean() < 0.01

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -234,7 +235,22 @@ def test_evaluation_of_raw_and_of_prepared_chips_agrees(bundle, chips, dataset):
     assert raw.chips == 120
     assert raw.accuracy == np.trace(raw.confusion) / 120 > 0.9
     assert [sum(row) for row in raw.confusion] == [each.chips for each in raw.classes] == [40, 40, 40]
-    assert f"120 chips  accuracy {raw.accuracy:.2%}" in call("evaluate", bundle, chips)
+    assert f"120 chips of 3 classes  accuracy {raw.accuracy:.2%}" in call("evaluate", bundle, chips)
+
+
+def test_means_over_classes_are_over_those_that_the_chips_are_of(poor, chips, tmp_path):
+    for name in ("cargo", "tug"):
+        shutil.copytree(chips / "test" / name, tmp_path / name)
+    scores = Bundle.open(poor).evaluate(tmp_path)
+    there = [each for each in scores.classes if each.chips]
+    assert [each.name for each in there] == ["cargo", "tug"]
+    assert sum(row[1] for row in scores.confusion) > 0  # some were taken for tankers, of which there are none
+    assert scores.macro_f1 == pytest.approx(np.mean([each.f1 for each in there]))
+    assert scores.balanced_accuracy == pytest.approx(np.mean([each.recall for each in there]))
+    said = call("evaluate", poor, tmp_path)
+    assert "80 chips of 2 of 3 classes" in said
+    assert "means over the classes that the data hold chips of" in said
+    assert "\ntanker      0\n" in re.sub(" +\n", "\n", said)
 
 
 def test_a_comparison_is_paired(bundle, poor, dataset):
@@ -294,7 +310,7 @@ def test_chips_in_a_store_are_named_by_their_address(bundle, chips, store):
     assert [(row["chip"], row["class"]) for row in rows] == [(f"{address}/test/{name}/1.png", name) for name in CLASSES]
     one = f"{address}/test/tug/1.png"
     assert [row["chip"] for row in csv.DictReader(io.StringIO(call("predict", bundle, one)))] == [one]
-    assert "3 chips  accuracy 100.00%" in call("evaluate", bundle, address)
+    assert "3 chips of 3 classes  accuracy 100.00%" in call("evaluate", bundle, address)
     assert "nothing is stored there" in refused("predict", bundle, f"{AT}/nowhere")
 
 

@@ -73,7 +73,9 @@ def test_the_reference_has_every_field_with_default_and_bounds():
     assert "| `prepare` | 500m | 2 | 1Gi | 4Gi | 240 | 2 |" in text
     assert "| `kd+crd reversed` | as `kd`, but `crd_weight=0.1`, `crd_direction=deep_from_shallow` |" in text
     assert "| `resnet18` | 11.2 M | 142 M |" in text
-    assert "| `seed` | `prepare.seed`, `teacher.seed`, `prune.seed`, `distill.seed`, `evaluate.seed` |" in text
+    assert (
+        "| `seed` | `prepare.seed`, `teacher.seed`, `prune.seed`, `ask.seed`, `distill.seed`, `evaluate.seed` |" in text
+    )
 
 
 def test_the_reference_has_every_command_with_its_options():

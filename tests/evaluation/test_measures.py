@@ -2,6 +2,7 @@
 
 import math
 
+import example_records
 import numpy as np
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from sarslim.config import EvaluateConfig
 from sarslim.evaluation.measures import (
+    OVER_SHORTCUT,
     calibration_error,
     gate,
     majority_accuracy,
@@ -17,6 +19,7 @@ from sarslim.evaluation.measures import (
     surest_mistakes,
 )
 from sarslim.records import ClassScores, EvaluateRecord, Scaling
+from sarslim.report import units
 
 SCALING = (Scaling(kind="linear", low=0.0, high=255.0),)
 CONFIG = EvaluateConfig(batch_sizes=(1, 4), latency_seconds=0.01, looks=(16, 2.5))
@@ -88,6 +91,12 @@ def test_a_class_without_chips_has_no_auc_and_is_not_averaged():
     assert scores.macro_f1 == pytest.approx((4 / 5 + 2 / 3) / 2)
     assert [curve.name for curve in scores.roc] == ["a", "b"]
     assert len(scores.confusion) == len(scores.confusion[0]) == 3
+
+
+def test_what_is_taken_for_a_class_without_chips_does_not_bring_that_class_into_the_means():
+    scores = scored(labels=[0, 0, 0, 1], choices=[0, 0, 2, 1])
+    assert scores.macro_f1 == pytest.approx((4 / 5 + 1) / 2)
+    assert scores.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)
 
 
 def test_a_single_class_has_no_curves():
@@ -235,6 +244,31 @@ def test_a_student_has_to_beat_guessing_whatever_its_teacher_can_do(teacher, stu
     assert [check.condition for check in checks] == [GUESSING, "drop of accuracy from the teacher at most"]
     assert checks[0].passed is passed
     assert checks[0].bound == pytest.approx(max(chips) / sum(chips))
+
+
+@pytest.mark.parametrize(
+    ("least", "interval", "passed"),
+    [(0.0, (0.001, 0.1), True), (0.0, (-0.001, 0.1), False), (0.05, (0.05, 0.1), True), (0.0, None, False)],
+)
+def test_a_student_may_have_to_beat_the_best_shortcut(least, interval, passed):
+    found = example_records.paired(0.9, 0.85).model_copy(update={"interval": interval})
+    config = EvaluateConfig(max_drop=1, min_over_shortcut=least)
+    checks = gate(config, with_accuracy(0.9), with_accuracy(0.9), [], over_shortcut=found)
+    assert [check.condition for check in checks] == [GUESSING, OVER_SHORTCUT]
+    assert (checks[1].passed, checks[1].bound) == (passed, least)
+    assert checks[1].found == (interval[0] if interval else -1)
+
+
+def test_a_student_may_have_to_keep_near_its_teacher_on_every_shifted_source():
+    shifted = {"compact": example_records.paired(0.80, 0.82), "winter": example_records.paired(0.7, 0.75)}
+    config = EvaluateConfig(max_drop=1, max_drop_shifted=0.02)
+    checks = gate(config, with_accuracy(0.9), with_accuracy(0.9), [], shifted=shifted)[1:]
+    assert [(check.condition, check.passed) for check in checks] == [
+        ("drop of accuracy from the teacher on compact at most", True),
+        ("drop of accuracy from the teacher on winter at most", False),
+    ]
+    assert units.gate_value(checks[0].condition, checks[0].found) == "2.0 points"
+    assert len(gate(EvaluateConfig(max_drop=1), with_accuracy(0.9), with_accuracy(0.9), [], shifted=shifted)) == 1
 
 
 def test_conditions_that_nothing_could_fail_are_left_out():

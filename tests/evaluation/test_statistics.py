@@ -5,7 +5,15 @@ import sys
 import numpy as np
 import pytest
 
-from sarslim.evaluation.statistics import bootstrap_interval, paired, t_interval
+from sarslim.evaluation.statistics import (
+    balanced_accuracy,
+    balanced_interval,
+    bootstrap_interval,
+    macro_f1,
+    pair,
+    paired,
+    t_interval,
+)
 
 
 def test_the_t_interval_is_that_of_the_tables():
@@ -48,3 +56,42 @@ def test_two_values_need_no_scipy(monkeypatch):
 def test_pairs_are_the_keys_of_both_in_order():
     assert paired({2: 5.0, 0: 3.0, 7: 1.0}, {0: 1.0, 2: 1.0, 9: 1.0}) == [2.0, 4.0]
     assert paired({"a": 1.0}, {}) == []
+
+
+LABELS = np.repeat([0, 1, 3], [6, 3, 1])
+FIRST = np.array([0, 0, 0, 0, 0, 2, 1, 1, 0, 3])
+SECOND = np.array([0, 0, 0, 1, 2, 2, 1, 1, 1, 0])
+
+
+def test_means_over_classes_are_over_those_that_the_chips_are_of():
+    # Class 2 has no chip: nothing is counted for it, but what is taken for it lowers the recall of class 0.
+    assert balanced_accuracy(LABELS, FIRST) == pytest.approx((5 / 6 + 2 / 3 + 1) / 3)
+    assert macro_f1(LABELS, FIRST) == pytest.approx((10 / 12 + 4 / 5 + 1) / 3)
+    assert macro_f1(LABELS, SECOND) == pytest.approx((6 / 10 + 6 / 7 + 0) / 3)
+
+
+def test_two_are_held_against_each_other_chip_by_chip():
+    found = pair(LABELS, FIRST, SECOND)
+    assert (found.chips, found.only_first, found.only_second) == (10, 3, 1)
+    assert found.accuracy == (0.8, 0.6)
+    assert found.difference == pytest.approx(0.2)
+    assert found.balanced_accuracy[1] == pytest.approx((3 / 6 + 1 + 0) / 3)
+    assert found.macro_f1[0] == macro_f1(LABELS, FIRST)
+    assert found.interval[0] < 0 < found.interval[1]
+    assert not found.clearly_better
+    assert pair(LABELS[:2], FIRST[:2], SECOND[:2]).interval is None
+    many = pair(np.tile(LABELS, 40), np.tile(FIRST, 40), np.tile(SECOND, 40))
+    values = [1.0] * 120 + [-1.0] * 40 + [0.0] * 240
+    assert many.interval == pytest.approx(bootstrap_interval(values), abs=0.006)
+    assert many.clearly_better
+    assert not pair(np.tile(LABELS, 40), np.tile(SECOND, 40), np.tile(FIRST, 40)).clearly_better
+
+
+def test_the_interval_of_balanced_accuracy_is_that_of_independent_classes():
+    labels = np.repeat([0, 2], [900, 100])
+    predicted = labels.copy()
+    predicted[:450] = 1
+    predicted[900:920] = 0
+    error = 1.96 * np.sqrt(0.5 * 0.5 / 900 + 0.8 * 0.2 / 100) / 2
+    assert balanced_accuracy(labels, predicted) == pytest.approx(0.65)
+    assert balanced_interval(labels, predicted) == pytest.approx((0.65 - error, 0.65 + error), abs=0.003)

@@ -119,25 +119,24 @@ def test_the_time_left_stands_before_what_may_be_cut_off(tmp_path, terminal):
 
 
 def test_cells_of_a_sweep_are_counted(tmp_path, terminal, monkeypatch):
-    loops = {"plan-sweep": {"prune": 0, "teacher": 1}}
-    told = {"names": NAMES | {"plan-sweep": "plan"}, "loops": loops}
+    told = {"names": NAMES | {"plan-sweep": "plan", "recover-cell": "recover"}, "loops": {"plan-sweep": "recover"}}
 
     def sweep(screen):
-        with run_log.watch(tmp_path, screen=screen, stages=("plan", "teacher", "prune"), **told):
+        with run_log.watch(tmp_path, screen=screen, stages=("plan", "teacher", "recover"), **told):
             print("Executing task 'plan-sweep'")
             print('    figures: {"cells": 3}')
             print("Task 'plan-sweep' finished with status SUCCESS")
             print("Executing task 'train-teacher'")
             print("Task 'train-teacher' finished with status SUCCESS")
             for number in ("", "-2"):
-                print(f"Executing task 'prune-student{number}'")
-                print(f"Task 'prune-student{number}' finished with status SUCCESS")
+                print(f"Executing task 'recover-cell{number}'")
+                print(f"Task 'recover-cell{number}' finished with status SUCCESS")
 
     sweep(terminal)
-    assert terminal.last_table()[2:] == ["✓  teacher  1 of 4      0s", "✓  prune    2 of 3      0s"]
+    assert terminal.last_table()[2:] == ["✓  teacher  done        0s", "✓  recover  2 of 3      0s"]
     lines = io.StringIO()
     sweep(lines)
-    assert lines.getvalue().splitlines()[-1] == "[prune] done in 0s (2 of 3)"
+    assert lines.getvalue().splitlines()[-1] == "[recover] done in 0s (2 of 3)"
 
 
 def test_a_terminal_that_cannot_redraw_gets_lines(tmp_path, terminal, monkeypatch):

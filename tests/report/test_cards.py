@@ -10,8 +10,8 @@ from page import Page
 
 from sarslim import report
 from sarslim.config import RunConfig
-from sarslim.config.stages import LICENSES
-from sarslim.records import Skipped
+from sarslim.config.fields import LICENSES
+from sarslim.records import Scaling, Skipped, UnlabelledSource
 
 
 def card(**changes) -> str:
@@ -34,6 +34,31 @@ def test_data_card():
     assert len(pictures) == 48
     assert pictures[0]["alt"] == "bulk carrier, example 1"
     assert pictures[0]["width"] == "128"
+
+
+def test_what_was_done_before_the_scaling_and_what_came_from_a_second_source():
+    rule = Scaling(kind="chip_log", low=-1.08, high=-0.25, offset=0.001)
+    second = UnlabelledSource(
+        source="s3://raw/<more>", format="images", chips=1234, multilook=2, scaling=(rule,),
+        sources_sha256={"a": "cd" * 32},
+    )  # fmt: skip
+    record = example_records.dataset(simulated=False, multilook=4, scaling=(rule,), unlabelled_source=second)
+    examples = example_records.examples(record, chips=2)
+    page = Page(report.data_card(record, examples | {"unlabelled": examples["tug"]}))
+    formula = "255 · (log(a / m + 0.001) + 1.08) / (−0.25 + 1.08)"
+    assert f"amplitude (chip_log): {formula}." in page.text
+    assert "4 × 4 pixels were averaged in power (multilook) before the crop. m is the median of the pixels" in page.text
+    said = (
+        "1,234 of the chips without a label are from s3://raw/<more> (images at any depth), averaged over 2 × 2 pixels"
+    )
+    assert f"{said} in power, scaled like the training chips." in page.text
+    assert "Source without labels s3://raw/<more>" in page.text
+    assert f"{'cd' * 32} s3://raw/<more>: a" in page.text
+    assert page.all("img")[-1]["alt"] == "Unlabelled, example 2"
+    other = second.model_copy(update={"scaling": (rule.model_copy(update={"low": 0.5}),), "multilook": 1})
+    page = Page(card(unlabelled_source=other))
+    assert "(images at any depth), scaled by 255 · (log(a / m + 0.001) − 0.5) / (−0.25 − 0.5)." in page.text
+    assert "multilook" not in page.text
 
 
 def test_same_records_same_card():
@@ -85,7 +110,7 @@ def test_model_card():
     assert "Measured on 28 January 2026, 12:34 UTC in the run 20260128-123400." in text
     assert "These chips are simulated" in text
     assert "not fit for use on real images" in text
-    assert "| Student | 95.3 % | 95.3 % | 541 k | 7.15 M | 2.21 MB | 1.93 ms |" in text
+    assert "| Student | 95.3 % | 95.3 % | 95.3 % | 541 k | 7.15 M | 2.21 MB | 1.93 ms |" in text
     assert "| bulk carrier | 100 | 94.0 % | 94.0 % | 87.5 % to 97.2 % | 94.0 % |" in text
     assert "Apache-2.0" in text
     assert "The chips were made by it, so no other licence binds these weights." in text

@@ -7,7 +7,7 @@ from pathlib import Path
 import example_records
 import pytest
 
-from sarslim.records import AliasDecision
+from sarslim.records import AliasDecision, AskRecord
 from sarslim.report import last_screen, terminal
 
 IN_USE = [
@@ -51,6 +51,21 @@ def test_a_run_that_passed_says_what_it_achieved_and_what_comes_next(capsys, tmp
         "your own chips:",
         "  sarslim data inspect --help",
     ]
+
+
+def test_it_tells_what_the_teacher_said_beforehand_and_how_much_that_is(capsys, tmp_path):
+    asked = AskRecord(
+        sarslim_version="1", views=8, unlabelled_views=2, chips=1200, unlabelled_chips=4800, bytes=38_400_000,
+        seconds=12.3,
+    )  # fmt: skip
+    given = (example_records.config(), example_records.dataset(), example_records.evaluation(), tmp_path, None, 1.0)
+    last_screen.show_run(*given, answers=asked)
+    assert (
+        "answers  the teacher answered 8 views of each of 1,200 labelled chips and 2 of each of 4,800 unlabelled ones "
+        "once, in 12 s: 38.4 MB report"
+    ) in " ".join(capsys.readouterr().out.split()).replace("answers the", "answers  the")
+    last_screen.show_run(*given)
+    assert "answers" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -98,7 +113,7 @@ def test_a_run_that_failed_says_by_what_and_what_may_help(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("columns", "header"),
     [
-        (200, ["Network", "Accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency"]),
+        (200, ["Network", "Accuracy", "Balanced", "accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency"]),
         (70, ["Network", "Accuracy", "Parameters", "MACs", "Latency"]),
         (60, ["Network", "Accuracy", "Parameters", "MACs"]),
     ],

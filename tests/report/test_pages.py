@@ -85,10 +85,10 @@ def test_wilson_interval():
 
 def test_summary_table():
     assert report.summary_table(example_records.evaluation()) == [
-        ("Network", "Accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency"),
-        ("Teacher", "96.7 %", "96.7 %", "11.2 M", "148 M", "44.7 MB", "9.87 ms"),
-        ("Pruned, before recovery", "40.0 %", "39.3 %", "541 k", "7.15 M", "2.21 MB", "1.93 ms"),
-        ("Student", "95.3 %", "95.3 %", "541 k", "7.15 M", "2.21 MB", "1.93 ms"),
+        ("Network", "Accuracy", "Balanced accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency"),
+        ("Teacher", "96.7 %", "96.7 %", "96.7 %", "11.2 M", "148 M", "44.7 MB", "9.87 ms"),
+        ("Pruned, before recovery", "40.0 %", "40.0 %", "39.3 %", "541 k", "7.15 M", "2.21 MB", "1.93 ms"),
+        ("Student", "95.3 %", "95.3 %", "95.3 %", "541 k", "7.15 M", "2.21 MB", "1.93 ms"),
     ]
 
 
@@ -404,6 +404,83 @@ def test_each_page_needs_only_what_its_image_holds(missing, call):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def with_shortcuts(**changes):
+    """The evaluation of a run with other shortcuts."""
+    found = [
+        each.model_copy(update={"accuracy": changes[each.name], "balanced_interval": (changes[each.name] - 0.02, 1)})
+        if each.name in changes
+        else each
+        for each in example_records.shortcuts()
+    ]
+    return example_records.evaluation().model_copy(update={"shortcuts": tuple(found)})
+
+
+def test_report_tells_what_shortcuts_get_and_how_far_networks_are_above_them(simulated):
+    text = Page(simulated).text.replace("\u00a0", " ")
+    assert (
+        "The best shortcut, size and shape of the bright blob, gets 60.0 %: the teacher is 36.7 points above, the "
+        "pruned network 20.0 points below and the student 35.3 points above." in text
+    )
+    assert (
+        "Background the border of the chip: mean, spread and quantiles 18.0 % 18.0 % 17.0 % +1.3 points −1.7 to +4.3"
+        in text
+    )
+    assert "Student +35.3 points +32.3 to +38.3 224 12" in text
+    assert "1 warning about the data" in text
+
+
+def test_a_class_that_the_background_gives_away_is_a_warning_about_the_data():
+    evaluation = with_shortcuts(background=0.4, brightness=0.3)
+    (card,) = {report.model_card(**example_records.run(evaluation=evaluation), name="x")}
+    page = Page(report.run_report(**example_records.story(evaluation=evaluation))).text.replace("\u00a0", " ")
+    for told in (page, card):
+        assert "background alone gets 40.0 % of the test chips right (the largest class 16.7 %)" in told
+        assert "brightness alone gets 30.0 %" in told
+    assert "3 warnings about the data" in page
+    assert "size and shape of the bright blob alone" not in page
+
+
+def test_a_student_that_is_not_clearly_above_a_shortcut_is_told_so():
+    evaluation = example_records.evaluation()
+    near = evaluation.over_shortcut | {"student": example_records.paired(0.6, 0.59)}
+    verdict = report.verdict(example_records.dataset(), evaluation.model_copy(update={"over_shortcut": near}))
+    assert verdict.endswith(
+        "That it knows more than size and shape of the bright blob, which alone gets 60.0 %, is not shown."
+    )
+    assert "is not shown" not in report.verdict(example_records.dataset(), evaluation)
+
+
+def test_data_card_says_what_the_largest_class_gets(data_card):
+    text = Page(data_card).text.replace("\u00a0", " ")
+    assert "Floor: always naming the largest class, bulk carrier, is right for 16.7 % of the test part." in text
+
+
+def test_pages_tell_what_compression_costs_where_chips_differ(simulated):
+    evaluation = example_records.evaluation().model_copy(update={"shifted": example_records.shifted()})
+    verdict = report.verdict(example_records.dataset(), evaluation)
+    assert verdict.endswith("On winter, it is 4.0 points behind its teacher (95 % interval −6.0 to −2.0).")
+    text = Page(report.run_report(**example_records.story(evaluation=evaluation))).text.replace("\u00a0", " ")
+    assert "Test part 600 96.7 % (96.7) 40.0 % (40.0) 95.3 % (95.3) −1.3 points −2.8 to +0.2" in text
+    assert "winter 600 90.0 % (90.0) 35.0 % (35.0) 86.0 % (86.0) −4.0 points −6.0 to −2.0" in text
+    assert "other-sensor: 600 chips of 3 of 6 classes from s3://raw/other-sensor, SHA-256 5eed5eed5eed." in text
+    assert "3 of 600 chips of other-sensor are in the training or validation part" in text
+    card = report.model_card(**example_records.run(evaluation=evaluation), name="x")
+    assert "| winter | 600 | 90.0 % (90.0) | 35.0 % (35.0) | 86.0 % (86.0) | −4.0 points | −6.0 to −2.0 |" in card
+    assert "Measured only on the test part, winter and other-sensor described below" in card
+    assert "Under shift" not in Page(simulated).text
+
+
+def test_a_comparison_tells_of_shifted_sources():
+    record = example_records.compared_under_shift()
+    text = Page(report.comparison_page(record)).text.replace("\u00a0", " ")
+    assert "10% distill 95.0 % +2.1 (+2.0 to +2.2) 85.0 % +2.1 (+2.0 to +2.2)" in text
+    assert "squeezenet1_1 94.0 % 74.0 %" in text
+    table = report.comparison_table(record)
+    assert "| Network | Test part | winter (300) |" in table
+    assert "| 10% finetune | 93.0 % | 83.0 % |" in table
+    assert "Under shift" not in report.comparison_table(example_records.comparison())
 
 
 def test_a_disturbed_latency_is_marked_wherever_it_stands():

@@ -10,16 +10,18 @@ from safetensors.torch import save_file
 from store.answers import answering, refusal
 
 from sarslim import networks
-from sarslim.config import RunConfig, parse
+from sarslim.config import EvaluateConfig, PrepareConfig, RunConfig, parse
 from sarslim.config.machine import cores
 from sarslim.config.parameters import to_parameters
-from sarslim.config.settings import load_config
+from sarslim.config.settings import load_config, require_remote_source
 from sarslim.errors import InputError, ServiceError
 from sarslim.records import BundleRecord
 from sarslim.stages import plan
 from sarslim.stages.check import check
+from sarslim.stages.findings import Findings
+from sarslim.stages.look import look_at_shifted
 from sarslim.stages.tryout import TYPICAL_CLASSES
-from sarslim.store.storage import S3Uri
+from sarslim.store.storage import S3Uri, Storage
 
 MANY = {"simulator": {"chips": 1000000}}
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -73,6 +75,87 @@ def test_what_cannot_work_is_told(store, sections, words):
     assert words in refused(sections)
 
 
+def tree(folder: Path, *classes: str, part: str = "") -> Path:
+    """A source by its names; nothing of the check opens a file of a folder per class."""
+    for name in classes:
+        for number in range(4):
+            file = folder / part / name / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(name.encode())
+    return folder
+
+
+def test_shifted_sources_are_looked_at_before_anything_is_trained(store, tmp_path):
+    main = tree(tmp_path / "main", "cargo", "tug", "tanker")
+    good = {"winter": str(tree(tmp_path / "winter", "tug", "cargo"))}
+    store.upload(main / "tug" / "0.png", S3Uri.parse("s3://tests/shifted/tug/0.png"))
+    good["far"] = "s3://tests/shifted"
+    prepare = {"source": str(main)}
+    first = checked({"prepare": prepare, "evaluate": {"shifted": good}}).evaluate
+    assert first.shifted == good
+    assert first.shifted_fingerprint == looked_at(prepare, good)
+    (tmp_path / "winter" / "tug" / "0.png").write_bytes(b"another")
+    assert len(looked_at(prepare, good)) == 64 != first.shifted_fingerprint
+    bad = {
+        "typo": str(tree(tmp_path / "typo", "cargo", "tanker2")),
+        "case": str(tree(tmp_path / "case", "Cargo", "tug")),
+        "other": str(tree(tmp_path / "other", "vehicle")),
+        "gone": str(tmp_path / "gone"),
+        "nowhere": "s3://tests/nothing-here",
+    }
+    words = refused({"prepare": prepare, "evaluate": {"shifted": good | bad}})
+    for expected in (
+        "evaluate.shifted.typo: has chips of tanker2, which the network does not know (did you mean tanker?); it knows "
+        "cargo, tanker, tug (",
+        "evaluate.shifted.case: names classes as the network does not: did you mean 'cargo' for 'Cargo'?",
+        "evaluate.shifted.other: has no chips of cargo, tanker, tug; its classes: vehicle",
+        f"evaluate.shifted.gone: there is nothing at '{tmp_path}/gone'",
+        "evaluate.shifted.nowhere: s3://tests/nothing-here: nothing is stored there",
+    ):
+        assert expected in words
+    assert "winter" not in words
+    typo = {"typo": bad["typo"]}
+    assert looked_at(prepare | {"merge": {"tanker2": "tanker"}}, typo)
+    assert looked_at(prepare | {"classes": ["cargo", "tug"]}, typo)  # what is not wanted there is left out here, too
+    tree(tmp_path / "parts", "vehicle", part="train")
+    parts = str(tree(tmp_path / "parts", "cargo", part="test"))  # only the test part counts
+    assert looked_at(prepare, {"parts": parts})
+    for classes in (None, ("cargo", "tanker")):  # of the simulator, or of artifacts that are given
+        with pytest.raises(InputError, match=r"has no chips of cargo, tanker(, container|;)"):
+            looked_at({}, {"other": bad["other"]}, classes)
+
+
+def looked_at(prepare: dict, shifted: dict, classes: tuple[str, ...] | None = None) -> str:
+    findings = Findings()
+    config = parse(EvaluateConfig, {"shifted": shifted})
+    found = look_at_shifted(config, parse(PrepareConfig, prepare), classes, findings, Storage.from_environment)
+    findings.end()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("shifted", "words"),
+    [
+        ({"a b": "x"}, "is no name here"),
+        ({"": "x"}, "has no name"),
+        ({"a": " "}, "names nothing"),
+        ({"a": ""}, "names nothing"),
+        ({"x" * 41: "x"}, "evaluate.shifted"),
+    ],
+)
+def test_shifted_sources_have_names_and_addresses(shifted, words):
+    with pytest.raises(InputError, match=r"evaluate\.shifted") as caught:
+        parse(RunConfig, {"evaluate": {"shifted": shifted}})
+    assert words in str(caught.value)
+
+
+def test_a_cluster_sees_no_shifted_source_on_this_machine():
+    config = parse(RunConfig, {"evaluate": {"shifted": {"winter": "ships"}}})
+    with pytest.raises(InputError, match=r"evaluate\.shifted\.winter: 'ships' is a path on this machine"):
+        require_remote_source(config)
+    assert load_config(None, "", ["evaluate.shifted.v1.2=s3://raw/v1"]).evaluate.shifted == {"v1.2": "s3://raw/v1"}
+
+
 @pytest.mark.parametrize("name", ["resnet18", "aconvnet", "mobilenet_v3_small", "shufflenet_v2_x0_5"])
 def test_the_smallest_chips_are_taken_by_those_that_take_them(store, name):
     checked(
@@ -107,11 +190,45 @@ def test_everything_wrong_is_told_at_once(store):
     assert said.endswith("Mend these 5, then run again.")
 
 
-@pytest.mark.parametrize("file", ["opensarship", "fusar", "mstar", "mstar-scarce"])
+@pytest.mark.parametrize("file", ["opensarship", "fusar", "fusar3", "mstar", "mstar-scarce"])
 def test_a_configuration_for_data_does_not_run_without(store, file):
     said = refused(load_config(CONFIGS / f"{file}.yaml", "", []).model_dump())
     assert said.startswith("prepare.source: prepare.format=")
     assert "and no data are given. Give them: --data PATH_OR_S3_URI" in said
+
+
+def test_a_table_of_identities_is_read_before_any_chip(store, tmp_path):
+    for name in ("A/1.png", "B/2.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"x")
+        store.write(S3Uri.parse(f"s3://tests/named/{name}"), b"x")
+    for number, (table, words) in enumerate(
+        (("file,ship\nC/1.png,x\n", "names no chip"), ("a,b\n1,2\n", "lacks file"))
+    ):
+        (tmp_path / "groups.csv").write_text(table)
+        store.write(S3Uri.parse("s3://tests/named/groups.csv"), table.encode())
+        for source in (str(tmp_path), "s3://tests/named"):
+            said = refused({"prepare": {"source": source}})
+            assert said.startswith("groups.csv: "), number
+            assert words in said
+    digests = []
+    for ship in "xy":
+        store.write(S3Uri.parse("s3://tests/named/groups.csv"), f"file,ship\nA/1.png,{ship}\n".encode())
+        digests.append(checked({"prepare": {"source": "s3://tests/named"}}).prepare.fingerprint)
+    assert digests[0] != digests[1]
+
+
+def test_a_second_source_is_looked_at_too(store, tmp_path):
+    assert "prepare.unlabelled_source: there is nothing at 'no/such'" in refused(
+        {"prepare": {"unlabelled_source": "no/such"}}
+    )
+    digests = [checked().prepare.fingerprint]
+    for content in (b"x", b"y"):
+        (tmp_path / "1.png").write_bytes(content)
+        store.write(S3Uri.parse("s3://tests/more/1.png"), content)
+        for source in (str(tmp_path), "s3://tests/more"):
+            digests.append(checked({"prepare": {"unlabelled_source": source}}).prepare.fingerprint)
+    assert len(set(digests)) == 5
 
 
 def test_simulated_chips_need_no_data(store):
@@ -209,8 +326,8 @@ def test_plans_refuse_seeds_and_networks_that_cannot_run():
     recipe, evaluation = (section.model_dump_json() for section in (RunConfig().teacher, RunConfig().evaluate))
     small = parse(RunConfig, {"prepare": {"image_size": 16}}).prepare.model_dump_json()
     with pytest.raises(InputError, match="networks: squeezenet1_1 does not take chips of 16 pixels"):
-        plan.plan_rivals(recipe, evaluation, small, networks="aconvnet, squeezenet1_1", seeds="0")
-    assert len(plan.plan_rivals(recipe, evaluation, small, networks="aconvnet", seeds="0, 4294967295")) == 2
+        plan.plan_rivals(small, recipe, evaluation, networks="aconvnet, squeezenet1_1", seeds="0")
+    assert len(plan.plan_rivals(small, recipe, evaluation, networks="aconvnet", seeds="0, 4294967295")) == 2
     for seed in ("4294967296", "99999999999999999999", "-1", "1e3", "٣"):
         with pytest.raises(InputError, match=f"seeds: '{seed}': not a seed"):
-            plan.plan_rivals(recipe, evaluation, small, networks="aconvnet", seeds=seed)
+            plan.plan_rivals(small, recipe, evaluation, networks="aconvnet", seeds=seed)

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from sarslim import networks
+from sarslim.chips import simulated_folder
 from sarslim.chips.dataset import Dataset
 from sarslim.config import (
     DistillConfig,
@@ -42,10 +43,13 @@ from sarslim.stages.check import check
 from sarslim.stages.compare import compare
 from sarslim.stages.distill import distill_student
 from sarslim.stages.evaluate import evaluate
+from sarslim.stages.measure import measure
 from sarslim.stages.prepare import prepare
 from sarslim.stages.prune import prune_student, require_teacher
 from sarslim.stages.publish import publish
 from sarslim.stages.results import read_json
+from sarslim.stages.shifted import Source, compared
+from sarslim.stages.shifted import read as read_shifted
 from sarslim.stages.sparse import learn_sparsely
 from sarslim.stages.teacher import train_teacher
 from sarslim.store.storage import S3Uri, write_sums
@@ -362,9 +366,70 @@ def snippets_work(card: str, folder: Path, data: Dataset) -> None:
     assert answers == [[row["chip"], row["class"]] for row in table]
 
 
-def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, store):
+@pytest.fixture(scope="module")
+def rough(tmp_path_factory) -> Path:
+    """Simulated chips of two of the three classes, other ships, with a single look more of speckle."""
+    folder, rng = tmp_path_factory.mktemp("shifted") / "rough", np.random.default_rng(0)
+    simulated_folder.write(folder, 60, 3, seed=7, unlabelled=0, image_size=32)
+    shutil.rmtree(sorted(place for place in folder.iterdir() if place.is_dir())[0])
+    for file in sorted(folder.rglob("*.png")):
+        amplitude = np.asarray(Image.open(file), float)
+        amplitude *= np.sqrt(rng.gamma(1, 1, amplitude.shape))
+        Image.fromarray(np.clip(amplitude, 0, 255).astype(np.uint8)).save(file)
+    return folder
+
+
+def test_networks_are_measured_on_shifted_chips_too(house, rough, store, tmp_path):
+    address = S3Uri.parse("s3://tests/rough")
+    for file in rough.rglob("*.png"):
+        store.upload(file, address / file.relative_to(rough).as_posix())
+    shifted = {"shifted": {"rough": str(rough), "stored": str(address)}}
+    fields = {"latency_seconds": 0.02, "looks": [], **shifted}
+    data, known = Dataset.open(house / "dataset"), artifact.load(house / "teacher")[0]
+    config = parse(EvaluateConfig, fields)
+    sources = read_shifted(config, data, read_json(PrepareConfig, house / "dataset" / "config.json"))
+    assert [len(source.images) for source in sources] == [40, 40]
+    assert sources[0].digest == sources[1].digest
+    assert (sources[0].simulated, sources[0].images.dtype, sources[0].images.shape[1:]) == (True, "uint8", (1, 32, 32))
+    found, again = (
+        measure(label, config, dataset=house / "dataset", model=house / label["name"], scores=tmp_path / "scores")
+        for label in ({"name": "teacher"}, {"name": "pruned", "budget": "20%", "method": "kd"})
+    )
+    right = known(torch.from_numpy(sources[0].images).float()).argmax(dim=1).numpy() == sources[0].labels
+    assert found.shifted["rough"].accuracy == found.shifted["stored"].accuracy == pytest.approx(right.mean())
+    assert found.shifted["rough"].balanced_accuracy == pytest.approx(
+        np.mean([right[sources[0].labels == k].mean() for k in np.unique(sources[0].labels)])
+    )
+    assert found.figures()["accuracy_rough"] == found.shifted["rough"].accuracy
+    texts = [each.model_dump_json() for each in (found, again)]
+    compare(texts, comparison=tmp_path / "c.json", page=tmp_path / "c.html", table=tmp_path / "c.md")
+    assert "| Network | Test part | rough (40) | stored (40) |" in (tmp_path / "c.md").read_text()
+    assert 'id="shift"' in (tmp_path / "c.html").read_text()
+    other = again.model_copy(update={"shifted": {}}).model_dump_json()
+    with pytest.raises(InputError, match="were measured on different shifted sources"):
+        compare([texts[0], other], comparison=tmp_path / "c.json", page=tmp_path / "c.html", table=tmp_path / "c.md")
+
+
+def test_chips_that_are_learned_from_are_counted_and_classes_that_are_not_known_are_refused(house, rough, tmp_path):
+    data, prepared = Dataset.open(house / "dataset"), PrepareConfig()
+    part = data.part("train")
+    source = Source("train", "here", True, np.array(part.images[:10]), np.array(part.labels[:10]))
+    answers = dict.fromkeys(("teacher", "pruned", "student"), source.labels)
+    record = compared(source, data, answers)
+    assert (record.trained_on, sum(record.per_class), record.student.difference) == (10, 10, 0)
+    shutil.copytree(rough, tmp_path / "more")
+    (tmp_path / "more" / "tanker").rename(tmp_path / "more" / "tug")
+    config = parse(EvaluateConfig, {"shifted": {"more": str(tmp_path / "more")}})
+    with pytest.raises(InputError, match=r"evaluate\.shifted\.more: has chips of tug, which the network does not know"):
+        read_shifted(config, data, prepared)
+    chosen = parse(PrepareConfig, {"classes": data.record.classes})
+    assert len(read_shifted(config, data, chosen)[0].images) == 20
+
+
+def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, rough, tmp_path, store):
     distil(parse(DistillConfig, {"epochs": 1}), house, tmp_path / "student")
     fields = {"latency_seconds": 0.02, "looks": [1], "min_accuracy": 1.0, "rivals": ["mnasnet0_5"]}
+    fields |= {"min_over_shortcut": 0.0, "shifted": {"rough": str(rough)}, "max_drop_shifted": 0.0}
     config = parse(EvaluateConfig, fields)
     record = evaluate(
         config,
@@ -384,6 +449,20 @@ def test_evaluation_judges_by_the_gate_and_fills_the_bundle(house, tmp_path, sto
     assert verdicts["MACs at most"] is True
     assert verdicts["parameters at most"] is True
     assert record.passed is False
+    for kind in ("teacher", "pruned", "student"):
+        assert record.over_shortcut[kind].accuracy == (getattr(record, kind).accuracy, record.best_shortcut.accuracy)
+    assert record.shortcuts[0].accuracy == record.majority_accuracy == pytest.approx(1 / 3)
+    (check,) = (each for each in record.gate if "lead over the best shortcut" in each.condition)
+    assert (check.found, check.passed) == (record.over_shortcut["student"].interval[0], False)  # after one epoch
+    (elsewhere,) = record.shifted
+    assert (elsewhere.name, elsewhere.per_class, elsewhere.trained_on) == ("rough", (0, 20, 20), 0)
+    assert elsewhere.student.accuracy[1] == elsewhere.pruned.accuracy[1]
+    assert record.figures()["student_accuracy_rough"] == elsewhere.student.accuracy[0]
+    (check,) = (each for each in record.gate if "from the teacher on rough" in each.condition)
+    assert check.found == pytest.approx(elsewhere.student.accuracy[1] - elsewhere.student.accuracy[0])
+    assert record.against_teacher["student"].accuracy == (record.student.accuracy, record.teacher.accuracy)
+    assert "Under shift" in (tmp_path / "report.html").read_text()
+    assert "What shortcuts get" in (tmp_path / "report.html").read_text()
     test, wrong = Dataset.open(house / "dataset").part("test"), len(record.mistakes)
     assert wrong == min(24, round((1 - record.student.accuracy) * len(test.labels))) > 0
     assert all(record.student.classes[test.labels[m.chip]].name == m.true != m.student for m in record.mistakes)

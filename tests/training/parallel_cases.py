@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -10,11 +11,13 @@ from test_distillation import Staged, with_taps
 from test_loop import Kept, Normalised, chips
 from torch import nn
 
-from sarslim.config import DistillConfig, TeacherConfig, TrainingConfig
+from sarslim.config import DistillConfig, TeacherConfig, TrainingConfig, ViewsConfig
 from sarslim.errors import InputError
-from sarslim.records import Scaling, TrainRecord
+from sarslim.records import AskRecord, Scaling, TrainRecord
 from sarslim.training import LabelObjective, TaughtObjective, fit, parallel
+from sarslim.training.answers import Answers, write
 from sarslim.training.distillation import DistillObjective
+from sarslim.training.views import Views
 
 # 25 chips make batches of 7, 6, 6 and 6: shares of 3 and 4 among them.
 VIEWS = {"mixup": 0.2, "shift": 2, "flip": True, "label_smoothing": 0.1}
@@ -31,6 +34,7 @@ CASES = {
     "all terms": DistillConfig(
         **SGD, scd_weight=0.1, srd_weight=0.1, reflection_weight=0.1, crd_direction="both", response="dkd"
     ),
+    "answered": DistillConfig(**SGD, scd_weight=0.1, srd_weight=0.1),
     "between chips": DistillConfig(**SGD, response="dist", response_weight=3, standardise_logits=True),
     "finetune": DistillConfig(**SGD, method="finetune"),
 }
@@ -53,6 +57,24 @@ def dropout():
     return nn.Sequential(Normalised(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(256, 3))
 
 
+def answered(path: Path, recipe: DistillConfig, images, unlabelled, scaling) -> Answers:
+    """What the teacher says beforehand; it stays readable without its files, which are mapped."""
+    teacher = staged((8, 12, 16), seed=1).eval()
+    views = Views(ViewsConfig.of(recipe), 0, labelled=images, unlabelled=unlabelled, scaling=scaling)
+    record = AskRecord(
+        sarslim_version="0", views=4, unlabelled_views=4, chips=len(images), unlabelled_chips=len(unlabelled),
+        classes=3, widths=(8, 12, 16),
+    )  # fmt: skip
+
+    @torch.no_grad()
+    def ask(batch):
+        logits, features = with_taps(teacher, batch)
+        return logits, [feature.mean(dim=(2, 3)) for feature in features]
+
+    write(path, record, views, ask, torch.device("cpu"), "teacher")
+    return Answers.open(path, views)
+
+
 def run(name: str, kept: Kept | None = None, recipe: TrainingConfig | None = None, network: nn.Module | None = None):
     """One training run, as what can be compared: its curve, and all that it learned."""
     recipe = recipe or CASES[name]
@@ -70,6 +92,10 @@ def run(name: str, kept: Kept | None = None, recipe: TrainingConfig | None = Non
             classes=3,
         )
     images, labels = chips(25)
+    unlabelled = chips(9, seed=3)[0] if name in ("taught", "all terms", "answered") else None
+    scaling = (Scaling(kind="linear", low=0.0, high=255.0),)
+    with tempfile.TemporaryDirectory() as folder:
+        stored = answered(Path(folder, "answers"), recipe, images, unlabelled, scaling) if name == "answered" else None
     fitted = fit(
         network,
         objective,
@@ -77,9 +103,10 @@ def run(name: str, kept: Kept | None = None, recipe: TrainingConfig | None = Non
         train_labels=labels,
         val_images=images,
         val_labels=labels,
-        unlabelled_images=chips(9, seed=3)[0] if name in ("taught", "all terms") else None,
+        unlabelled_images=unlabelled,
         recipe=recipe,
-        scaling=(Scaling(kind="linear", low=0.0, high=255.0),),
+        scaling=scaling,
+        answers=stored,
         checkpoint=kept,
         what="teacher",
     )

@@ -11,6 +11,7 @@ from sarslim.config import DistillConfig
 from sarslim.errors import InputError
 from sarslim.records import Scaling
 from sarslim.training import losses
+from sarslim.training.answers import Answer
 from sarslim.training.distillation import DistillObjective
 from sarslim.training.loop import fit, soft_targets
 
@@ -162,6 +163,23 @@ def test_terms_are_those_of_the_formulas(teacher, student):
     }
     for name, value in expected.items():
         assert terms[name].item() == pytest.approx(float(torch.as_tensor(value).detach()), rel=1e-4), name
+
+
+@pytest.mark.parametrize("unlabelled", [0, 5])
+def test_with_a_stored_answer_all_terms_are_those_of_the_teacher_asked_now(teacher, student, unlabelled):
+    student.eval()
+    images, targets, labelled = batch(12, labelled=12 - unlabelled)
+    logits, taps = with_taps(teacher.eval(), images)
+    pooled = [tap.mean(dim=(2, 3)).half().float().detach() for tap in taps]
+    answer = Answer(logits.half().float().detach(), pooled)
+    asked = objective_for(EVERYTHING, teacher, student)(student, images, targets, labelled)
+    objective = objective_for(EVERYTHING, staged((8, 12, 16), seed=9), student)  # a teacher that must not be asked
+    stored = objective(student, images, targets, labelled, answer)
+    assert stored.keys() == asked.keys()
+    for name, value in asked.items():
+        assert stored[name].item() == pytest.approx(value.item(), rel=2e-3, abs=1e-6), name
+    again = objective(student, images, targets, labelled)
+    assert again["response"].item() != pytest.approx(asked["response"].item(), rel=1e-2)
 
 
 def test_finetune_looks_at_labels_only(teacher, student):

@@ -1,6 +1,8 @@
 """The fit loop: it learns, it repeats itself, it resumes as if nothing had happened, and it says what went wrong."""
 
 import itertools
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -184,6 +186,38 @@ def test_a_resumed_run_is_the_run_that_was_never_interrupted(epoch):
     assert without_time[0] == without_time[1]
 
 
+class Killing(LabelObjective):
+    """Sends SIGTERM to this process in the middle of an epoch."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.left = step
+
+    def forward(self, *batch):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().forward(*batch)
+
+
+@pytest.mark.parametrize("step", [1, 3, 8, 17])
+def test_sigterm_keeps_the_last_whole_epoch(step, capsys):
+    kept, whole, resumed = Kept(), tiny(), tiny(seed=5)
+    recipe = PLAIN.model_copy(update={"checkpoint_seconds": 3600, "ema_decay": 0.9})
+    run(whole, recipe)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        run(tiny(), recipe, objective=Killing(step), checkpoint=kept)
+    assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+    epochs = (step - 1) // 3  # of three batches
+    assert len(kept.saved) == bool(epochs)
+    assert (f"what was learned in {epochs} epochs is kept" in capsys.readouterr().out) == bool(epochs)
+    rest = run(resumed, recipe, checkpoint=Kept(kept.saved[-1])) if epochs else run(resumed := tiny(), recipe)
+    assert rest.resumed_at_epoch == epochs
+    assert same_weights(whole, resumed)
+
+
 def test_a_finished_run_is_not_trained_again():
     kept, whole, resumed = Kept(), tiny(), tiny(seed=5)
     run(whole, checkpoint=kept)
@@ -301,8 +335,8 @@ def test_the_average_follows_weights_and_statistics():
 
 def test_macro_f1_by_hand():
     labels, predicted = np.array([0, 0, 0, 1, 1, 3]), np.array([0, 0, 1, 1, 0, 2])
-    # class 0: 2 hits of 3 + 3, class 1: 1 of 2 + 2, classes 2 and 3: none
-    assert macro_f1(labels, predicted) == pytest.approx((4 / 6 + 2 / 4 + 0 + 0) / 4)
+    # class 0: 2 hits of 3 + 3, class 1: 1 of 2 + 2, class 3: none; there is no chip of class 2
+    assert macro_f1(labels, predicted) == pytest.approx((4 / 6 + 2 / 4 + 0) / 3)
 
 
 def test_predict_is_the_same_in_any_batch_and_leaves_the_mode(tmp_path):

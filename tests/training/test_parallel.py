@@ -14,11 +14,12 @@ from parallel_cases import CASES, lost, run
 from torch import nn
 
 from components.train_teacher import train_teacher as teacher_component
-from sarslim.config import DistillConfig, PrepareConfig, PruneConfig, TeacherConfig, parse
+from sarslim.config import AskConfig, DistillConfig, PrepareConfig, PruneConfig, TeacherConfig, parse
 from sarslim.errors import InputError, ServiceError
 from sarslim.networks import artifact
 from sarslim.records import TrainRecord
 from sarslim.stages import processes
+from sarslim.stages.ask import ask_teacher
 from sarslim.stages.distill import distill_student
 from sarslim.stages.prepare import prepare
 from sarslim.stages.prune import prune_student
@@ -107,6 +108,8 @@ def house(store, tmp_path_factory):
         pruned=folder / "pruned",
         table=folder / "pruning.md",
     )
+    asked = AskConfig(views=3).filled(DistillConfig())
+    ask_teacher(asked, dataset=folder / "dataset", teacher=folder / "teacher", answers=folder / "answers")
     return folder
 
 
@@ -127,7 +130,7 @@ def children(pid: int) -> set[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_a_terminated_stage_ends_all_its_processes_and_resumes(house, tmp_path, capfd):
     config = {"epochs": 16, "batch_size": 64, "processes": 2, "progressive_steps": 2, "checkpoint_seconds": 0}
-    inputs = {name: house / name for name in ("dataset", "teacher", "pruned")}
+    inputs = {name: house / name for name in ("dataset", "teacher", "pruned", "answers")}
     outputs = {name: tmp_path / "task" / name for name in ("student", "metrics")}
     paths = {name: str(path) for name, path in (inputs | outputs).items()}
     task = subprocess.Popen(
@@ -149,6 +152,7 @@ def test_a_terminated_stage_ends_all_its_processes_and_resumes(house, tmp_path, 
     record = distill_student(parse(DistillConfig, config), **inputs, student=outputs["student"])
     lines = capfd.readouterr().out.splitlines()
     assert record.resumed_at_epoch >= 8 + 2
+    assert record.answers is not None
     assert not [line for line in lines if line.startswith("distill-1")]  # the first round was finished
     assert [line.split()[1] for line in lines if line.startswith("distill-2")] == [
         f"{epoch}/8" for epoch in range(record.resumed_at_epoch - 8 + 1, 9)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import sarslim.report.words.comparison as words
+import sarslim.report.words.shift as shift
 from sarslim import __version__
 from sarslim.records import UNKNOWN, Comparison, Origin
 from sarslim.report.pages.rendering import render
@@ -11,6 +12,7 @@ from sarslim.report.words.text import moment
 
 SECTIONS = {
     "networks": "Accuracy and costs",
+    "shift": "Under shift",
     "figure": "Accuracy over costs",
     "bundles": "From a row to its bundle",
     "reproduce": "Reproduce",
@@ -48,7 +50,7 @@ def comparison_page(record: Comparison, origin: Origin = UNKNOWN) -> str:
     return render(
         "comparison.html",
         title="Comparison of networks",
-        sections=SECTIONS,
+        sections={key: text for key, text in SECTIONS.items() if key != "shift" or record.networks[0].shifted},
         about=[
             ("Run", origin.run or "not told", "run"),
             ("Compared", moment(origin.time) if origin.time else "not told", ""),
@@ -60,6 +62,8 @@ def comparison_page(record: Comparison, origin: Origin = UNKNOWN) -> str:
         header=words.MEASURED,
         rows=words.measured(record),
         notes=words.measured_notes(record),
+        shift_header=shift.compared_header(record),
+        shift_rows=words.shifted(record),
         rerun=f"sarslim rerun {origin.run or 'RUN'}{' --host URL' if origin.address else ''}",
         makings=makings,
         anchors={name: f"bundle-{number}" for number, (name, _) in enumerate(makings, 1)},

@@ -22,7 +22,8 @@ def data_card(record: DatasetRecord, examples: Mapping[str, np.ndarray]) -> str:
 
     Args:
         record: the content of ``dataset.json``.
-        examples: class -> chips to show, 0..255 of shape (n, C, H, W), scaled as the networks see them.
+        examples: class or ``unlabelled`` -> chips to show, 0..255 of shape (n, C, H, W), scaled as the networks see
+            them.
     """
     return render(
         "data_card.html",
@@ -39,10 +40,18 @@ def facts(record: DatasetRecord, examples: Mapping[str, np.ndarray], size: int) 
     return {
         "record": record,
         "split_rule": words.split_rule(record),
+        "floor": words.floor(record) if {"train", "test"} <= record.parts.keys() else "",
         "count_header": header,
         "count_rows": rows,
-        "examples": {name: pictures(examples.get(name, ())[:MOST_EXAMPLES]) for name in record.classes if examples},
+        "examples": {
+            shown: pictures(examples.get(name, ())[:MOST_EXAMPLES])
+            for name, shown in (*zip(record.classes, record.classes, strict=True), ("unlabelled", "Unlabelled"))
+            if name in examples or (examples and name in record.classes)
+        },
         "scale": max(round(size / record.image_size), 1),
+        "looked": words.looked(record),
+        "further": words.further(record),
+        "digests": _digests(record),
         "scalings": [
             (channel, rule.kind, words.scaling(rule), f"{mean:.4g}", f"{std:.4g}")
             for channel, rule, mean, std in zip(record.channels, record.scaling, record.mean, record.std, strict=False)
@@ -52,6 +61,13 @@ def facts(record: DatasetRecord, examples: Mapping[str, np.ndarray], size: int) 
         "most_names": MOST_NAMES,
         "most_reasons": MOST_REASONS,
     }
+
+
+def _digests(record: DatasetRecord) -> list[tuple[str, str]]:
+    """Names and SHA-256 of what the sources hold; those of a second source begin with its address."""
+    second = record.unlabelled_source
+    further = {f"{second.source}: {name}": digest for name, digest in second.sources_sha256.items()} if second else {}
+    return [*record.sources_sha256.items(), *further.items()]
 
 
 def _by_reason(record: DatasetRecord) -> list[tuple[str, int, list[str]]]:

@@ -7,6 +7,8 @@ import numpy as np
 import sarslim.report.units as units
 import sarslim.report.words.data as data_words
 import sarslim.report.words.run as words
+import sarslim.report.words.shift as shift_words
+import sarslim.report.words.shortcuts as shortcut_words
 from sarslim.config import RunConfig
 from sarslim.records import DatasetRecord, EvaluateRecord, ModelRecord, Origin, PruneRecord, TrainRecord
 from sarslim.report.pages.data import SHOWN_PIXELS, facts
@@ -19,6 +21,8 @@ MOST_SHEET_PIXELS, FEWEST_MISTAKES = 400_000, 4
 SECTIONS = {
     "before-and-after": "Before and after",
     "gate": "Quality gate",
+    "shortcuts": "What shortcuts get",
+    "shift": "Under shift",
     "reading": "How to read this",
     "recognises": "What it recognises",
     "wrong": "What it got wrong",
@@ -64,10 +68,11 @@ def run_report(
     shown = evaluation.mistakes[: min(len(mistaken), max(MOST_SHEET_PIXELS // pixels, FEWEST_MISTAKES))]
     scale = max(round(SHOWN_PIXELS / dataset.image_size), 1)
     first = evaluation.student.latency[0]
+    found = {"delivered": evaluation.deployments, "shortcuts": evaluation.shortcuts, "shift": evaluation.shifted}
     return render(
         "report.html",
         title=f"{student_model.network}: compression report",
-        sections={key: text for key, text in SECTIONS.items() if evaluation.deployments or key != "delivered"},
+        sections={key: text for key, text in SECTIONS.items() if found.get(key, True)},
         about=_about(config, dataset, evaluation, origin),
         bundle=origin.address or "BUNDLE",
         config=config,
@@ -78,6 +83,7 @@ def run_report(
         evaluation=evaluation,
         verdict=words.verdict(dataset, evaluation),
         caveats=words.caveats(config, dataset, evaluation),
+        data_warnings=words.data_warnings(dataset, evaluation),
         networks=words.NETWORKS,
         comparison=words.comparison(evaluation),
         tiles=_tiles(evaluation),
@@ -87,6 +93,11 @@ def run_report(
             (c.condition, units.gate_value(c.condition, c.found), units.gate_value(c.condition, c.bound), c.passed)
             for c in evaluation.gate
         ],
+        shortcuts=(shortcut_words.HEADER, shortcut_words.table(evaluation)),
+        leads=(shortcut_words.LEADS, shortcut_words.leads(evaluation, words.NETWORKS)),
+        shortcut_texts=[shortcut_words.best(evaluation), shortcut_words.RULE],
+        shift=(shift_words.HEADER, shift_words.table(evaluation)),
+        shift_notes=[*shift_words.origins(dataset, evaluation), shift_words.RULE],
         confusions=[(words.NETWORKS[who], figures.confusion(getattr(evaluation, who), who)) for who in words.NETWORKS],
         recall=figures.recall(evaluation),
         reliability=figures.reliability(evaluation),

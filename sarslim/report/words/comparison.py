@@ -8,12 +8,22 @@ from typing import Any
 import numpy as np
 
 import sarslim.report.units as units
+import sarslim.report.words.shift as shift
 from sarslim.config.recoveries import TWIN
 from sarslim.evaluation.statistics import FEWEST, bootstrap_interval, paired, t_interval
 from sarslim.records import Comparison, Measured
 from sarslim.report.words.run import DISTURBED
 
-MEASURED = ("Network", "Accuracy", f"Gain over {TWIN}", "Macro-F1", "Parameters", "MACs", "Latency")
+MEASURED = (
+    "Network",
+    "Accuracy",
+    f"Gain over {TWIN}",
+    "Balanced accuracy",
+    "Macro-F1",
+    "Parameters",
+    "MACs",
+    "Latency",
+)
 
 
 def measured_rows(record: Comparison) -> list[tuple[str, ...]]:
@@ -37,6 +47,7 @@ def measured(record: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
                 [
                     (units.percent(accuracy), f"{100 * low:.1f}–{100 * high:.1f}" if len(runs) > 1 else ""),
                     _gain(runs, record),
+                    (units.percent(mean(runs, "balanced_accuracy")), ""),
                     (units.percent(mean(runs, "macro_f1")), ""),
                     (units.count(mean(runs, "params")), ""),
                     (units.count(mean(runs, "macs")), ""),
@@ -44,6 +55,23 @@ def measured(record: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
                 ],
             )
         )
+    return rows
+
+
+def shifted(record: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Per network the mean accuracy over seeds on test part and shifted sources, and the gain over its twin."""
+    names = tuple(record.networks[0].shifted)
+    if not names:
+        return []
+    rows = []
+    for runs in grouped(record):
+        values = [mean(runs, "accuracy"), *(shift.mean_accuracy(runs, name) for name in names)]
+        gains = [_gain(runs, record, name) for name in ("", *names)]
+        cells = [
+            (units.percent(value), f"{gain} ({interval})" if interval else gain.strip("–"))
+            for value, (gain, interval) in zip(values, gains, strict=True)
+        ]
+        rows.append((group_name(runs), cells))
     return rows
 
 
@@ -206,10 +234,16 @@ def spread(shares: Sequence[float]) -> tuple[float, float]:
     return max(low, 0.0), min(high, 1.0)
 
 
-def _gain(runs: Sequence[Measured], record: Comparison) -> tuple[str, str]:
-    """Mean difference in accuracy to the fine-tuned twins of the same budget and seeds, in points, and its interval."""
-    twins = {one.seed: one.accuracy for one in record.networks if one.budget == runs[0].budget and one.method == TWIN}
-    differences = paired({run.seed: run.accuracy for run in runs}, twins)
+def _gain(runs: Sequence[Measured], record: Comparison, source: str = "") -> tuple[str, str]:
+    """Mean difference in accuracy to the fine-tuned twins of the same budget and seeds, in points, and its interval.
+
+    On the test part, or on a shifted source.
+    """
+    ours, theirs = (
+        {run.seed: run.shifted[source].accuracy if source else run.accuracy for run in networks}
+        for networks in (runs, [n for n in record.networks if n.budget == runs[0].budget and n.method == TWIN])
+    )
+    differences = paired(ours, theirs)
     if not differences or runs[0].method == TWIN:
         return "–", ""
     interval = bootstrap_interval(differences)

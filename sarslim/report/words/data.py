@@ -10,6 +10,7 @@ FORMATS = {
     "folder": "one folder per class",
     "opensarship": "OpenSARShip products",
     "fusar": "FUSAR-Ship",
+    "images": "images at any depth",
 }
 SIMULATED = (
     "These chips are simulated: a program made them, no radar measured them. What is found on them shows that the "
@@ -44,12 +45,45 @@ def split_rule(dataset: DatasetRecord) -> str:
     return rule if targets(dataset) == "ships" else re.sub(r"\bship(s?)\b", r"target\1", rule)
 
 
+def floor(dataset: DatasetRecord) -> str:
+    """What of the test part is right for whoever always names the largest class of the training part."""
+    train, test = dataset.parts["train"].per_class, dataset.parts["test"].per_class
+    largest = max(range(len(train)), key=train.__getitem__)
+    share = test[largest] / max(sum(test), 1)
+    name = dataset.classes[largest]
+    return f"always naming the largest class, {name}, is right for {100 * share:.1f} % of the test part"
+
+
 def scaling(rule: Scaling) -> str:
     """How amplitudes became pixel values, as a formula."""
-    low, high = f"{rule.low:.4g}", f"{rule.high:.4g}"
-    if rule.kind == "log":
-        return f"255 · (log(a + {rule.offset:.4g}) − {low}) / ({high} − {low})"
-    return f"255 · (a − {low}) / ({high} − {low})"
+    low, high = f"{'+' if rule.low < 0 else '−'} {abs(rule.low):.4g}", f"{rule.high:.4g}".replace("-", "−")
+    a = "a / m" if rule.per_chip else "a"
+    if rule.logarithmic:
+        a = f"log({a} + {rule.offset:.4g})"
+    return f"255 · ({a} {low}) / ({high} {low})"
+
+
+def looked(dataset: DatasetRecord) -> list[str]:
+    """What was done to amplitudes before that formula, a sentence each; none where nothing was."""
+    looks = dataset.multilook
+    found = [f"{looks} × {looks} pixels were averaged in power (multilook) before the crop."] if looks > 1 else []
+    if any(rule.per_chip for rule in dataset.scaling):
+        found.append("m is the median of the pixels above 0 of a chip after its crop.")
+    return found
+
+
+def further(dataset: DatasetRecord) -> str:
+    """What is to be said of chips from a second source, in a sentence or two; "" where there are none."""
+    second = dataset.unlabelled_source
+    if second is None:
+        return ""
+    looks = f", averaged over {second.multilook} × {second.multilook} pixels in power" if second.multilook > 1 else ""
+    rules = dict.fromkeys(map(scaling, second.scaling))
+    how = "scaled like the training chips" if second.scaling == dataset.scaling else f"scaled by {' and '.join(rules)}"
+    return (
+        f"{second.chips:,} of the chips without a label are from {second.source} "
+        f"({FORMATS.get(second.format, second.format)}){looks}, {how}."
+    )
 
 
 def counts(dataset: DatasetRecord) -> tuple[list[str], list[list[str]]]:

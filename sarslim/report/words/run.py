@@ -5,9 +5,19 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 import sarslim.report.units as units
+import sarslim.report.words.shift as shift
+import sarslim.report.words.shortcuts as shortcuts
 from sarslim.config import RunConfig
 from sarslim.evaluation.statistics import beats_guessing
-from sarslim.records import AliasDecision, DatasetRecord, EvaluateRecord, Latency, NetworkScores, TrainRecord
+from sarslim.records import (
+    AliasDecision,
+    AskRecord,
+    DatasetRecord,
+    EvaluateRecord,
+    Latency,
+    NetworkScores,
+    TrainRecord,
+)
 from sarslim.report.words.data import origin, split_rule
 from sarslim.report.words.text import listed
 
@@ -26,12 +36,15 @@ def test_chips(evaluation: EvaluateRecord) -> int:
 
 def summary_table(evaluation: EvaluateRecord) -> list[tuple[str, ...]]:
     """One row per network in human units, header first: what ends a run in the terminal."""
-    rows: list[tuple[str, ...]] = [("Network", "Accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency")]
+    rows: list[tuple[str, ...]] = [
+        ("Network", "Accuracy", "Balanced accuracy", "Macro-F1", "Parameters", "MACs", "File", "Latency")
+    ]
     for name, scores in networks(evaluation).items():
         rows.append(
             (
                 NETWORKS[name],
                 units.percent(scores.accuracy),
+                units.percent(scores.balanced_accuracy),
                 units.percent(scores.macro_f1),
                 units.count(scores.params),
                 units.count(scores.macs),
@@ -57,14 +70,30 @@ def headline(stage: str, figures: Mapping[str, float]) -> str:
         return f"student {units.percent(student)} right, teacher {units.percent(teacher)}"
     if stage == "plan":
         return f"{figures['cells']:.0f} cells"
-    return f"accuracy {units.percent(figures['accuracy'])}" if stage == "measure" else ""
+    if stage == "ask":
+        asked = f"{figures['answers']:,.0f} answers, {units.size(figures['bytes'])}"
+        return asked if figures["views"] else "the teacher answers during the distillation"
+    return f"accuracy {units.percent(figures['accuracy'])}" if stage in ("measure", "recover", "rival") else ""
+
+
+def answers(record: AskRecord) -> str:
+    """What the teacher said before the distillation, and how much that is."""
+    unlabelled = (
+        f" and {record.unlabelled_views} of each of {record.unlabelled_chips:,} unlabelled ones"
+        if record.unlabelled_chips
+        else ""
+    )
+    return (
+        f"the teacher answered {record.views} views of each of {record.chips:,} labelled chips{unlabelled} once, in "
+        f"{record.seconds:,.0f} s: {units.size(record.bytes)}"
+    )
 
 
 def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, str]]]]:
     """Per figure its name, and for each network the value and how it compares with the teacher's."""
     teacher = evaluation.teacher
     rows = []
-    for label, name in (("Accuracy", "accuracy"), ("Macro-F1", "macro_f1"), ("Balanced accuracy", "balanced_accuracy")):
+    for label, name in (("Accuracy", "accuracy"), ("Balanced accuracy", "balanced_accuracy"), ("Macro-F1", "macro_f1")):
         rows.append(
             (
                 label,
@@ -98,7 +127,7 @@ def comparison(evaluation: EvaluateRecord) -> list[tuple[str, list[tuple[str, st
 
 def verdict(dataset: DatasetRecord, evaluation: EvaluateRecord) -> str:
     """What came out of the run, in one sentence, and what is wrong with it in further ones."""
-    return " ".join([_outcome(dataset, evaluation), *reproaches(evaluation)])
+    return " ".join([_outcome(dataset, evaluation), *reproaches(evaluation), *shift.verdicts(evaluation)])
 
 
 def reproaches(evaluation: EvaluateRecord) -> list[str]:
@@ -112,7 +141,13 @@ def reproaches(evaluation: EvaluateRecord) -> list[str]:
         )
     if not _beats_guessing(teacher)[0]:
         texts.append("Its teacher is not clearly better than guessing, so being near it says nothing.")
-    return texts
+    unproven = shortcuts.reproach(evaluation)
+    return [*texts, unproven] if unproven and student.accuracy > evaluation.majority_accuracy else texts
+
+
+def data_warnings(dataset: DatasetRecord, evaluation: EvaluateRecord) -> list[str]:
+    """What is wrong with the data, as far as it was seen when they were read or when networks were measured."""
+    return [*dataset.warnings, *shortcuts.warnings(evaluation), *shift.warnings(evaluation)]
 
 
 def _beats_guessing(scores: NetworkScores) -> tuple[bool, float, float]:
@@ -264,7 +299,7 @@ def caveats(config: RunConfig, dataset: DatasetRecord, evaluation: EvaluateRecor
     chips = test_chips(evaluation)
     low, high = units.wilson(evaluation.student.accuracy * chips, chips)
     latency = evaluation.student.latency[0]
-    leaks = " (but see the warnings about the data)" if dataset.warnings else ""
+    leaks = " (but see the warnings about the data)" if data_warnings(dataset, evaluation) else ""
     items = [
         origin(dataset),
         f"{len(dataset.classes)} classes of targets: {listed(dataset.classes)}. The test part of {chips:,} chips was "
@@ -297,11 +332,12 @@ def curve(record: TrainRecord, times: int = 1, of: str = "") -> str:
     """One line on how a training run went, which may have taken several ``times`` a number ``of`` something."""
     several = f", {times} {of}" if times > 1 else ""
     resumed = f", resumed at epoch {record.resumed_at_epoch}" if record.resumed_at_epoch else ""
+    taught = f". Beforehand {answers(record.answers)}" if record.answers else ""
     scores = f"accuracy {units.percent(record.val_accuracy)}, macro-F1 {units.percent(record.val_macro_f1)}"
     threads = f" on {record.threads} thread{'s'[: record.threads != 1]}" if record.threads else ""
     return (
         f"{len(record.epochs)} epochs in {record.seconds:,.0f} s{threads}{several}{resumed}; "
-        f"the weights of epoch {record.kept_epoch} were kept (validation {scores})"
+        f"the weights of epoch {record.kept_epoch} were kept (validation {scores}){taught}"
     )
 
 
