@@ -247,7 +247,7 @@ def main() -> None:
     found = {
         "command": f"python -m benchmarks.speed --rounds {given.rounds} --chips {given.chips}",
         "commit": commit(),
-        "machine": machine(),
+        "machine": machine().replace("one core", f"{os.cpu_count()} cores"),
         "load": f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after",
         "figures": figures,
         "seconds": {"training": trained, "waiting": waited, "predict": answered, "starting": started},
