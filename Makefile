@@ -24,7 +24,7 @@ TAG ?=
 # Makes a stand-in for the base image where none can be pulled.
 STAND_IN ?= ../shared/tools/stand-in-base
 
-.PHONY: help run test lint fuzz faults manifests lock compile method docs images base push test-docker test-cluster clean
+.PHONY: help run test lint fuzz faults manifests lock compile method speed docs images base push test-docker test-cluster clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ method: .venv/ready ## methods, pruning paths and rivals against each other: hou
 	@$(PY) -m benchmarks.method run --name $(NAME) --data "$(DATA)" $(if $(DEVICE),--device $(DEVICE))
 	@$(PY) -m benchmarks.method costs
 	@$(PY) -m benchmarks.method table
+
+# Nothing else may run beside it. Its result tells the load of the machine and how far the turns lie apart.
+speed: .venv/ready ## how fast the parts are beside what does the same without sarslim: benchmarks/SPEED.md
+	@$(PY) -m benchmarks.speed
 
 compile: .venv/ready ## every pipeline as YAML, into build/
 	@$(CLI) compile --out build
