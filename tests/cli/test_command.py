@@ -111,7 +111,7 @@ def test_a_comparison_has_no_gate(tmp_path):
 def test_a_ready_configuration_goes_by_its_name(tmp_path):
     done = call("run", "-c", "quikc", "--runs", tmp_path)
     assert done.exit_code == 2
-    assert "name a ready one: fusar, mstar, mstar-scarce, opensarship, quick" in done.output
+    assert "name a ready one: fusar, fusar3, mstar, mstar-scarce, opensarship, quick" in done.output
     done = call("run", "-c", "quick", "-s", "distill.epochz=3", "--runs", tmp_path)
     assert "did you mean distill.epochs?" in done.output
 

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from faults import kills, store
+from faults import breaks, kills
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
         print(f"  {text}", file=sys.stderr, flush=True)
 
     wrong: list[str] = []
-    for name, run, count in (("faults", store.campaign, options.faults), ("kills", kills.campaign, options.kills)):
+    for name, run, count in (("faults", breaks.campaign, options.faults), ("kills", kills.campaign, options.kills)):
         if not count:
             continue
         start = time.monotonic()

@@ -13,7 +13,7 @@ from sarslim.networks.cost import count_macs, count_params, widths
 from sarslim.pruning import budget as pruning
 from sarslim.pruning.coupling import Coupling
 from sarslim.pruning.importance import CRITERIA, accumulate_gradients, score
-from sarslim.records import Latency, ModelRecord
+from sarslim.records import Latency, ModelRecord, Scaling
 
 SHAPE = (1, 16, 16)
 STAGES = ("2", "6", "9")
@@ -390,7 +390,8 @@ def test_every_pruned_network_survives_the_checkpoint(name, tmp_path):
     assert count_macs(pruned, (1, 32, 32)) <= 0.2 * count_macs(network, (1, 32, 32))
     record = ModelRecord(
         sarslim_version="0", kind="pruned", network=name, stem="standard", classes=("a", "b", "c"), channels=("VV",),
-        image_size=32, scaling=(), mean=(40.0,), std=(20.0,), widths={}, parents={}, pruning={}, metrics={},
+        image_size=32, scaling=(Scaling(kind="linear", low=0.0, high=1.0),), mean=(40.0,), std=(20.0,), widths={},
+        parents={}, pruning={}, metrics={},
     )  # fmt: skip
     artifact.save(tmp_path / "model", pruned, record)
     loaded, _ = artifact.load(tmp_path / "model")

@@ -3,8 +3,8 @@
 import time
 
 import pytest
+from faults.breaks import campaign
 from faults.proxy import KINDS, Fault, broken_store
-from faults.store import campaign
 from store.answers import answering
 
 from sarslim.errors import InputError, ServiceError
