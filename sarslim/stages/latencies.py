@@ -19,7 +19,7 @@ from sarslim.delivery.session import Session
 from sarslim.networks import Recogniser, artifact, timing
 from sarslim.networks.shapes import shape_of, untrained
 from sarslim.progress import note
-from sarslim.records import Deployment, Latency, ModelRecord, Preprocessing, Rival, Shape
+from sarslim.records import Deployment, Latency, ModelRecord, Preprocessing, Rival, Scaling, Shape
 from sarslim.stages.deploy import preprocessing
 
 Key = TypeVar("Key", bound=Hashable)
@@ -88,7 +88,8 @@ def time_shapes(shapes: Iterable[Shape], config: EvaluateConfig) -> dict[Shape, 
         for shape in dict.fromkeys(shapes):
             how = Preprocessing(
                 channels=tuple(map(str, range(shape.channels))), image_size=shape.image_size, dtype="uint8",
-                scaling=(), values="uint8", polarisation_as="channels", labels="visual", merge={},
+                scaling=(Scaling(kind="linear", low=0.0, high=255.0),) * shape.channels, values="uint8",
+                polarisation_as="channels", labels="visual", merge={},
             )  # fmt: skip
             file = files[shape] = Path(folder) / f"{len(files)}.onnx"
             classes = tuple(map(str, range(shape.classes)))

@@ -3,6 +3,7 @@ else happens.
 """
 
 import io
+import logging
 import os
 import resource
 import shutil
@@ -39,11 +40,13 @@ class Guard:
         self._watching, self._seen = False, ""
         self._readers: set[str] = set()
         self._temporary = (str(self.folder), tempfile.gettempdir() + "/sarslim-copy-", tempfile.gettempdir() + "/tmp")
+        logging.disable(logging.CRITICAL)  # what libraries say of broken files
         sys.addaudithook(self._note)
 
     def close(self) -> None:
         """Removes the folder."""
         self._watching = False
+        logging.disable(logging.NOTSET)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def judge(self, name: str, reader: Reader, data: bytes) -> tuple[bool, str]:

@@ -9,7 +9,6 @@ import csv
 import hashlib
 import io
 import json
-import logging
 import random
 import shutil
 import tempfile
@@ -57,8 +56,6 @@ HOW = Preprocessing(
 )  # fmt: skip
 CHIP = np.zeros((1, SIDE, SIDE), np.uint8)
 PLACE = S3Uri.parse("s3://tests/x")
-
-logging.disable(logging.CRITICAL)
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ def test_stages_of_the_pipeline_that_have_not_begun_wait_under_the_names_of_the_
 
     found = look("run_over_time_4", json_format.MessageToDict(spec))
     assert [(stage.title, stage.state) for stage in found.stages if stage.state is State.WAITING] == [
+        ("Ask teacher", State.WAITING),  # younger than the recording
         ("Evaluate", State.WAITING),
         ("Publish", State.WAITING),
     ]

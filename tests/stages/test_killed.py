@@ -44,6 +44,7 @@ def test_a_killed_run_resumes_to_the_weights_of_one_that_was_not(tmp_path, monke
     assert again.returncode == 143, printed
     assert time.monotonic() - began < 20
     assert "interrupted; the same command goes on" in printed
+    time.sleep(5)  # what ended is there until the system has taken note
     with pytest.raises(ProcessLookupError):
         os.killpg(again.pid, 0)
 
