@@ -149,8 +149,9 @@ def test_a_sweep_measures_every_budget_with_every_method_and_seed(full, config, 
     for student in students:
         assert student.macs <= 0.05 * teacher.macs
         assert student.params <= 0.05 * teacher.params
-    # A hundred networks and more pass through one argument of at most 128 KiB.
-    assert max(len(network.model_dump_json()) for network in record.networks) < 700
+    # A hundred networks and more pass through one argument of at most 128 KiB, before they are timed.
+    passed = [network.model_copy(update={"latency": None}) for network in record.networks]
+    assert max(len(network.model_dump_json()) for network in passed) < 750
     page = (folder / "report.html").read_text()
     assert "5% finetune" in page
     assert "Means over 2 seeds" in page

@@ -82,7 +82,7 @@ def test_the_reference_has_every_command_with_its_options():
     text = (ROOT / "docs" / "cli.md").read_text()
     assert "## sarslim predict" in text
     assert "sarslim predict BUNDLE CHIPS... [OPTIONS]" in text
-    assert "| `--threads` `int range` | `0` | CPU threads. 0: one per core. |" in text
+    assert "| `--threads` `int range` | `0` | CPU threads. 0: one per core that may be used. |" in text
     assert "### sarslim models rollback" in text
 
 

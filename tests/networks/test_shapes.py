@@ -6,14 +6,14 @@ from sarslim.config import NETWORKS
 from sarslim.networks import cost
 from sarslim.networks.recogniser import build
 from sarslim.networks.shapes import shape_of, untrained
-from sarslim.records import ModelRecord, Shape
+from sarslim.records import ModelRecord, Scaling, Shape
 
 
 def record(network: str) -> ModelRecord:
     return ModelRecord(
         sarslim_version="0", kind="teacher", network=network, stem="3x3", classes=("a", "b", "c"),
-        channels=("VV", "VH"), image_size=64, scaling=(), mean=(), std=(), widths={}, parents={}, pruning=None,
-        metrics={},
+        channels=("VV", "VH"), image_size=64, scaling=(Scaling(kind="linear", low=0, high=1),) * 2, mean=(0.0, 0.0),
+        std=(1.0, 1.0), widths={}, parents={}, pruning=None, metrics={},
     )  # fmt: skip
 
 
