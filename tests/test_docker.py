@@ -127,8 +127,9 @@ def test_images_stay_small(engine):
 def test_torch_is_one_layer_that_its_images_share(engine):
     layers = {target: engine.images.get(images.tagged(STAGE[target])).attrs["RootFS"]["Layers"] for target in TARGETS}
     assert layers["train"][:3] == layers["prune"][:3] == layers["evaluate"][:3]
+    assert layers["cell"][:4] == layers["evaluate"][:4]
     assert layers["prepare"][:2] == layers["train"][:2]
-    assert [len(layers[target]) for target in TARGETS] == [5, 4, 5, 5]
+    assert [len(layers[target]) for target in TARGETS] == [6, 5, 4, 5, 5]
 
 
 def test_images_hold_the_versions_that_are_installed_here():
@@ -181,7 +182,7 @@ def test_a_killed_container_resumes_from_its_checkpoint(tmp_path, engine):
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert second.returncode == 0, second.stdout + second.stderr
     summary = json.loads((runs / "latest" / "summary.json").read_text())
-    assert summary["cached"] == ["prepare", "teacher", "prune"]
+    assert summary["cached"] == ["prepare", "teacher", "prune", "ask"]
     students = (runs / "store" / "sarslim" / "pipelines").glob(f"*/distill-student/student/{TRAINING}")
     assert 4 <= read_json(TrainRecord, next(students)).resumed_at_epoch < 60
     assert not list((runs / "store" / "sarslim").glob("checkpoints/*"))
