@@ -182,7 +182,7 @@ def test_a_killed_container_resumes_from_its_checkpoint(tmp_path, engine):
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert second.returncode == 0, second.stdout + second.stderr
     summary = json.loads((runs / "latest" / "summary.json").read_text())
-    assert summary["cached"] == ["prepare", "teacher", "prune", "ask"]
+    assert sorted(summary["cached"]) == ["ask", "prepare", "prune", "teacher"]  # two of them at the same time
     students = (runs / "store" / "sarslim" / "pipelines").glob(f"*/distill-student/student/{TRAINING}")
     assert 4 <= read_json(TrainRecord, next(students)).resumed_at_epoch < 60
     assert not list((runs / "store" / "sarslim").glob("checkpoints/*"))
