@@ -13,7 +13,6 @@ from sarslim.records.bundle import (
 )
 from sarslim.records.comparison import Comparison, Measured, ShiftedAccuracy
 from sarslim.records.data import (
-    LARGEST_SIDE,
     PER_CHIP,
     DatasetRecord,
     PartCount,
@@ -46,7 +45,6 @@ __all__ = [
     "FileScores",
     "GateCheck",
     "JournalEntry",
-    "LARGEST_SIDE",
     "Latency",
     "LayerWidth",
     "Measured",

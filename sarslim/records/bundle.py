@@ -5,7 +5,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from sarslim.records.base import Record
-from sarslim.records.data import LARGEST_SIDE, Scaling, all_different, one_for_each, positive
+from sarslim.records.checks import LARGEST_SIDE, all_different, one_for_each, positive
+from sarslim.records.data import Scaling
 from sarslim.records.scores import ClassScores
 
 

@@ -1,37 +1,15 @@
 """What prepare found out: chips, scalings, parts."""
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, FiniteFloat, PositiveInt, model_validator
 
 from sarslim.records.base import Record
+from sarslim.records.checks import LARGEST_SIDE, all_different, one_for_each, positive
 
 ScalingKind = Literal["percentile", "log", "linear", "chip", "chip_log"]
 # Kinds that divide amplitudes by the level of their chip first.
 PER_CHIP = ("chip", "chip_log")
-LARGEST_SIDE = 4096  # pixels of a stored chip; a record that asks for more was not written by sarslim
-
-
-def one_for_each(channels: tuple[str, ...], **lists: tuple[Any, ...]) -> None:
-    all_different(channels)
-    for name, found in lists.items():
-        if len(found) != len(channels):
-            raise ValueError(f"its {name} has {len(found)} entries for {len(channels)} channels")
-
-
-def all_different(names: tuple[str, ...]) -> None:
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"its names {', '.join(names)[:200] or 'of nothing'} are not one for each")
-
-
-def positive(values: tuple[float, ...]) -> None:
-    if not all(0 < value < float("inf") for value in values):
-        raise ValueError("its std is not above 0")
-
-
-def of_channels(typical: "Typical | None", channels: tuple[str, ...]) -> None:
-    if typical is not None:
-        one_for_each(channels, mean=typical.mean, spread=typical.spread)
 
 
 class Scaling(Record):
@@ -135,7 +113,8 @@ class DatasetRecord(Record):
         one_for_each(self.channels, scaling=self.scaling, mean=self.mean, std=self.std)
         all_different(self.classes)
         positive(self.std)
-        of_channels(self.typical, self.channels)
+        if self.typical is not None:
+            one_for_each(self.channels, mean=self.typical.mean, spread=self.typical.spread)
         for name, part in self.parts.items():
             if part.chips < 0:
                 raise ValueError(f"its part {name} has {part.chips} chips")

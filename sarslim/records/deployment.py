@@ -5,7 +5,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from sarslim.records.base import Record
-from sarslim.records.data import LARGEST_SIDE, Scaling, Typical, of_channels, one_for_each
+from sarslim.records.checks import LARGEST_SIDE, one_for_each
+from sarslim.records.data import Scaling, Typical
 from sarslim.records.scores import Latency
 
 
@@ -33,7 +34,8 @@ class Preprocessing(Record):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         one_for_each(self.channels, scaling=self.scaling)
-        of_channels(self.typical, self.channels)
+        if self.typical is not None:
+            one_for_each(self.channels, mean=self.typical.mean, spread=self.typical.spread)
         return self
 
 
