@@ -101,7 +101,7 @@ print(time.perf_counter() - start)
 STARTING = """
 import contextlib, io, subprocess, sys, time
 from kfp.local import subprocess_task_handler
-from sarslim.kubeflow import warm
+from sarslim.kubeflow.local import warm
 
 code = "from sarslim.stages.distill import distill_student\\ndef task(): assert distill_student"
 command = ["sh", "-c", "", code, "--executor_input", "{}", "--function_to_execute", "task"]

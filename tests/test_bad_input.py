@@ -14,7 +14,7 @@ import pipeline
 from sarslim.config import RunConfig, parse
 from sarslim.config.parameters import to_parameters
 from sarslim.errors import InputError, ServiceError
-from sarslim.kubeflow import launch
+from sarslim.kubeflow.local import launch
 from sarslim.stages.check import check
 from sarslim.store.storage import S3Uri
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from components.alone import COMPONENTS
 from sarslim.cli.app import app
-from sarslim.kubeflow import launch
+from sarslim.kubeflow.local import launch
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from components import images
 from sarslim import __version__
 from sarslim.config import RunConfig, parse
 from sarslim.errors import InputError
-from sarslim.kubeflow import launch, runners
+from sarslim.kubeflow.local import launch, runners
 from sarslim.networks import artifact
 from sarslim.records import TrainRecord
 from sarslim.stages.results import TRAINING, read_json

@@ -17,7 +17,8 @@ from sarslim.chips.dataset import Dataset
 from sarslim.chips.prepare import prepare
 from sarslim.config import PrepareConfig, RunConfig, parse
 from sarslim.delivery.runtime import Bundle
-from sarslim.kubeflow import history, launch, run_folder
+from sarslim.kubeflow import run_folder
+from sarslim.kubeflow.local import history, launch
 from sarslim.networks import artifact
 from sarslim.networks.inference import predict
 from sarslim.store.storage import S3Uri

@@ -9,7 +9,7 @@ import pipeline
 from sarslim.chips.prepare import prepare
 from sarslim.config import RunConfig, parse
 from sarslim.errors import InputError
-from sarslim.kubeflow import launch
+from sarslim.kubeflow.local import launch
 from sarslim.networks import artifact
 from sarslim.records import Comparison
 from sarslim.store.storage import S3Uri

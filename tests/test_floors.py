@@ -117,7 +117,7 @@ def test_components_import_sarslim_only_inside_their_function():
 
 def test_compiling_loads_no_torch(tmp_path):
     code = (
-        "import sys, pathlib, pipeline\nfrom sarslim.kubeflow import launch\n"
+        "import sys, pathlib, pipeline\nfrom sarslim.kubeflow.local import launch\n"
         "dags = {name: pipeline.build(name) for name in pipeline.DAGS}\n"
         f"launch.compile_all(dags, pathlib.Path({str(tmp_path)!r}))\n"
         "heavy = {'torch', 'torchvision', 'torch_pruning', 'sklearn', 'matplotlib'} & set(sys.modules)\n"

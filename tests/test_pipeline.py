@@ -17,7 +17,7 @@ from sarslim.config import STAGES, DistillConfig, PruneConfig, RunConfig, Teache
 from sarslim.config.cluster import ClusterConfig
 from sarslim.config.parameters import KNOBS, to_parameters
 from sarslim.errors import InputError
-from sarslim.kubeflow import launch
+from sarslim.kubeflow.local import launch
 from sarslim.stages import sources
 from sarslim.stages.plan import plan_methods, plan_rivals, plan_sweep
 

@@ -41,7 +41,7 @@ def compile_pipelines(
     places: Places = None,
 ) -> None:
     """Write every pipeline as YAML, to upload to Kubeflow Pipelines, and every stage as a component for your own."""
-    from sarslim.kubeflow import launch
+    from sarslim.kubeflow.local import launch
 
     launch.compile_all({name: _built(name, cluster, places) for name in pipelines().DAGS}, out)
     from components.alone import COMPONENTS
@@ -79,7 +79,7 @@ def submit(
 ) -> None:
     """Start a run on a cluster."""
     from sarslim.config import settings
-    from sarslim.kubeflow.submission import Submission
+    from sarslim.kubeflow.cluster.submission import Submission
 
     settings.choose("--pipeline", pipeline, options.PIPELINES)
     if upload:
@@ -106,7 +106,7 @@ def upload(
     places: Places = None,
 ) -> None:
     """Upload all pipelines to the KFP UI, or a new version of those that are there."""
-    from sarslim.kubeflow import submission
+    from sarslim.kubeflow.cluster import submission
 
     api = server(host, namespace, service_account, ca).connect()
     submission.upload(api, {name: _built(name, cluster, places) for name in pipelines().DAGS}, version)
@@ -114,7 +114,7 @@ def upload(
 
 def server(host: str, namespace: str | None, service_account: bool, ca: str | None) -> Any:
     """Where Kubeflow Pipelines answers, and as whom we ask."""
-    from sarslim.kubeflow.server import Server
+    from sarslim.kubeflow.cluster.server import Server
 
     return Server(host, namespace, service_account, ca)
 
@@ -136,8 +136,8 @@ def again(
         InputError: no such run or stage, or one whose artifacts are not there.
     """
     from sarslim.config import settings
-    from sarslim.kubeflow import past_runs
-    from sarslim.kubeflow.submission import Submission
+    from sarslim.kubeflow.cluster import past_runs
+    from sarslim.kubeflow.cluster.submission import Submission
 
     settings.choose("--from", start, options.STAGES)
     entry = settings.entry_point(start)
@@ -156,8 +156,8 @@ def again(
 
 def send(at: Any, submission: Any, wait: bool, dry_run: bool) -> None:
     """Shows or starts a run; with ``wait`` a run that fails ends the program with 1."""
-    from sarslim.kubeflow import watching
-    from sarslim.kubeflow.submission import submit as start
+    from sarslim.kubeflow.cluster import watching
+    from sarslim.kubeflow.cluster.submission import submit as start
 
     if dry_run:
         print(submission.shown(at.namespace))

@@ -206,7 +206,8 @@ def as_told(failed: SarslimError) -> SarslimError:
 def _tools() -> tuple[ModuleType, ModuleType, ModuleType]:
     """The pipelines, what runs them and what logs them; the small install of bundles at work has none of these."""
     try:
-        from sarslim.kubeflow import launch, tracking
+        from sarslim.kubeflow import tracking
+        from sarslim.kubeflow.local import launch
 
         return pipelines(), launch, tracking
     except ModuleNotFoundError as error:

@@ -149,7 +149,7 @@ def rerun(
         sent = clusters.again(server, run, start, sets or [], experiment, pipeline_root, run_as, cluster, places)
         clusters.send(server, sent, wait, dry_run)
         return
-    from sarslim.kubeflow import launch
+    from sarslim.kubeflow.local import launch
 
     chosen = launch.rerun_config(runs / run, start, sets or [])
     begin("compress", chosen, [], Here(runs, s3_endpoint, docker, mlflow), require_gate)
@@ -176,7 +176,8 @@ def begin(pipeline: str, config: Any, inputs: list[str], here: Here, require_gat
     if require_gate and pipeline.startswith(("sweep", "baselines")):
         raise InputError("--require-gate", f"{pipeline} has no gate", "Leave it out, or run compress")
 
-    from sarslim.kubeflow import launch, tracking
+    from sarslim.kubeflow import tracking
+    from sarslim.kubeflow.local import launch
 
     server = tracking.wanted(here.mlflow or None)
     dag = pipelines().build(pipeline)

@@ -39,7 +39,7 @@ def runs(
     if not host:
         local_runs(runs, most, as_json)
         return
-    from sarslim.kubeflow import past_runs
+    from sarslim.kubeflow.cluster import past_runs
 
     rows = past_runs.latest(_connect(host, namespace, service_account, ca), most)
     if not rows and not as_json:
@@ -51,7 +51,7 @@ def runs(
 def local_runs(runs: Path, most: int, as_json: bool) -> None:
     """Lists the latest runs of this machine."""
     from sarslim import report
-    from sarslim.kubeflow.history import runs_in
+    from sarslim.kubeflow.local.history import runs_in
 
     found = runs_in(runs)[:most]
     if as_json:
@@ -78,7 +78,7 @@ def show_run(
     if not host:
         show_local(_known(runs, run), as_json)
         return
-    from sarslim.kubeflow import past_runs
+    from sarslim.kubeflow.cluster import past_runs
 
     api = _connect(host, namespace, service_account, ca)
     told = past_runs.story(api, past_runs.look_at(api, run))
@@ -104,7 +104,7 @@ def watch(
     run: Run, host: Host, namespace: Namespace = None, service_account: ServiceAccount = False, ca: CaFile = None
 ) -> None:
     """Show how a run gets on until it ends; exit code 1 if it fails."""
-    from sarslim.kubeflow import watching
+    from sarslim.kubeflow.cluster import watching
 
     if not watching.wait(_connect(host, namespace, service_account, ca), run):
         raise typer.Exit(1)
@@ -136,8 +136,8 @@ def logs(
     if not host:
         local_logs(_known(runs, run), stage)
         return
-    from sarslim.kubeflow import past_runs, pod_logs
-    from sarslim.kubeflow.launch import TASKS
+    from sarslim.kubeflow.cluster import past_runs, pod_logs
+    from sarslim.kubeflow.tasks import TASKS
 
     api = _connect(host, namespace, service_account, ca)
     look = past_runs.look_at(api, run)
@@ -173,7 +173,7 @@ def local_logs(run: Path, stage: str) -> None:
 
 def show_local(run: Path, as_json: bool) -> None:
     """Tells what a run of this machine achieved, and the artifacts that another run can start from."""
-    from sarslim.kubeflow.history import runs_in
+    from sarslim.kubeflow.local.history import runs_in
     from sarslim.report import terminal
     from sarslim.report.words import runs as words
 
@@ -212,7 +212,7 @@ def clean(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
 ) -> None:
     """Remove old runs of this machine, and the artifacts that no kept run names; published bundles stay."""
-    from sarslim.kubeflow import cleaning
+    from sarslim.kubeflow.local import cleaning
     from sarslim.report import units
 
     found = cleaning.surplus(runs, keep)

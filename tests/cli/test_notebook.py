@@ -15,7 +15,7 @@ from sarslim.cli.notebook import FinishedRun, as_told, configured
 from sarslim.cli.output import INSTALL
 from sarslim.config import RunConfig, TeacherConfig
 from sarslim.errors import InputError, ServiceError
-from sarslim.kubeflow.launch import RunFailed
+from sarslim.kubeflow.local.launch import RunFailed
 from sarslim.records import BundleRecord
 from sarslim.stages import results
 

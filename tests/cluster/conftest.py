@@ -13,7 +13,7 @@ import pytest
 from kubeflow.kfp_server import serve
 from scenario import HOST, TABLE, Cluster
 
-from sarslim.kubeflow import patience
+from sarslim.kubeflow.cluster import patience
 
 
 def pytest_collection_modifyitems(items):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from sarslim.cli.app import app
 from sarslim.errors import SarslimError
-from sarslim.kubeflow.server import Api, Server
+from sarslim.kubeflow.cluster.server import Api, Server
 from sarslim.store.storage import S3Uri, Storage
 
 HOST = os.environ.get("SARSLIM_CLUSTER_HOST", "")

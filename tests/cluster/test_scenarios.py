@@ -6,7 +6,7 @@ import time
 import pytest
 from scenario import Cluster, seen
 
-from sarslim.kubeflow import past_runs, pod_logs
+from sarslim.kubeflow.cluster import past_runs, pod_logs
 
 STAGES = ("teacher", "prune", "distill", "evaluate", "publish")
 # A field of each stage whose change changes no other stage, and what then comes from the cache.

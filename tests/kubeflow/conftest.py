@@ -3,7 +3,7 @@
 import pytest
 from kfp_server import serve
 
-from sarslim.kubeflow import patience
+from sarslim.kubeflow.cluster import patience
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from sarslim.kubeflow import nodes
+from sarslim.kubeflow.cluster import nodes
 
 RECORDINGS = Path(__file__).parent / "recordings"
 API = "/apis/v2beta1"

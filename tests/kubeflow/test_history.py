@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from sarslim.config import RunConfig
-from sarslim.kubeflow import history
+from sarslim.kubeflow.local import history
 from sarslim.records import BundleRecord, RunEntry
 from sarslim.stages.results import summary, write_json
 
@@ -150,6 +150,7 @@ def test_summaries_of_older_versions_are_read(tmp_path):
 
 
 def test_listing_runs_needs_neither_kfp_nor_torch():
-    code = "import sys, sarslim.kubeflow.history; sys.exit(str({'kfp', 'torch', 'scipy', 'jinja2'} & set(sys.modules)))"
+    loaded = "str({'kfp', 'torch', 'scipy', 'jinja2'} & set(sys.modules))"
+    code = f"import sys, sarslim.kubeflow.local.history; sys.exit({loaded})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == "set()"

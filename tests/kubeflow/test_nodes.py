@@ -5,8 +5,8 @@ from kfp_server import answered
 
 import pipeline
 from sarslim.config.cluster import ClusterConfig
-from sarslim.kubeflow import nodes
-from sarslim.kubeflow.nodes import State
+from sarslim.kubeflow.cluster import nodes
+from sarslim.kubeflow.cluster.nodes import State
 
 
 def look(name: str, spec: dict | None = None) -> nodes.Look:

@@ -4,7 +4,7 @@ from kfp_server import answered, with_noise
 from typer.testing import CliRunner
 
 from sarslim.cli.app import app
-from sarslim.kubeflow import pod_logs
+from sarslim.kubeflow.cluster import pod_logs
 from sarslim.store.storage import S3Uri
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from sarslim.kubeflow import run_log
+from sarslim.kubeflow.local import run_log
 
 
 class Terminal(io.StringIO):

@@ -1,6 +1,6 @@
 """What containers of a local run see."""
 
-from sarslim.kubeflow import runners
+from sarslim.kubeflow.local import runners
 
 
 def test_what_links_of_the_source_lead_to_is_mounted_too(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import time
 import pytest
 from kfp import dsl, local
 
-from sarslim.kubeflow import warm
+from sarslim.kubeflow.local import warm
 
 
 @dsl.component(base_image="python", install_kfp_package=False)
@@ -61,7 +61,7 @@ def test_what_fails_fails_here(runner, how, said, capfd):
 
 CALLER = """
 import os, sys
-from sarslim.kubeflow import warm
+from sarslim.kubeflow.local import warm
 with warm.processes():
     print("ready", flush=True)
     sys.stdin.read()

@@ -7,8 +7,8 @@ from kfp_server import answered, with_noise
 from typer.testing import CliRunner
 
 from sarslim.cli.app import app
-from sarslim.kubeflow import patience, watching
-from sarslim.kubeflow.server import Server, Unreachable
+from sarslim.kubeflow.cluster import patience, watching
+from sarslim.kubeflow.cluster.server import Server, Unreachable
 
 OVER_TIME = [f"run_over_time_{number}" for number in range(7)]
 FIGURES = 'figures: {"val_accuracy": 0.93, "val_macro_f1": 0.914, "kept_epoch": 3, "epochs": 8, "seconds": 200}'
@@ -85,7 +85,7 @@ def test_where_the_list_of_tasks_stands_still_the_logs_tell_how_it_goes_on(kfp, 
     kfp.print("run_sweep_succeeded", "prune-student", with_noise(made), cell=2)
     kfp.print("run_sweep_succeeded", "prune-student", with_noise("note: cutting"), cell=3)
     prefix = "sweep-h9zqg(0).root(0).exit-handler-1(0).for-loop-2(0).iteration-iterations(2:2)(0).iteration-item(0)"
-    from sarslim.kubeflow.nodes import node_id
+    from sarslim.kubeflow.cluster.nodes import node_id
 
     number = node_id("sweep-h9zqg", f"{prefix}.distill-student(0).executor(0)").rpartition("-")[2]
     kfp.pods[f"sweep-h9zqg-retry-system-container-impl-{number}"] = with_noise("student 1/12  loss 0.2")

@@ -15,7 +15,7 @@ import yaml
 from kfp import compiler
 
 from sarslim import __version__
-from sarslim.kubeflow.server import API, Api
+from sarslim.kubeflow.cluster.server import API, Api
 
 
 @dataclass(frozen=True)

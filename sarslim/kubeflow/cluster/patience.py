@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from sarslim.kubeflow.server import Unreachable
+from sarslim.kubeflow.cluster.server import Unreachable
 from sarslim.progress import duration
 
 EVERY_SECONDS = 5.0  # between two looks at a run

@@ -9,11 +9,11 @@ from typing import Any
 from sarslim.config import RunConfig
 from sarslim.config.parameters import ARTIFACTS, default, from_parameters, given_artifacts, names, start_with
 from sarslim.errors import InputError, SarslimError, ServiceError
-from sarslim.kubeflow import nodes, pod_logs
-from sarslim.kubeflow.launch import TASKS
-from sarslim.kubeflow.nodes import Look, Stage, State
-from sarslim.kubeflow.server import API, Api, NotThere
-from sarslim.kubeflow.watching import key_figure, published, why
+from sarslim.kubeflow.cluster import nodes, pod_logs
+from sarslim.kubeflow.cluster.nodes import Look, Stage, State
+from sarslim.kubeflow.cluster.server import API, Api, NotThere
+from sarslim.kubeflow.cluster.watching import key_figure, published, why
+from sarslim.kubeflow.tasks import TASKS
 from sarslim.progress import duration
 from sarslim.records import JournalEntry
 from sarslim.store import journal

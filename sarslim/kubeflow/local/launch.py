@@ -21,7 +21,8 @@ from sarslim.config import RunConfig
 from sarslim.config.settings import arguments, changed, load_config, require_data
 from sarslim.delivery.registry import METRICS
 from sarslim.errors import InputError, SarslimError, ServiceError
-from sarslim.kubeflow import ending, history, run_log, runners, warm
+from sarslim.kubeflow.local import ending, history, run_log, runners, warm
+from sarslim.kubeflow.tasks import LOOPS, TASKS
 from sarslim.records import BundleRecord, Comparison, DatasetRecord, TrainRecord
 from sarslim.report import last_screen
 from sarslim.stages import results
@@ -29,25 +30,6 @@ from sarslim.stages.publish import bundle_uri, fate
 from sarslim.store import local_store
 from sarslim.store.storage import SUMS, S3Uri, Storage
 
-TASKS = {
-    "check-inputs": "check",
-    "plan-sweep": "plan",
-    "plan-methods": "plan",
-    "plan-rivals": "plan",
-    "prepare-data": "prepare",
-    "train-teacher": "teacher",
-    "prune-student": "prune",
-    "ask-teacher": "ask",
-    "distill-student": "distill",
-    "evaluate-student": "evaluate",
-    "publish-bundle": "publish",
-    "measure-network": "measure",
-    "recover-cell": "recover",
-    "rival-cell": "rival",
-    "compare-networks": "compare",
-}
-# What runs once for each cell of a plan.
-LOOPS = {"plan-sweep": "recover", "plan-methods": "recover", "plan-rivals": "rival"}
 REFUSING = ("check", "plan")
 LEAST_BYTES = 256 * 2**20  # of a run: a teacher, its checkpoint with two moments and an average, and the bundle
 INTERRUPTED = "interrupted; the same command goes on: stages that ended are cached, training resumes"

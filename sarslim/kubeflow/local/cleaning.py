@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sarslim.errors import InputError
-from sarslim.kubeflow import history
+from sarslim.kubeflow.local import history
 
 JOURNAL = "journal"  # beside the tasks of a run; goes with the last of them
 

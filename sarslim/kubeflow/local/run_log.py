@@ -13,7 +13,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from sarslim.kubeflow.views import Lines, Stages, State
+from sarslim.kubeflow.local.views import Lines, Stages, State
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 STARTED = re.compile(r"Executing task '([\w-]+)'")

@@ -24,7 +24,7 @@ from typing import Any
 
 from kfp.local import subprocess_task_handler
 
-from sarslim.kubeflow.ending import FORKING, call_process
+from sarslim.kubeflow.local.ending import FORKING, call_process
 
 STAGE = re.compile(r"^\s*from (sarslim\.stages\.\w+) import ", re.MULTILINE)
 LENGTH = 8  # bytes that tell the length of a task

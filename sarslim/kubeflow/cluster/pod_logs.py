@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from sarslim.errors import InputError, SarslimError, ServiceError
-from sarslim.kubeflow import nodes
-from sarslim.kubeflow.nodes import Look, Stage, State
-from sarslim.kubeflow.patience import EVERY_SECONDS, Patience
-from sarslim.kubeflow.server import Api, NotThere, Unreachable
+from sarslim.kubeflow.cluster import nodes
+from sarslim.kubeflow.cluster.nodes import Look, Stage, State
+from sarslim.kubeflow.cluster.patience import EVERY_SECONDS, Patience
+from sarslim.kubeflow.cluster.server import Api, NotThere, Unreachable
 from sarslim.store.storage import S3Uri, Storage
 
 # The route that the UI itself uses; that of the API is not reachable through the UI's server.

@@ -8,11 +8,11 @@ from dataclasses import replace
 from functools import partial
 
 from sarslim import report
-from sarslim.kubeflow import nodes, pod_logs
-from sarslim.kubeflow.launch import TASKS
-from sarslim.kubeflow.nodes import OVER, Look, Stage, State
-from sarslim.kubeflow.patience import EVERY_SECONDS, Patience
-from sarslim.kubeflow.server import Api
+from sarslim.kubeflow.cluster import nodes, pod_logs
+from sarslim.kubeflow.cluster.nodes import OVER, Look, Stage, State
+from sarslim.kubeflow.cluster.patience import EVERY_SECONDS, Patience
+from sarslim.kubeflow.cluster.server import Api
+from sarslim.kubeflow.tasks import TASKS
 from sarslim.progress import duration
 
 STALE_LOOKS = 6  # looks without a change after which the logs are asked whether the list stands still

@@ -1,0 +1,1 @@
+"""Runs on this machine: started, shown, kept in their folders, and ended."""
