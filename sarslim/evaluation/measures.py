@@ -33,6 +33,7 @@ OVER_SHORTCUT = "95 % lower bound of the lead over the best shortcut at least"
 
 def score(
     network: nn.Module,
+    logits: NDArray[np.float32],
     images: NDArray[np.generic],
     labels: NDArray[np.int64],
     classes: Sequence[str],
@@ -46,6 +47,7 @@ def score(
 
     Args:
         network: takes (N, C, H, W) values 0..255, gives logits (N, K).
+        logits: (N, K) that it gives for the images.
         images: (N, C, H, W) stored values 0..255, possibly memory-mapped.
         labels: (N,) class indices.
         classes: names of the K classes.
@@ -55,9 +57,7 @@ def score(
         file_bytes: size of the file of weights.
     """
     labels = np.asarray(labels)
-    logits = predict(network, images)
-    chosen = logits.argmax(axis=1)
-    p = torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()
+    chosen, p = logits.argmax(axis=1), _probabilities(logits)
     names = range(len(classes))
     precision, recall, f1, chips = metrics.precision_recall_fscore_support(
         labels, chosen, labels=names, zero_division=0
@@ -149,42 +149,37 @@ def _roc(positive: NDArray[np.bool_], p: NDArray[np.float64], name: str) -> RocC
 
 
 def surest_mistakes(
-    student: nn.Module,
-    teacher: nn.Module,
-    images: NDArray[np.generic],
+    student: NDArray[np.float32],
+    teacher: NDArray[np.float32],
     labels: NDArray[np.int64],
     classes: Sequence[str],
 ) -> tuple[Mistake, ...]:
     """What the student got wrong, the surest first, at most ``MOST_MISTAKES``, and what the teacher says of it.
 
     Args:
-        student, teacher: take (N, C, H, W) values 0..255, give logits (N, K).
-        images: (N, C, H, W) stored values 0..255, possibly memory-mapped.
+        student, teacher: their logits (N, K).
         labels: (N,) class indices.
         classes: names of the K classes.
     """
-    chosen, confidence = _answers(student, images)
+    p, theirs = _probabilities(student), _probabilities(teacher)
+    chosen, confidence = p.argmax(axis=1), p.max(axis=1)
     wrong = np.flatnonzero(chosen != labels)
     rows = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_MISTAKES]
-    if not len(rows):
-        return ()
     return tuple(
         Mistake(
             chip=int(row),
             true=classes[labels[row]],
             student=classes[chosen[row]],
             student_confidence=float(confidence[row]),
-            teacher=classes[answer],
-            teacher_confidence=float(sureness),
+            teacher=classes[theirs[row].argmax()],
+            teacher_confidence=float(theirs[row].max()),
         )
-        for row, answer, sureness in zip(rows, *_answers(teacher, images[rows]), strict=True)
+        for row in rows
     )
 
 
-def _answers(network: nn.Module, images: NDArray[np.generic]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The class that a network chooses for each chip (N,), and the probability that it gives it (N,)."""
-    p = torch.softmax(torch.from_numpy(predict(network, images)).double(), dim=1).numpy()
-    return p.argmax(axis=1), p.max(axis=1)
+def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    return torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()
 
 
 def majority_accuracy(train_labels: NDArray[np.int64], test_labels: NDArray[np.int64]) -> float:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sarslim import __version__, report
 from sarslim.chips.dataset import Dataset
@@ -84,23 +83,26 @@ def evaluate(
     bounds.bound_evaluation(config, {"teacher": artifact.load(teacher)[0]}, input_shape(data))
     prepared = read_json(PrepareConfig, dataset / CONFIG)
     sources = shifted.read(config, data, prepared)
-    scores = {kind: score(folder, data, config, name=kind, kind=kind) for kind, folder in folders.items()}
+    scored = {kind: score(folder, data, config, name=kind, kind=kind) for kind, folder in folders.items()}
+    scores = {kind: each.scores for kind, each in scored.items()}
     note("looking for shortcuts")
     found, best = shortcuts.audit(train.images, train.labels, test.images, test.labels)
-    answers = {kind: _answers(folder, test.images) for kind, folder in folders.items()}
+    answers = {kind: each.logits.argmax(axis=1) for kind, each in scored.items()}
     labels = np.asarray(test.labels)
     over_shortcut = {kind: statistics.pair(labels, chosen, best) for kind, chosen in answers.items()}
     against_teacher = {
         kind: statistics.pair(labels, answers[kind], answers["teacher"]) for kind in ("pruned", "student")
     }
     elsewhere = tuple(
-        shifted.compared(source, data, {kind: _answers(folder, source.images) for kind, folder in folders.items()})
+        shifted.compared(
+            source,
+            data,
+            {kind: predict(each.network, source.images).argmax(axis=1) for kind, each in scored.items()},
+        )
         for source in sources
     )
     bundle.mkdir(parents=True, exist_ok=True)
-    mistakes = measures.surest_mistakes(
-        artifact.load(student)[0], artifact.load(teacher)[0], test.images, test.labels, data.record.classes
-    )
+    mistakes = measures.surest_mistakes(scored["student"].logits, scored["teacher"].logits, labels, data.record.classes)
     with tempfile.TemporaryDirectory() as aside:
         delivered = {
             kind: deploy(folders[kind], data, prepared, scores[kind], kind=kind, out=out)
@@ -137,11 +139,6 @@ def evaluate(
     page.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(bundle / REPORT, page)
     return record
-
-
-def _answers(folder: Path, images: NDArray[np.generic]) -> NDArray[np.int64]:
-    """The class that the model in ``folder`` chooses for each chip (N,)."""
-    return predict(artifact.load(folder)[0], images).argmax(axis=1)
 
 
 def _budgets(

@@ -2,21 +2,33 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sarslim.chips.dataset import Dataset
 from sarslim.config import EvaluateConfig, PrepareConfig
 from sarslim.evaluation import measures
-from sarslim.networks import artifact
+from sarslim.networks import Recogniser, artifact
 from sarslim.networks.inference import predict
 from sarslim.networks.shapes import shape_of
 from sarslim.progress import note
-from sarslim.records import Measured, NetworkScores
+from sarslim.records import Measured, ModelRecord, NetworkScores
 from sarslim.stages import shifted
 from sarslim.stages.learn import input_shape, require_classes
 from sarslim.stages.results import CONFIG, read_json, write_json
 
 DIGEST = 12  # characters that tell data sets apart
+
+
+class Scored(NamedTuple):
+    """A model artifact that was looked at: what it holds, its figures, and its logits (N, K) of the test part."""
+
+    network: Recogniser
+    record: ModelRecord
+    scores: NetworkScores
+    logits: NDArray[np.float32]
 
 
 def measure(label: Mapping[str, Any], config: EvaluateConfig, *, dataset: Path, model: Path, scores: Path) -> Measured:
@@ -32,22 +44,22 @@ def measure(label: Mapping[str, Any], config: EvaluateConfig, *, dataset: Path, 
     data = Dataset.open(dataset)
     sources = shifted.read(config, data, read_json(PrepareConfig, dataset / CONFIG)) if config.shifted else []
     found = score(model, data, config, name=label["name"])
-    write_json(scores, found)
-    network, model_record = artifact.load(model)
+    write_json(scores, found.scores)
     return Measured(
         **label,
         data_digest=data.record.digest[:DIGEST],
         test_chips=len(data.part("test").images),
         simulated=data.record.simulated,
         shifted={
-            each.name: shifted.accuracy(each, predict(network, each.images).argmax(axis=1), DIGEST) for each in sources
+            each.name: shifted.accuracy(each, predict(found.network, each.images).argmax(axis=1), DIGEST)
+            for each in sources
         },
-        shape=shape_of(network, model_record),
-        **found.summary(),
+        shape=shape_of(found.network, found.record),
+        **found.scores.summary(),
     )
 
 
-def score(folder: Path, data: Dataset, config: EvaluateConfig, *, name: str, kind: str | None = None) -> NetworkScores:
+def score(folder: Path, data: Dataset, config: EvaluateConfig, *, name: str, kind: str | None = None) -> Scored:
     """What the model in ``folder`` can do on the test part, and what it costs but for time.
 
     Args:
@@ -61,8 +73,10 @@ def score(folder: Path, data: Dataset, config: EvaluateConfig, *, name: str, kin
     test = data.part("test")
     assert test.labels is not None
     note(f"measuring the {name}")
-    return measures.score(
+    logits = predict(network, test.images)
+    scores = measures.score(
         network,
+        logits,
         test.images,
         test.labels,
         data.record.classes,
@@ -71,3 +85,4 @@ def score(folder: Path, data: Dataset, config: EvaluateConfig, *, name: str, kin
         input_shape=input_shape(data),
         file_bytes=(folder / artifact.WEIGHTS).stat().st_size,
     )
+    return Scored(network, model, scores, logits)

@@ -18,6 +18,7 @@ from sarslim.evaluation.measures import (
     score,
     surest_mistakes,
 )
+from sarslim.networks.inference import predict
 from sarslim.records import ClassScores, EvaluateRecord, Scaling
 from sarslim.report import units
 
@@ -46,8 +47,9 @@ def answers(choices, margins=None, classes=3, size=16):
 
 
 def scored(labels, choices, names=("a", "b", "c"), config=CONFIG, **options):
+    network, images = Brightness(len(names)), answers(choices, classes=len(names), **options)
     return score(
-        Brightness(len(names)), answers(choices, classes=len(names), **options), np.array(labels), names,
+        network, predict(network, images), images, np.array(labels), names,
         config=config, scaling=SCALING, input_shape=(1, 16, 16), file_bytes=123,
     )  # fmt: skip
 
@@ -110,7 +112,7 @@ def test_curves_are_finite_short_and_keep_their_ends():
     images = rng.integers(0, 256, (3000, 1, 16, 16)).astype(np.uint8)
     images[np.arange(3000), 0, 0, labels] = np.maximum(images[np.arange(3000), 0, 0, labels], margins)
     scores = score(
-        Brightness(2), images, labels, ("a", "b"),
+        Brightness(2), predict(Brightness(2), images), images, labels, ("a", "b"),
         config=CONFIG, scaling=SCALING, input_shape=(1, 16, 16), file_bytes=1,
     )  # fmt: skip
     for curve in scores.roc:
@@ -130,7 +132,7 @@ def test_speckle_costs_accuracy_and_repeats():
     network, images = Brightness(3), answers(labels, margins)
     first, second = (
         score(
-            network, images, labels, ("a", "b", "c"),
+            network, predict(network, images), images, labels, ("a", "b", "c"),
             config=CONFIG, scaling=SCALING, input_shape=(1, 16, 16), file_bytes=1,
         )
         for _ in range(2)
@@ -157,7 +159,8 @@ def test_the_surest_mistakes_come_first_with_what_the_teacher_said():
     images = answers(choices, margins=[90, 50, 100, 90, 100])
     teacher = Brightness(3)
     teacher.gain = nn.Parameter(-torch.ones(1))  # names what is darkest, the first of equals
-    found = surest_mistakes(Brightness(3), teacher, images, labels, ("a", "b", "c"))
+    said, theirs = predict(Brightness(3), images), predict(teacher, images)
+    found = surest_mistakes(said, theirs, labels, ("a", "b", "c"))
     assert [(m.chip, m.true, m.student, m.teacher) for m in found] == [
         (2, "b", "c", "a"),
         (4, "c", "a", "b"),
@@ -168,8 +171,9 @@ def test_the_surest_mistakes_come_first_with_what_the_teacher_said():
     )
     assert found[0].teacher_confidence == pytest.approx(1 / (2 + math.exp(-2)), abs=1e-6)
     many = np.zeros(40, dtype=np.int64)
-    assert len(surest_mistakes(Brightness(3), teacher, answers(many + 1), many, ("a", "b", "c"))) == 24
-    assert surest_mistakes(Brightness(3), teacher, images, np.array(choices), ("a", "b", "c")) == ()
+    wrong = predict(Brightness(3), answers(many + 1))
+    assert len(surest_mistakes(wrong, wrong, many, ("a", "b", "c"))) == 24
+    assert surest_mistakes(said, theirs, np.array(choices), ("a", "b", "c")) == ()
 
 
 def test_the_majority_comes_from_training():

@@ -28,7 +28,7 @@ from sarslim.kubeflow.local.ending import FORKING, call_process
 
 STAGE = re.compile(r"^\s*from (sarslim\.stages\.\w+) import ", re.MULTILINE)
 LENGTH = 8  # bytes that tell the length of a task
-INPUT, FUNCTION = "--executor_input", "--function_to_execute"
+INPUT = "--executor_input"
 
 
 @contextlib.contextmanager
@@ -85,10 +85,12 @@ def _serve(tasks: socket.socket) -> None:
         if not length:
             return
         with tasks.makefile("rb", buffering=0) as stream:
-            text = b""
-            wanted = int.from_bytes(length)
+            text, wanted = b"", int.from_bytes(length)
             while len(text) < wanted:
-                text += stream.read(wanted - len(text)) or b""
+                piece = stream.read(wanted - len(text))
+                if not piece:  # the caller ended in between
+                    return
+                text += piece
         task = json.loads(text)
         for module in STAGE.findall(task["code"]):
             with contextlib.suppress(Exception):  # the task itself will tell of it
