@@ -41,7 +41,7 @@ lint: .venv/ready ## static checks alone
 	@$(PY) -m mypy sarslim components benchmarks pipeline.py
 
 # What is found is kept in build/fuzz and fails the target. Linux on x86-64 and Python 3.11 to 3.13: what Atheris runs on.
-fuzz: .venv/ready ## mutated files for every reader, 100,000 of them: about 15 minutes (CASES=, READER=)
+fuzz: .venv/ready ## mutated files for every reader, 100,000 of them: about half an hour (CASES=, READER=)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/faults/requirements.lock
 	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests:tests/chips $(PY) -m faults.fuzz --cases $(CASES) $(foreach name,$(READER),--reader $(name))
 

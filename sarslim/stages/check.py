@@ -5,11 +5,11 @@ the machine, and writes to every place that the run will write to.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sarslim.chips.inspect import check_names, find_table, fingerprint, is_data, names
+from sarslim.chips.inspect import check_names
 from sarslim.chips.simulated_folder import is_simulated
 from sarslim.config import STAGES, PrepareConfig, RunConfig, TrainingConfig
 from sarslim.config.parameters import ARTIFACTS, from_parameters, given_artifacts
@@ -19,10 +19,10 @@ from sarslim.delivery import registry
 from sarslim.progress import note
 from sarslim.stages.findings import Findings
 from sarslim.stages.given import check_given, prepared
-from sarslim.stages.look import look_at_shifted
+from sarslim.stages.look import look_at_shifted, seen
 from sarslim.stages.tryout import Setting, try_networks
 from sarslim.store import client
-from sarslim.store.storage import SUMS, S3Uri, Storage, is_s3, local_copy
+from sarslim.store.storage import SUMS, S3Uri, Storage, is_s3
 
 PATIENCE_SECONDS = 2.0
 
@@ -87,25 +87,11 @@ def _look_at(config: PrepareConfig) -> str:
     digests = []
     for field, address in config.sources.items():
         if address:
-            files, table, digest = _found(address, f"prepare.{field}")
+            files, table, digest = seen(address, f"prepare.{field}", _store)
             digests.append(digest)
             if field == "source":
                 check_names(files, config, table)
     return hashlib.sha256(" ".join(digests).encode()).hexdigest() if len(digests) > 1 else "".join(digests)
-
-
-def _found(address: str, field: str) -> tuple[Sequence[str], bytes | None, str]:
-    """The files at an address by name, the table of their identities where there is one, and their fingerprint."""
-    if is_s3(address):
-        uri = S3Uri.parse(address, field)
-        rows = [row for row in _store().objects(uri) if is_data(row[0])]
-        keys = [key or uri.key for key, _, _ in rows]
-        table = find_table(keys)
-        return keys, _store().read(uri / table) if table else None, hashlib.sha256(repr(rows).encode()).hexdigest()
-    with local_copy(address, field) as path:
-        found = names(path)
-        table = find_table(found) if path.is_dir() else None
-        return found, (path / table).read_bytes() if table else None, fingerprint(path)
 
 
 def _store() -> Storage:

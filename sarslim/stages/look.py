@@ -1,14 +1,23 @@
-"""What the names of the files of shifted sources tell to be wrong, before anything is trained."""
+"""What is at the addresses of sources, and what names of files there tell to be wrong before anything is trained."""
 
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from sarslim.chips.dataset import RECORD
-from sarslim.chips.inspect import check_labels, fingerprint, is_data, labels, names, simulated_classes
+from sarslim.chips.inspect import check_labels, find_table, fingerprint, is_data, labels, names, simulated_classes
 from sarslim.config import EvaluateConfig, PrepareConfig
 from sarslim.stages.findings import Findings
 from sarslim.store.storage import S3Uri, Storage, is_s3, local_copy
+
+
+class Seen(NamedTuple):
+    """Names of files, the table of the chips' identities among them if there is one, and a digest of what they hold."""
+
+    files: Sequence[str]
+    table: bytes | None
+    digest: str
 
 
 def look_at_shifted(
@@ -32,7 +41,7 @@ def look_at_shifted(
         if findings.out_of_reach([address]):
             break
         with findings.kept(where):
-            files, digest = _seen(address, where, store)
+            files, _, digest = seen(address, where, store)
             digests.append([where, digest])
             how = prepared.model_copy(update={"format": "auto", "source": address})
             found = labels(files, how, source=None if is_s3(address) else Path(address), test=True)
@@ -50,12 +59,11 @@ def _known(config: PrepareConfig, findings: Findings, store: Callable[[], Storag
         return simulated_classes(config.simulator)
     if findings.errors:
         return None  # what is wrong with the main source is told already
-    files, _ = _seen(config.source, "prepare.source", store)
-    return sorted(labels(files, config) or ()) or None
+    return sorted(labels(seen(config.source, "prepare.source", store).files, config) or ()) or None
 
 
-def _seen(address: str, where: str, store: Callable[[], Storage]) -> tuple[Sequence[str], str]:
-    """Names of the files at an address, and a digest that changes with what they hold.
+def seen(address: str, where: str, store: Callable[[], Storage]) -> Seen:
+    """The files at an address of chips, which the field ``where`` gives.
 
     Raises:
         InputError: there is nothing.
@@ -63,6 +71,11 @@ def _seen(address: str, where: str, store: Callable[[], Storage]) -> tuple[Seque
     if is_s3(address):
         uri = S3Uri.parse(address, where)
         rows = [row for row in store().objects(uri) if is_data(row[0])]
-        return [key or uri.key for key, _, _ in rows], hashlib.sha256(repr(rows).encode()).hexdigest()
+        keys = [key or uri.key for key, _, _ in rows]
+        table = find_table(keys)
+        digest = hashlib.sha256(repr(rows).encode()).hexdigest()
+        return Seen(keys, store().read(uri / table) if table else None, digest)
     with local_copy(address, where) as path:
-        return names(path), fingerprint(path)
+        found = names(path)
+        table = find_table(found) if path.is_dir() else None
+        return Seen(found, (path / table).read_bytes() if table else None, fingerprint(path))
