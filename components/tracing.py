@@ -63,4 +63,25 @@ def trace(name: str, dag: Dag, on: Placement) -> Any:
     lines = [f"    {parameter}: {text}" for parameter, (_, text) in parameters.items()]
     traced.__doc__ = "\n".join([dag.summary, "", "Args:", *lines])
     link = f" [Documentation]({on.cluster.documentation})" if on.cluster and on.cluster.documentation else ""
-    return dsl.pipeline(traced, name=name, description=f"{dag.summary}{link}")
+    pipeline = dsl.pipeline(traced, name=name, description=f"{dag.summary}{link}")
+    spec = pipeline.pipeline_spec
+    for graph in (spec.root.dag, *(component.dag for component in spec.components.values())):
+        _thin(graph)
+    return pipeline
+
+
+def _thin(graph: Any) -> None:
+    """Takes away what a task waits for anyway, as another one that it waits for does.
+
+    KFP lists every task whose output is used, and its UI draws a line for each, over half of which said nothing new
+    here. The order stays the same: this is the transitive reduction of the graph (Aho, Garey and Ullman, SIAM Journal
+    on Computing 1:131-137, 1972).
+    """
+    waits = {name: set(task.dependent_tasks) for name, task in graph.tasks.items()}
+
+    def before(name: str) -> set[str]:
+        return waits[name].union(*(before(each) for each in waits[name]))
+
+    for name, task in graph.tasks.items():
+        anyway = set().union(*(before(each) for each in waits[name]))
+        task.dependent_tasks[:] = sorted(waits[name] - anyway)

@@ -177,7 +177,6 @@ class Graph:
     rows: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.after = reduced(self.after)
         depth: dict[str, int] = {}
 
         def height(name: str) -> int:
@@ -263,7 +262,7 @@ def _around(one: Node, other: Node) -> str:
 
 
 def pipeline(spec: Mapping[str, Any], title: str) -> str:
-    """A pipeline as KFP compiles it: tasks with what they make, and only the arrows that no others imply."""
+    """A pipeline as KFP compiles it: tasks with what they make, and what each waits for."""
     graph = _graph(spec["root"]["dag"]["tasks"], spec["components"])
     width, height = graph.size
     graph.place(8, 8)

@@ -1,4 +1,4 @@
-"""Faults of the store and kills in every stage, at random and counted: ``make faults``."""
+"""Faults of the store, runs in pairs, and kills in every stage, at random and counted: ``make faults``."""
 
 import argparse
 import contextlib
@@ -8,12 +8,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from faults import breaks, kills
+from faults import breaks, kills, together
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faults", type=int, default=300, help="of the store")
+    parser.add_argument("--pairs", type=int, default=3, help="of runs in one folder at the same time")
     parser.add_argument("--kills", type=int, default=60, help="of runs")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -23,7 +24,12 @@ def main() -> int:
         print(f"  {text}", file=sys.stderr, flush=True)
 
     wrong: list[str] = []
-    for name, run, count in (("faults", breaks.campaign, options.faults), ("kills", kills.campaign, options.kills)):
+    campaigns = (
+        ("faults", breaks.campaign, options.faults),
+        ("pairs", together.campaign, options.pairs),
+        ("kills", kills.campaign, options.kills),
+    )
+    for name, run, count in campaigns:
         if not count:
             continue
         start = time.monotonic()

@@ -23,12 +23,12 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("check", "prepare", "teacher", "prune", "distill", "evaluate", "publish")
-TRAINING = ("teacher", "distill")
+STAGES = ("check", "prepare", "teacher", "ask", "prune", "distill", "evaluate", "publish")
 CONFIG: dict[str, Any] = {
     "prepare": {"image_size": 16, "simulator": {"chips": 200, "classes": 2}},
     "teacher": {"network": "shufflenet_v2_x0_5", "epochs": 8, "batch_size": 32, "checkpoint_seconds": 0},
     "prune": {"macs": "40%", "params": "40%", "weak_teacher": "accept"},
+    "ask": {"views": 4},
     "distill": {"epochs": 6, "batch_size": 32, "checkpoint_seconds": 0},
     "evaluate": {"latency_seconds": 0.02, "looks": [4], "max_drop": 1.0},
 }
@@ -66,9 +66,21 @@ def start(runs: Path, config: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def files(runs: Path) -> dict[str, str]:
+def alone(root: Path) -> tuple[Path, dict[str, str]]:
+    """The configuration, and the files of a run that nobody disturbs."""
+    config = root / "config.yaml"
+    config.write_text(yaml.safe_dump(CONFIG))
+    done = start(root / "alone", config)
+    printed, _ = done.communicate(timeout=MOST_SECONDS)
+    assert done.returncode == 0, printed
+    wanted = files(root / "alone")
+    assert {name.partition("/")[0] for name in wanted} >= {"dataset", "teacher", "student"}, sorted(wanted)
+    return config, wanted
+
+
+def files(runs: Path, run: str = "latest") -> dict[str, str]:
     """SHA-256 of what a finished run made, by the name of its task and file."""
-    made = json.loads((runs / "latest" / "summary.json").read_text())["artifacts"]
+    made = json.loads((runs / run / "summary.json").read_text())["artifacts"]
     found = {}
     for name, place in made.items():
         for file in sorted((runs / place).rglob("*")):
@@ -122,15 +134,7 @@ def campaign(
 ) -> Tally:
     """So many kills, the stages in turn; a run that comes to its end is compared, and the next one starts afresh."""
     rng, tally = random.Random(seed), Tally()
-    config = root / "config.yaml"
-    config.write_text(yaml.safe_dump(CONFIG))
-    whole = root / "whole"
-    done = start(whole, config)
-    printed, _ = done.communicate(timeout=MOST_SECONDS)
-    assert done.returncode == 0, printed
-    wanted = files(whole)
-    assert {name.partition("/")[0] for name in wanted} >= {"dataset", "teacher", "student"}, sorted(wanted)
-
+    config, wanted = alone(root)
     runs, number = root / "runs", 0
     while tally.kills.total() < kills or runs.exists():
         stage = stages[number % len(stages)]
