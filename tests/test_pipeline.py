@@ -228,8 +228,8 @@ def test_the_teacher_is_asked_once_before_the_loop_of_a_sweep(specs):
         assert list(cell) == ["recover-cell"]  # one pod, where three would start longer than they work
         given = cell["recover-cell"]["inputs"]["artifacts"]["answers"]
         assert given["componentInputArtifact"] == "pipelinechannel--ask-teacher-answers"
-        needs = run_of(spec)["ask-teacher"]["inputs"]
-        assert {each["taskOutputParameter"]["producerTask"] for each in needs["parameters"].values()} == {"check-inputs"}
+        needs = run_of(spec)["ask-teacher"]["inputs"]["parameters"]
+        assert {each["taskOutputParameter"]["producerTask"] for each in needs.values()} == {"check-inputs"}
 
 
 def test_one_seed_is_not_named():

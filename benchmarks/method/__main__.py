@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks.method as method
-from benchmarks.method import cells, costs, plan, tables, workers
+from benchmarks.method import ceiling, cells, costs, plan, tables, workers
 from sarslim.errors import told
 
 HERE = Path(__file__).parents[1]
@@ -19,10 +19,11 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser("benchmarks.method", description=method.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("what", choices=("run", "costs", "table"))
+    parser.add_argument("what", choices=("run", "costs", "table", "ceiling"))
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--page", type=Path, default=HERE / tables.PAGE)
     parser.add_argument("--data", type=Path, help="where the chips are")
+    parser.add_argument("--others", type=Path, help="further chips, of which no label is used")
     parser.add_argument("--name", default="MSTAR", choices=list(cells.SOURCES))
     parser.add_argument("--work", type=Path, default=Path("runs") / "method")
     parser.add_argument("--sections", nargs="+", default=list(plan.SECTIONS), choices=list(plan.SECTIONS))
@@ -34,8 +35,14 @@ def main() -> None:
         tables.write(read(given.results), given.results, given.results.with_suffix(".costs.json"), given.page)
     elif given.what == "costs":
         costs.write(read(given.results), given.work, given.results.with_suffix(".costs.json"))
+    elif given.what == "ceiling":
+        file = given.results.with_name(f"ceiling-{given.name}.json")
+        file.write_text(json.dumps(ceiling.measure(given.work, given.name), indent=2) + "\n", encoding="utf-8")
+        print(f"wrote {file}")
     elif given.data is None or not given.data.exists():
         parser.error(f"--data {given.data} does not exist; name the folder of the chips")
+    elif given.others and not given.others.exists():
+        parser.error(f"--others {given.others} does not exist; name the folder of the chips")
     else:
         with told():
             run(given)
@@ -52,8 +59,7 @@ def run(given: argparse.Namespace) -> None:
             print(f"section {name}: {len(missing)} cells to run", flush=True)
             workers.run_all(
                 missing,
-                chips=given.data.resolve(),
-                work=given.work,
+                at=cells.Places(given.data.resolve(), given.others and given.others.resolve(), given.work),
                 results=given.results,
                 device=given.device,
                 workers=given.workers,

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import json
 import os
 import platform
 import subprocess
@@ -17,15 +16,14 @@ from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from benchmarks.method import scores
 from sarslim import __version__, networks
 from sarslim.chips.dataset import Dataset
 from sarslim.config import NETWORKS, AskConfig, DistillConfig, PrepareConfig, PruneConfig, TeacherConfig, parse
 from sarslim.config.recoveries import recovery
-from sarslim.evaluation.measures import speckle_accuracy
-from sarslim.evaluation.statistics import macro_f1
 from sarslim.networks import artifact
 from sarslim.networks.cost import count_macs, count_params
-from sarslim.networks.inference import folded, predict
+from sarslim.networks.inference import folded
 from sarslim.stages.ask import ask_teacher
 from sarslim.stages.asking import open_answers
 from sarslim.stages.distill import recover, recover_in_rounds
@@ -51,8 +49,6 @@ PATHS: dict[str, Mapping[str, Any]] = {
     "sparse": {"sparse_epochs": 20},
 }
 """Where the channels go, beside the budget. Any other path is the name of a rival, which is not pruned at all."""
-
-LOOKS = (4.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -83,6 +79,19 @@ SOURCES = {
         {"format": "opensarship", "classes": ["Cargo", "Tanker"], "polarisations": ["VV"]},
         {"class_balanced": True},
         {1.0: Schedule(600, 1000)},
+    ),
+    # The part of FUSAR-Ship that configs/fusar3.yaml tells of; its recipe was chosen on validation chips.
+    "FUSAR-3": Source(
+        {
+            "format": "folder",
+            "image_size": 32,
+            "multilook": 8,
+            "scaling": "chip_log",
+            "group_by": "block",
+            "unlabelled_multilook": 2,
+        },
+        {"class_balanced": True, "rotate": 180, "label_smoothing": 0.1},
+        {1.0: Schedule(800, 800, 0.2)},
     ),
     "FUSAR-Ship": Source(
         {"format": "fusar", "image_size": 128, "min_chips_per_class": 50},
@@ -134,16 +143,20 @@ class Cell:
         return self.path in NETWORKS
 
 
-def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
-    """The line of results of a cell.
+class Places(NamedTuple):
+    """Where the source is, where further chips are of which no label is used (or None), and what cells share."""
 
-    Args:
-        chips: where the source is.
-        work: where what cells share is kept.
-    """
+    chips: Path
+    others: Path | None
+    work: Path
+
+
+def run(cell: Cell, at: Places) -> dict[str, Any]:
+    """The line of results of a cell."""
+    work = at.work
     schedule = SOURCES[cell.data].schedules[cell.fraction]
     steps = cell.longer * schedule.steps
-    data, teacher = taught(cell, chips, work)
+    data, teacher = taught(cell, at)
     with FileLock(work / f"{places(cell, work)[2].name}.lock"):
         network = rival(cell, data) if cell.is_rival else pruned(cell, work)
     if cell.is_rival:
@@ -169,11 +182,15 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
     else:
         record = recover(network, remembered, method, data, taps=taps, answers=stored)
     kept = record.epochs[record.kept_epoch - 1]
+    dataset = places(cell, work)[0]
+    with FileLock(work / f"{dataset.name}.lock"):
+        shortcuts = scores.shortcuts(dataset, data)
     return {
         **asdict(cell),
         "validation": {"loss": kept.val_loss, "accuracy": kept.val_accuracy, "macro_f1": kept.val_macro_f1},
-        "test": scores(network, data, cell.seed),
-        "teacher_test": teacher_scores(teacher, data, cell.seed),
+        "test": scores.scores(network, data, cell.seed, shortcuts["answers"]),
+        "teacher_test": scores.of_teacher(teacher, data, cell.seed, shortcuts["answers"]),
+        "shortcuts": shortcuts["accuracy"],
         "params": count_params(network),
         "macs": count_macs(network, input_shape(data)),
         "steps": steps,
@@ -189,17 +206,18 @@ def run(cell: Cell, chips: Path, work: Path) -> dict[str, Any]:
     }
 
 
-def taught(cell: Cell, chips: Path, work: Path) -> tuple[Dataset, Path]:
+def taught(cell: Cell, at: Places) -> tuple[Dataset, Path]:
     """The data set of a cell, and where the teacher trained on it is; both are made once."""
     source = SOURCES[cell.data]
     schedule = source.schedules[cell.fraction]
-    dataset, teacher, _ = places(cell, work)
-    work.mkdir(parents=True, exist_ok=True)
-    with FileLock(work / f"{dataset.name}.lock"):
+    dataset, teacher, _ = places(cell, at.work)
+    at.work.mkdir(parents=True, exist_ok=True)
+    with FileLock(at.work / f"{dataset.name}.lock"):
         if not dataset.exists():
             options = {"label_fraction": cell.fraction, "keep_unlabelled": True, "val_fraction": schedule.val_fraction}
-            chosen: Any = parse(PrepareConfig, {**source.prepare, **options, "source": str(chips), "seed": cell.seed})
-            prepare(chosen, dataset=dataset, card=work / "cards" / f"{dataset.name}.html")
+            sources = {"source": str(at.chips), "unlabelled_source": str(at.others or "")}
+            chosen: Any = parse(PrepareConfig, {**source.prepare, **options, **sources, "seed": cell.seed})
+            prepare(chosen, dataset=dataset, card=at.work / "cards" / f"{dataset.name}.html")
         data = Dataset.open(dataset)
         if not teacher.exists():
             epochs = as_many_steps(schedule.teacher_steps, len(data.part("train").images))
@@ -306,29 +324,6 @@ def taps(network: Any, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
 def as_many_steps(steps: int, labelled: int, unlabelled: int = 0) -> int:
     """Epochs that come nearest to so many steps."""
     return max(round(steps / steps_per_epoch(labelled, unlabelled, DistillConfig().batch_size)), 1)
-
-
-def scores(network: nn.Module, data: Dataset, seed: int) -> dict[str, float]:
-    """What a network can do on the test part, clean and with more speckle."""
-    part = data.part("test")
-    assert part.labels is not None
-    predicted = predict(network, part.images).argmax(axis=1)
-    rough = {
-        f"accuracy_{looks:g}_looks": speckle_accuracy(
-            network, part.images, part.labels, looks, data.record.scaling, seed
-        )
-        for looks in LOOKS
-    }
-    return {"accuracy": float((predicted == part.labels).mean()), "macro_f1": macro_f1(part.labels, predicted)} | rough
-
-
-def teacher_scores(teacher: Path, data: Dataset, seed: int) -> dict[str, float]:
-    """Those of the teacher, measured once."""
-    file = teacher.with_name(f"{teacher.name}.scores.json")
-    if not file.exists():
-        file.write_text(json.dumps(scores(artifact.load(teacher)[0].to(device()), data, seed)), encoding="utf-8")
-    found: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
-    return found
 
 
 @functools.cache

@@ -21,6 +21,7 @@ RIVALS = (*TUNED_RIVALS, "squeezenet1_1", *LARGE_RIVALS)
 
 IN_TURN = (f"{TWIN} progressive", "kd progressive", "all terms-crd progressive")
 DEFAULT = "all terms"
+SHIPS = "FUSAR-3"
 PAIR = (TWIN, DEFAULT)
 CORE = (TWIN, "kd", DEFAULT)
 BUDGETS = ("macs=10%", "macs=3%", "params=1%")
@@ -41,9 +42,12 @@ class Section:
     generations: int = 1
     longer: int = 1
     views: int = 0
+    ships: bool = False  # for FUSAR-3, as the others are not
 
     def settings(self, data: str) -> Iterable[Setting]:
         """As ``Cell.setting``, each once."""
+        if self.ships != (data == SHIPS):
+            return {}
         fractions = [fraction for fraction in self.fractions if fraction in SOURCES[data].schedules]
         choices = [self.generations], self.budgets, self.paths, self.methods, self.unlabelled, [self.longer]
         every = itertools.starmap(Setting, itertools.product([data], fractions, *choices, [self.views]))
@@ -105,6 +109,11 @@ SECTIONS: dict[str, Section] = {
     "stored answers, all labels": Section(
         (1.0,), ("params=50k macs=20M",), ("early",), (DEFAULT,), rates=(0.002,), views=16
     ),
+    "ships": Section(
+        (1.0,), ("macs=5%", "macs=1%", "macs=0.5%"), ("uniform",), (*CORE, "all terms-crd"), (False, True), ships=True
+    ),
+    "ships, rivals": Section((1.0,), ("",), TUNED_RIVALS, (TWIN,), ships=True),
+    "ships, rivals taught": Section((1.0,), ("",), TUNED_RIVALS, ("kd",), ships=True),
     "budgets": Section((0.1,), BUDGETS, ("uniform",), PAIR, (False, True), rates=(0.005,)),
     "budgets, more labels": Section((1.0, 0.25), BUDGETS, ("uniform",), CORE),
 }

@@ -16,7 +16,12 @@ class Runs:
         self.rates = sorted(rates)
         self.lines = {line["seed"]: line for line in sorted(lines, key=lambda line: line["seed"])}
 
-    def test(self, figure: str = "accuracy") -> dict[int, float]:
+    @property
+    def has_shortcuts(self) -> bool:
+        """Whether it was held against shortcuts; the first lines were not."""
+        return all("shortcuts" in line for line in self.lines.values())
+
+    def test(self, figure: str = "accuracy") -> dict[int, Any]:
         """A figure of the test part by seed."""
         return {seed: line["test"][figure] for seed, line in self.lines.items()}
 

@@ -95,18 +95,39 @@ def regimes(found: Sequence[Runs]) -> Iterator[str]:
         line = f", teachers of generation {generations}" * (generations > 1)
         line += f", {longer} times as long" * (longer > 1)
         yield f"## {data}, {share}, {budget or 'lightweight networks'}{line}\n"
+        audited = [runs for runs in members if runs.has_shortcuts]
+        floors = f"; without looking at the target: {shortcuts(audited)}" if audited else ""
         yield (
             f"{some['labelled']} labelled training chips; teacher {mean_of(teachers.values())}; "
-            f"{some['steps']} steps.\n"
+            f"{some['steps']} steps{floors}.\n"
         )
         header = "network, recovery, seeds, rate, parameters, MACs, test accuracy (least to most), macro-F1, 4 looks"
+        more = ["balanced accuracy", "against the best shortcut"] if audited else []
         yield table(
-            [*header.split(", "), "against its twin", "against the teacher"],
+            [*header.split(", "), "against its twin", "against the teacher", *more],
             [
                 row(runs, by_setting.get(plan.possible(runs.cell.setting._replace(method=TWIN))))
+                + (over_shortcut(runs) if audited else [])
                 for runs in sorted(members, key=Runs.rank)
             ],
         )
+
+
+def shortcuts(found: Sequence[Runs]) -> str:
+    """Mean test accuracy of every shortcut, over the seeds."""
+    by_seed = {seed: line["shortcuts"] for runs in found for seed, line in runs.lines.items()}
+    names = next(iter(by_seed.values()))
+    return ", ".join(f"{name} {mean_of(line[name] for line in by_seed.values())}" for name in names)
+
+
+def over_shortcut(runs: Runs) -> list[str]:
+    """Balanced accuracy, and by how much a setting is above what the best shortcut of each seed gets."""
+    if not runs.has_shortcuts:
+        return ["", ""]
+    best = {seed: max(line["shortcuts"].values()) for seed, line in runs.lines.items()}
+    clear = sum(low > 0 for low, _ in runs.test("over_shortcut").values())
+    pairs = difference(paired(runs.test(), best))
+    return [mean_of(runs.test("balanced_accuracy").values()), f"{pairs}, {clear} of {len(best)} seeds clear over chips"]
 
 
 def row(runs: Runs, twin: Runs | None) -> list[str]:

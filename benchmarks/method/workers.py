@@ -15,12 +15,12 @@ from benchmarks.method import cells
 
 
 def run_all(
-    missing: Iterable[cells.Cell], *, chips: Path, work: Path, results: Path, device: str = "", workers: int = 0
+    missing: Iterable[cells.Cell], *, at: cells.Places, results: Path, device: str = "", workers: int = 0
 ) -> None:
     """Runs cells, whole seeds first: whatever time there is gives whole seeds.
 
     Args:
-        chips, work: as for ``cells.run``.
+        at: where the chips are, and what cells share.
         results: the file that lines are appended to.
         device: ``cpu``, ``cuda``, or empty for GPUs where there are any.
         workers: processes; 0: one per GPU or core.
@@ -40,8 +40,8 @@ def run_all(
         ordered = sorted(missing, key=lambda cell: cell.seed)
         # All teachers first: workers that need the same one would wait for each other.
         first = {(cell.data, cell.fraction, cell.generations, cell.seed): cell for cell in reversed(ordered)}
-        jobs = [pool.submit(_teach_one, cell, chips, work) for cell in reversed(first.values())]
-        for job in jobs + [pool.submit(_run_one, cell, chips, work, results) for cell in ordered]:
+        jobs = [pool.submit(_teach_one, cell, at) for cell in reversed(first.values())]
+        for job in jobs + [pool.submit(_run_one, cell, at, results) for cell in ordered]:
             job.result()
 
 
@@ -51,15 +51,15 @@ def _settle(places: Any) -> None:
     torch.set_num_threads(1)
 
 
-def _teach_one(cell: cells.Cell, chips: Path, work: Path) -> None:
+def _teach_one(cell: cells.Cell, at: cells.Places) -> None:
     with _silence():
-        cells.taught(cell, chips, work)
+        cells.taught(cell, at)
 
 
-def _run_one(cell: cells.Cell, chips: Path, work: Path, results: Path) -> None:
+def _run_one(cell: cells.Cell, at: cells.Places, results: Path) -> None:
     """Runs a cell and appends its line in one write, so that processes do not mix theirs."""
     with _silence():
-        line = cells.run(cell, chips, work)
+        line = cells.run(cell, at)
     results.parent.mkdir(parents=True, exist_ok=True)
     with results.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

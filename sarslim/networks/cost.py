@@ -11,6 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+LARGE_LAYER = 5_000_000  # multiply-accumulates of one chip; below, changing the type costs more than it saves
+
 
 def count_macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
     """Multiply-accumulates of one chip, in convolutions and matrix products only.
@@ -33,6 +35,23 @@ def widths(network: nn.Module) -> dict[str, int]:
     """Output channels of every convolution and linear layer by name."""
     kinds = (nn.Conv2d, nn.Linear)
     return {name: module.weight.shape[0] for name, module in network.named_modules() if isinstance(module, kinds)}
+
+
+def fast_in_bfloat16(network: nn.Module, input_shape: tuple[int, ...]) -> bool:
+    """Whether the network's device runs it faster in bfloat16 than in float32.
+
+    GPUs do. CPUs with instructions for it do where layers are large: on one core of a Xeon with AMX training took 0.54
+    to 1.06 of the time from 7 M multiply-accumulates per layer and chip on, and 1.16 to 1.37 below 2 M.
+
+    Args:
+        input_shape: shape of one chip (C, H, W).
+    """
+    if next(network.parameters()).device.type == "cuda":
+        return True
+    instructions = ("avx512_bf16", "amx_bf16")
+    if not any(torch.cpu.get_capabilities().get(name) for name in instructions):
+        return False
+    return count_macs(network, input_shape) >= LARGE_LAYER * len(widths(network))
 
 
 def peak_memory_bytes(network: nn.Module, input_shape: tuple[int, ...], batch: int = 1) -> int:

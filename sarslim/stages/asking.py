@@ -10,10 +10,10 @@ from sarslim.chips.dataset import Dataset
 from sarslim.config import AskConfig, DistillConfig, ViewsConfig
 from sarslim.errors import InputError
 from sarslim.networks import artifact
+from sarslim.networks.cost import fast_in_bfloat16
 from sarslim.networks.inference import folded
 from sarslim.records import AskRecord
 from sarslim.stages.learn import device, input_shape, parents_of, require_classes
-from sarslim.training import fast_bfloat16
 from sarslim.training.answers import ASK_AGAIN, Answers, read_record, unlabelled_views, write
 from sarslim.training.views import Views
 
@@ -27,7 +27,7 @@ def ask(config: AskConfig, *, dataset: Path, teacher: Path, answers: Path) -> As
     network, origin = artifact.load(teacher, kind="teacher")
     require_classes(origin, data, teacher)
     whole = folded(network.to(device()))
-    half = shown.mixed_precision and fast_bfloat16(device())
+    half = shown.mixed_precision and fast_in_bfloat16(whole, input_shape(data))
 
     @torch.inference_mode()
     def told(images: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -1,7 +1,7 @@
 """Training: one fit loop, its views and losses, the distillation objective, stored answers, processes, checkpoints."""
 
 from sarslim.training.checkpoint import Checkpoint
-from sarslim.training.loop import Answered, Fitted, LabelObjective, Objective, TaughtObjective, fast_bfloat16, fit
+from sarslim.training.loop import Answered, Fitted, LabelObjective, Objective, TaughtObjective, fit
 
 __all__ = [
     "Answered",
@@ -13,7 +13,6 @@ __all__ = [
     "answers",
     "augmentation",
     "distillation",
-    "fast_bfloat16",
     "fit",
     "losses",
     "parallel",

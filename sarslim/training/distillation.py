@@ -17,6 +17,7 @@ import sarslim.training.losses as losses
 import sarslim.training.parallel as parallel
 from sarslim.config import DistillConfig
 from sarslim.errors import InputError
+from sarslim.networks.cost import fast_in_bfloat16
 from sarslim.training.answers import Answer
 
 Taps = Callable[[Any, Tensor], tuple[Tensor, tuple[Tensor, ...]]]
@@ -75,6 +76,7 @@ class DistillObjective(nn.Module):
         self._taps = taps
         # In a tuple, where nn.Module does not look for parameters.
         self._teacher = (copy.deepcopy(teacher).eval().requires_grad_(False),)
+        self._half: bool | None = None  # of the teacher; known with the first chips
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.heads = self._when("srd", "crd", make=lambda: [_head(c, classes) for c in student_widths[:-1]])
@@ -108,7 +110,7 @@ class DistillObjective(nn.Module):
             terms["label"] = losses.label_cross_entropy(logits, targets, labelled)
         if on & {"response", "scd", "srd"}:
             with torch.no_grad():
-                logits_t, pooled_t = answer or self._look(self._teacher[0], images)
+                logits_t, pooled_t = answer or self._ask(images)
         if "response" in on:
             terms["response"] = self._response(logits, logits_t, targets, labelled)
         if "scd" in on:
@@ -127,6 +129,14 @@ class DistillObjective(nn.Module):
         if "auxiliary_label" in on:
             terms["auxiliary_label"] = _mean_label(responses, targets, labelled)
         return terms
+
+    def _ask(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """As :meth:`_look`, for the teacher, which is larger than the student: it may be fast where that is not."""
+        (teacher,) = self._teacher
+        if self._half is None:
+            self._half = self.config.mixed_precision and fast_in_bfloat16(teacher, images.shape[1:])
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self._half):
+            return self._look(teacher, images)
 
     def _look(self, network: nn.Module, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Logits (N, K) and, where a term needs them, the pooled features (N, C_s) of every stage, in float32."""

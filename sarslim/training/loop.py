@@ -21,6 +21,7 @@ import sarslim.training.parallel as parallel
 from sarslim.config import TrainingConfig
 from sarslim.errors import InputError
 from sarslim.evaluation.statistics import macro_f1
+from sarslim.networks.cost import fast_in_bfloat16
 from sarslim.networks.inference import gather, predict
 from sarslim.progress import Progress, note
 from sarslim.records import Epoch, Scaling
@@ -173,7 +174,7 @@ def fit(
     on_gpu = device.type == "cuda"
     if on_gpu:  # On CPUs the gain (at most 8 % for ResNet-18) was not worth a second path.
         network.to(memory_format=torch.channels_last)
-    half = recipe.mixed_precision and fast_bfloat16(device)
+    half = recipe.mixed_precision and fast_in_bfloat16(network, train_images.shape[1:])
     objective.to(device)
     unlabelled = 0 if unlabelled_images is None else len(unlabelled_images)
     steps = steps_per_epoch(len(train_labels), unlabelled, recipe.batch_size)
@@ -339,12 +340,6 @@ def learning_rate(recipe: TrainingConfig, step: int, steps_per_epoch: int) -> fl
     if step < warm_up:
         return recipe.learning_rate * min(1.0, (step + 1) / warm_up)
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (total - warm_up)))
-
-
-def fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies in bfloat16 faster than in float32: GPUs, and CPUs with instructions for it."""
-    instructions = ("avx512_bf16", "amx_bf16")
-    return device.type == "cuda" or any(torch.cpu.get_capabilities().get(name) for name in instructions)
 
 
 def soft_targets(labels: NDArray[np.int64], rows: int, classes: int, smoothing: float) -> Tensor:

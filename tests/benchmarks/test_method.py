@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from benchmarks.method import __main__ as command
-from benchmarks.method import cells, costs, plan, tables, workers
+from benchmarks.method import ceiling, cells, costs, plan, tables, workers
 from benchmarks.method.cells import Cell, Schedule, Source
 from sarslim.config import DistillConfig, PruneConfig, parse
 from sarslim.config.recoveries import RECOVERIES, recovery
@@ -167,6 +167,20 @@ def test_unlabelled_chips_buy_no_steps():
     assert with_more * steps_per_epoch(312, 3304, 32) == pytest.approx(1000, rel=0.02)
 
 
+def test_what_all_networks_miss_is_counted_and_labels_that_look_wrong():
+    """Three networks; the last chip of class 0 looks like class 1 to each of them, and one is often mistaken."""
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    sure = np.where(labels == 0, 0.9, 0.1)
+    sure[3] = 0.1
+    unsure = np.where(np.arange(8) % 2, sure, 0.45)
+    answers = np.array([np.stack([first, 1 - first], axis=1) for first in (sure, sure, unsure)])
+    found = ceiling.summary(answers, labels)
+    assert found["single"] == [7 / 8, 7 / 8, 5 / 8]
+    assert found["together"] == 7 / 8
+    assert found["none_right"] == found["all_name_the_same_other_class"] == found["labels_in_doubt"] == 1 / 8
+    assert found["two_agree"] == pytest.approx((1 + 6 / 8 + 6 / 8) / 3)
+
+
 @pytest.fixture
 def chips(tmp_path):
     """Two classes of 32-pixel chips: a bright bar, upright or flat."""
@@ -189,26 +203,31 @@ def test_cells_share_teacher_answers_and_pruned_weights(chips, tmp_path, monkeyp
     monkeypatch.setitem(cells.SOURCES, "bars", Source({"image_size": 32}, {"flip": False}, schedules))
     setting = ("bars", 0.5, "macs=10%", "uniform")
     work = tmp_path / "work"
-    tuned = cells.run(Cell(*setting, "finetune", False, 0.002, 0), chips, work)
-    taught = cells.run(Cell(*setting, "kd", True, 0.002, 0), chips, work)
+    at = cells.Places(chips, None, work)
+    tuned = cells.run(Cell(*setting, "finetune", False, 0.002, 0), at)
+    taught = cells.run(Cell(*setting, "kd", True, 0.002, 0), at)
     answers = sorted((work / "answers" / "bars-0.5-0-teacher").iterdir())
-    again = cells.run(Cell(*setting, "kd", True, 0.002, 0), chips, work)
+    again = cells.run(Cell(*setting, "kd", True, 0.002, 0), at)
     assert again["test"] == taught["test"]
     assert answers == sorted((work / "answers" / "bars-0.5-0-teacher").iterdir())
     once = [Cell(*setting, method, True, 0.002, 0, views=2) for method in ("kd", "all terms")]
-    stored = [cells.run(cell, chips, work) for cell in once]
+    stored = [cells.run(cell, at) for cell in once]
     assert answers == sorted((work / "answers" / "bars-0.5-0-teacher").iterdir())  # nothing is asked again
     assert [record.views for record in map(read_record, work.glob("bars-0.5-0-teacher-2-views"))] == [2]
     assert {line["views"] for line in stored} == {2}
     assert {line["macs"] for line in stored} == {taught["macs"]}
-    rounds = cells.run(Cell(*setting, "kd progressive", True, 0.002, 0), chips, work)
+    rounds = cells.run(Cell(*setting, "kd progressive", True, 0.002, 0), at)
     assert rounds["macs"] == taught["macs"]  # the same budget, met in three rounds
-    rival = cells.run(Cell("bars", 0.5, "", "shufflenet_v2_x0_5", "finetune", False, 0.002, 0), chips, work)
+    rival = cells.run(Cell("bars", 0.5, "", "shufflenet_v2_x0_5", "finetune", False, 0.002, 0), at)
     assert tuned["macs"] == taught["macs"] < 0.1 * 142e6
     assert rival["params"] > 300_000
     assert tuned["labelled"] == 34
     assert {len(line["data_digest"]) for line in (tuned, taught, rival)} == {64}
     assert 0 <= tuned["test"]["accuracy_4_looks"] <= 1
+    assert tuned["test"]["balanced_accuracy"] == pytest.approx(tuned["test"]["accuracy"])  # as many chips of each
+    assert tuned["shortcuts"]["majority"] == 0.5
+    low, high = tuned["test"]["over_shortcut"]
+    assert low <= tuned["test"]["accuracy"] - max(tuned["shortcuts"].values()) <= high
 
     monkeypatch.setattr(costs, "SECONDS", 0.01)
     lines, file = [tuned, taught, rival], tmp_path / "costs.json"
@@ -226,7 +245,7 @@ def test_an_error_in_a_process_of_the_grid_reaches_its_user(tmp_path):
     results = tmp_path / "lines.jsonl"
     cell = Cell("MSTAR", 0.1, "macs=1%", "uniform", "finetune", False, 0.002, 0)
     with pytest.raises(InputError, match="there is nothing at"):
-        workers.run_all([cell], chips=tmp_path / "none", work=tmp_path / "work", results=results, workers=1)
+        workers.run_all([cell], at=cells.Places(tmp_path / "none", None, tmp_path / "work"), results=results, workers=1)
     assert not results.exists()
 
 

@@ -19,9 +19,8 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return (
-            f"runs in pairs: {self.ended}; {self.same} ended bit for bit as the one that was alone; {len(self.wrong)} wrong"
-        )
+        alike = f"{self.same} ended bit for bit as the one that was alone"
+        return f"runs in pairs: {self.ended}; {alike}; {len(self.wrong)} wrong"
 
 
 def campaign(root: Path, pairs: int, seed: int, tell: Callable[[str], None] = print) -> Tally:

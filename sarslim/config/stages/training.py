@@ -27,7 +27,9 @@ class TrainingConfig(Section):
     ema_decay: float = Field(0.99, ge=0, lt=1, description="Decay of an average of the weights. 0: off.")
     patience: Few = Field(0, description="Stop after this many epochs without a better validation macro-F1. 0: off.")
     clip_norm: float = Field(5.0, gt=0, le=MOST, description="Largest norm of the gradient.")
-    mixed_precision: bool = Field(True, description="bfloat16 on GPUs, and on CPUs that have instructions for it.")
+    mixed_precision: bool = Field(
+        True, description="bfloat16 on GPUs, and for large layers on CPUs that have instructions for it."
+    )
     processes: Few = Field(
         0, description="Processes that share the work on every batch, each with a GPU. 0: one per GPU, or one."
     )
