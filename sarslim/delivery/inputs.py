@@ -68,7 +68,7 @@ def _checked(items: Iterable[Any], how: Preprocessing) -> Iterator[Any]:
 def _read(items: Iterable[Any], how: Preprocessing, limits: ImagesConfig | None, workers: int) -> Generator[Stored]:
     for place, item in enumerate(items):
         if isinstance(item, str | os.PathLike):
-            yield from _at(os.fspath(item), how, limits, workers)
+            yield from _at(os.fspath(item).rstrip("/") or "/", how, limits, workers)
         elif isinstance(item, Image.Image):
             # Opened from a file, it knows where that is.
             name = stream.readable(os.fsdecode(getattr(item, "filename", "") or f"image {place}"))

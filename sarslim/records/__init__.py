@@ -27,9 +27,10 @@ from sarslim.records.evaluation import EvaluateRecord, GateCheck, Mistake, Shift
 from sarslim.records.pruning import LayerWidth, PruneRecord, Trial
 from sarslim.records.runs import JournalEntry, RunEntry, RunSummary
 from sarslim.records.scores import ClassScores, Latency, NetworkScores, PairedScores, ReliabilityBin, RocCurve, Shape
-from sarslim.records.training import AskRecord, Epoch, TrainRecord
+from sarslim.records.training import ANSWERS, AskRecord, Epoch, TrainRecord
 
 __all__ = [
+    "ANSWERS",
     "AliasDecision",
     "AliasMove",
     "AliasRecord",

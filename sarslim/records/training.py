@@ -4,6 +4,8 @@ from typing import Any
 
 from sarslim.records.base import Record
 
+ANSWERS = "answers.json"
+
 
 class Epoch(Record):
     """One pass of a training run. ``losses`` holds every term unweighted, and ``total``."""

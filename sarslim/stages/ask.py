@@ -4,8 +4,8 @@ from pathlib import Path
 
 from sarslim import __version__
 from sarslim.config import AskConfig
-from sarslim.records import AskRecord
-from sarslim.stages.results import ANSWERS, write_json
+from sarslim.records import ANSWERS, AskRecord
+from sarslim.stages.results import write_json
 
 
 def ask_teacher(config: AskConfig, *, dataset: Path, teacher: Path, answers: Path) -> AskRecord:

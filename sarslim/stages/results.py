@@ -17,7 +17,6 @@ from sarslim.errors import InputError
 from sarslim.records import BundleRecord, EvaluateRecord
 
 CONFIG, TRAINING, PRUNING, EVALUATION = "config.json", "training.json", "pruning.json", "evaluation.json"
-ANSWERS = "answers.json"
 
 PACKAGES = ("kfp", "torch", "torchvision", "torch-pruning", "numpy", "minio", "pydantic")
 

@@ -20,10 +20,9 @@ from torch import Tensor
 from sarslim.chips.dataset import whole_directory
 from sarslim.errors import InputError
 from sarslim.progress import Progress
-from sarslim.records import AskRecord
+from sarslim.records import ANSWERS, AskRecord
 from sarslim.training.views import Made, Views
 
-RECORD = "answers.json"
 ASK_AGAIN = "Run the ask stage again"
 BATCH = 128  # views answered at a time
 
@@ -68,7 +67,7 @@ class Answers:
             arrays[file] = _open_array(path / file, shape)
             with (path / file).open("rb") as stream:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != record.sha256.get(file):
-                    raise InputError(str(path / file), f"is not the file that {RECORD} describes (SHA-256)", ASK_AGAIN)
+                    raise InputError(str(path / file), f"is not the file that {ANSWERS} describes (SHA-256)", ASK_AGAIN)
         return cls(record, arrays, views)
 
     def show(self, chips: NDArray[np.int64], rng: np.random.Generator, device: torch.device) -> Shown:
@@ -137,7 +136,7 @@ def write(path: Path, record: AskRecord, views: Views, ask: Ask, device: torch.d
                 "seconds": time.monotonic() - began,
             }
         )
-        (folder / RECORD).write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (folder / ANSWERS).write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return written
 
 
@@ -148,12 +147,12 @@ def read_record(path: Path) -> AskRecord:
         InputError: the file is missing or foreign.
     """
     try:
-        record = AskRecord.model_validate_json((path / RECORD).read_bytes())
+        record = AskRecord.model_validate_json((path / ANSWERS).read_bytes())
     except OSError as error:
-        raise InputError(str(path), f"holds no answers: {RECORD} cannot be read", ASK_AGAIN) from error
+        raise InputError(str(path), f"holds no answers: {ANSWERS} cannot be read", ASK_AGAIN) from error
     except ValidationError as error:
         problem = f"is not the record of a teacher's answers ({error.error_count()} fields wrong)"
-        raise InputError(str(path / RECORD), problem, ASK_AGAIN) from error
+        raise InputError(str(path / ANSWERS), problem, ASK_AGAIN) from error
     if record.schema_version != 1:
         raise InputError(str(path), f"is of version {record.schema_version}, version 1 is understood", ASK_AGAIN)
     return record

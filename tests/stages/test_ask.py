@@ -15,7 +15,7 @@ from sarslim.errors import InputError
 from sarslim.networks import artifact
 from sarslim.networks.inference import folded
 from sarslim.progress import Progress
-from sarslim.records import TrainRecord
+from sarslim.records import ANSWERS, TrainRecord
 from sarslim.report.words.run import answers as told
 from sarslim.report.words.run import curve, headline
 from sarslim.stages.ask import ask_teacher
@@ -25,7 +25,7 @@ from sarslim.stages.distill import distill_student
 from sarslim.stages.learn import parents_of
 from sarslim.stages.prepare import prepare
 from sarslim.stages.prune import prune_student
-from sarslim.stages.results import ANSWERS, TRAINING, read_json
+from sarslim.stages.results import TRAINING, read_json
 from sarslim.stages.teacher import train_teacher
 from sarslim.training.answers import digest, read_record
 
