@@ -52,10 +52,12 @@ manifests: .venv/ready ## render every overlay for Kubernetes and check each obj
 	@$(PY) -m pytest tests/test_manifests.py -rs
 
 # The table of recovery methods, pruning paths and rivals. Cells that are done are not run again.
-method: .venv/ready ## methods, pruning paths and rivals against each other: hours, resumable (DATA=, NAME=, DEVICE=cuda)
-	@$(PY) -m benchmarks.method run --name $(NAME) --data "$(DATA)" $(if $(DEVICE),--device $(DEVICE))
-	@$(PY) -m benchmarks.method costs
-	@$(PY) -m benchmarks.method table
+method: .venv/ready ## methods, pruning paths and rivals against each other: hours, resumable (DATA=, OTHERS=, NAME=, DEVICE=cuda)
+	@$(PY) -m benchmarks.method run --name $(NAME) --data "$(DATA)" $(if $(OTHERS),--others "$(OTHERS)") \
+	  $(if $(DEVICE),--device $(DEVICE))
+	@$(PY) -m benchmarks.method costs --name $(NAME)
+	@$(PY) -m benchmarks.method ceiling --name $(NAME) || true  # it needs two seeds of all labels
+	@$(PY) -m benchmarks.method table --name $(NAME)
 
 # Nothing else may run beside it. Its result tells the load of the machine and how far the turns lie apart.
 speed: .venv/ready ## how fast the parts are beside what does the same without sarslim: benchmarks/SPEED.md

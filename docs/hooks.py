@@ -22,6 +22,7 @@ ELSEWHERE = {
     "SECURITY.md": "security.md",
     "manifests/README.md": "manifests.md",
     "benchmarks/METHOD_RESULTS.md": "method-results.md",
+    "benchmarks/SHIPS_RESULTS.md": "ships-results.md",
     **{f"benchmarks/results/{file.name}": f"pictures/{file.name}" for file in ROOT.glob("benchmarks/results/*.svg")},
 }
 

@@ -12,7 +12,7 @@ from benchmarks.method import ceiling, cells, costs, plan, tables, workers
 from sarslim.errors import told
 
 HERE = Path(__file__).parents[1]
-RESULTS = HERE / "results" / "method.jsonl"
+STEMS = {plan.SHIPS: "ships"}  # of what is written; of all others ``method``
 
 
 def main() -> None:
@@ -20,8 +20,8 @@ def main() -> None:
     parser = argparse.ArgumentParser("benchmarks.method", description=method.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("what", choices=("run", "costs", "table", "ceiling"))
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--page", type=Path, default=HERE / tables.PAGE)
+    parser.add_argument("--results", type=Path, help="left out: in benchmarks/results")
+    parser.add_argument("--page", type=Path, help="left out: in benchmarks")
     parser.add_argument("--data", type=Path, help="where the chips are")
     parser.add_argument("--others", type=Path, help="further chips, of which no label is used")
     parser.add_argument("--name", default="MSTAR", choices=list(cells.SOURCES))
@@ -31,12 +31,15 @@ def main() -> None:
     parser.add_argument("--device", default="", choices=("", "cpu", "cuda"), help="left out: GPUs where there are any")
     parser.add_argument("--workers", type=int, default=0, help="processes; left out: one per GPU or core")
     given = parser.parse_args()
+    stem = STEMS.get(given.name, "method")
+    given.results = given.results or HERE / "results" / f"{stem}.jsonl"
+    given.page = given.page or HERE / f"{stem.upper()}_RESULTS.md"
     if given.what == "table":
         tables.write(read(given.results), given.results, given.results.with_suffix(".costs.json"), given.page)
     elif given.what == "costs":
         costs.write(read(given.results), given.work, given.results.with_suffix(".costs.json"))
     elif given.what == "ceiling":
-        file = given.results.with_name(f"ceiling-{given.name}.json")
+        file = given.results.with_suffix(".ceiling.json")
         file.write_text(json.dumps(ceiling.measure(given.work, given.name), indent=2) + "\n", encoding="utf-8")
         print(f"wrote {file}")
     elif given.data is None or not given.data.exists():

@@ -30,6 +30,8 @@ def measure(work: Path, data: str) -> dict[str, Any]:
         labels, digest = np.asarray(part.labels), dataset.record.digest
         logits = predict(artifact.load(teacher)[0].to(device()), part.images)
         answers.append(softmax(logits, axis=1))
+    if len(answers) < 2:
+        raise SystemExit(f"{work} holds {len(answers)} teachers of all labels of {data}; run two seeds or more first")
     return {
         **summary(np.array(answers), labels),
         "command": f"python -m benchmarks.method ceiling --name {data}",
@@ -43,18 +45,18 @@ def summary(answers: Probabilities, labels: NDArray[np.int64]) -> Mapping[str, A
     """Single accuracies, that of the mean of all, what all miss, how often two agree, and labels that look wrong.
 
     Args:
-        answers: (networks, chips, classes) probabilities; labels: (chips,).
+        answers: (networks, chips, classes) probabilities of two networks or more.
+        labels: (chips,).
     """
     chosen, together = answers.argmax(axis=2), answers.mean(axis=0)
     right = chosen == labels
-    several = len(chosen) > 1
     pairs = [np.mean(one == other) for number, one in enumerate(chosen) for other in chosen[:number]]
     return {
         "networks": len(chosen),
         "chips": len(labels),
         "single": [float(share) for share in right.mean(axis=1)],
         "together": float(np.mean(together.argmax(axis=1) == labels)),
-        "two_agree": float(np.mean(pairs)) if several else None,
+        "two_agree": float(np.mean(pairs)),
         "none_right": float(np.mean(~right.any(axis=0))),
         "all_name_the_same_other_class": float(np.mean((chosen == chosen[0]).all(axis=0) & ~right.any(axis=0))),
         "labels_in_doubt": float(np.mean(in_doubt(together, labels))),

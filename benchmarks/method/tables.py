@@ -16,7 +16,6 @@ from sarslim.evaluation.statistics import bootstrap_interval, paired, t_interval
 from sarslim.report import units
 
 Lines = Sequence[Mapping[str, Any]]
-PAGE = "METHOD_RESULTS.md"
 REGIME = ("data", "fraction", "budget", "generations", "longer")
 
 # What a setting has, and what it has in its place in the other of a pair, all else equal.
@@ -51,6 +50,8 @@ def write(lines: Lines, source: Path, costs_file: Path, page: Path) -> None:
     measured = json.loads(costs_file.read_text(encoding="utf-8")) if costs_file.exists() else {}
     parts = [*head(lines, source), *regimes(found), *contrasts(found), *against_rivals(found, measured)]
     parts += over_costs(found, measured, source, page) if measured else ()
+    limits = source.with_suffix(".ceiling.json")
+    parts += ceiling(json.loads(limits.read_text(encoding="utf-8"))) if limits.exists() else ()
     page.write_text("\n".join(parts), encoding="utf-8")
     print(f"wrote {page}")
 
@@ -249,6 +250,23 @@ def over_costs(found: Sequence[Runs], measured: Mapping[str, Any], source: Path,
         yield f"![{title}]({os.path.relpath(file, page.parent)})\n"
         if far:
             yield f"Not drawn, more than {100 * figures.FAR:.0f} points below the best: {'; '.join(far)}.\n"
+
+
+def ceiling(found: Mapping[str, Any]) -> Iterator[str]:
+    """How far the labels let anybody get."""
+    yield "## How far the labels let anybody get\n"
+    yield (
+        f"Made by `{found['command']}` ({found['commit']}): {found['networks']} teachers, each trained on its own, get "
+        f"{_span_of(found['single'])} of {found['chips']} test chips, the mean of their answers "
+        f"{units.percent(found['together'])}; two of them agree on {units.percent(found['two_agree'])}. On "
+        f"{units.percent(found['none_right'])} no teacher is right, and on "
+        f"{units.percent(found['all_name_the_same_other_class'])} all name the same other class. By confident learning (Northcutt 2021) "
+        f"{units.percent(found['labels_in_doubt'])} of the labels are in doubt.\n"
+    )
+
+
+def _span_of(shares: Sequence[float]) -> str:
+    return f"{100 * min(shares):.1f} to {100 * max(shares):.1f} %"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -179,6 +179,8 @@ def test_what_all_networks_miss_is_counted_and_labels_that_look_wrong():
     assert found["together"] == 7 / 8
     assert found["none_right"] == found["all_name_the_same_other_class"] == found["labels_in_doubt"] == 1 / 8
     assert found["two_agree"] == pytest.approx((1 + 6 / 8 + 6 / 8) / 3)
+    told = "".join(tables.ceiling({**found, "command": "this", "commit": "abc"}))
+    assert "3 teachers, each trained on its own, get 62.5 to 87.5 % of 8 test chips" in told
 
 
 @pytest.fixture
@@ -237,7 +239,10 @@ def test_cells_share_teacher_answers_and_pruned_weights(chips, tmp_path, monkeyp
     assert rows["uniform"]["macs"] == tuned["macs"] < rows["teacher"]["macs"]
     assert all(time > 0 for row in rows.values() for time in row["latency_ms_per_chip"].values())
     tables.write(lines, tmp_path / "lines.jsonl", file, tmp_path / "page.md")
-    assert "](method-bars-50.svg)" in (tmp_path / "page.md").read_text()
+    page = (tmp_path / "page.md").read_text()
+    assert "](method-bars-50.svg)" in page
+    assert "without looking at the target: majority 50.0 %" in page
+    assert f"{100 * tuned['test']['balanced_accuracy']:.1f} %" in page
     assert (tmp_path / "method-bars-50.svg").read_text().startswith("<svg")
 
 
