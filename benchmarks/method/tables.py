@@ -260,8 +260,8 @@ def ceiling(found: Mapping[str, Any]) -> Iterator[str]:
         f"{_span_of(found['single'])} of {found['chips']} test chips, the mean of their answers "
         f"{units.percent(found['together'])}; two of them agree on {units.percent(found['two_agree'])}. On "
         f"{units.percent(found['none_right'])} no teacher is right, and on "
-        f"{units.percent(found['all_name_the_same_other_class'])} all name the same other class. By confident learning (Northcutt 2021) "
-        f"{units.percent(found['labels_in_doubt'])} of the labels are in doubt.\n"
+        f"{units.percent(found['all_name_the_same_other_class'])} all name the same other class. By "
+        f"confident learning (Northcutt 2021) {units.percent(found['labels_in_doubt'])} of the labels are in doubt.\n"
     )
 
 
