@@ -190,7 +190,7 @@ def run(cell: Cell, at: Places) -> dict[str, Any]:
         "validation": {"loss": kept.val_loss, "accuracy": kept.val_accuracy, "macro_f1": kept.val_macro_f1},
         "test": scores.scores(network, data, cell.seed, shortcuts["answers"]),
         "teacher_test": scores.of_teacher(teacher, data, cell.seed, shortcuts["answers"]),
-        "shortcuts": shortcuts["accuracy"],
+        "shortcuts": shortcuts["alone"],
         "params": count_params(network),
         "macs": count_macs(network, input_shape(data)),
         "steps": steps,

@@ -45,7 +45,8 @@ def shortcuts(dataset: Path, data: Dataset) -> dict[str, Any]:
         assert train.labels is not None
         assert test.labels is not None
         found, answers = audit(train.images, train.labels, test.images, test.labels)
-        written = {"accuracy": {each.name: each.accuracy for each in found}, "answers": answers.tolist()}
+        alone = {each.name: {"accuracy": each.accuracy, "balanced_accuracy": each.balanced_accuracy} for each in found}
+        written = {"alone": alone, "answers": answers.tolist()}
         file.write_text(json.dumps(written), encoding="utf-8")
     made: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return made
