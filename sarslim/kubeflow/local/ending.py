@@ -7,7 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PATIENCE = 20  # seconds that a stage has to save
-FORKING = "sarslim-forks"  # what a process is called that forks stages and waits for them (Linux: 15 letters at most)
+# What processes are called: one that forks stages and waits for them, and a stage (Linux: 15 letters at most).
+FORKING, STAGE_PROCESS = "sarslim-forks", "sarslim-stage"
 SHELLS = ("sh", "bash", "dash", FORKING)
 CODE = 128 + signal.SIGTERM
 

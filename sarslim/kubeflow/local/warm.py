@@ -24,9 +24,9 @@ from typing import Any
 
 from kfp.local import subprocess_task_handler
 
-from sarslim.kubeflow.local.ending import FORKING, call_process
+from sarslim.kubeflow.local.ending import FORKING, STAGE_PROCESS, call_process
 
-STAGE = re.compile(r"^\s*from (sarslim\.stages\.\w+) import ", re.MULTILINE)
+STAGE_MODULE = re.compile(r"^\s*from (sarslim\.stages\.\w+) import ", re.MULTILINE)
 LENGTH = 8  # bytes that tell the length of a task
 INPUT = "--executor_input"
 
@@ -93,12 +93,14 @@ def _serve(tasks: socket.socket) -> None:
                     return
                 text += piece
         task = json.loads(text)
-        for module in STAGE.findall(task["code"]):
+        for module in STAGE_MODULE.findall(task["code"]):
             with contextlib.suppress(Exception):  # the task itself will tell of it
                 importlib.import_module(module)
+        call_process(STAGE_PROCESS)  # until it has forked: who looks for stages must not miss one that begins
         if not os.fork():
             tasks.close()
             _watch(task, *descriptors)
+        call_process(FORKING)
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -110,9 +112,11 @@ def _watch(task: dict[str, Any], output: int, status: int) -> None:
     if not child:
         os.close(status)
         _run(task, output)
+    call_process(FORKING)
     os.close(output)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    os.write(status, str(code).encode())
+    with contextlib.suppress(BrokenPipeError):  # the caller was killed
+        os.write(status, str(code).encode())
     os._exit(0)
 
 
@@ -120,7 +124,6 @@ def _run(task: dict[str, Any], output: int) -> None:
     """What ``python -m kfp.dsl.executor_main`` does, in this process, which ends with it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    call_process("sarslim-stage")
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
     # New objects: those at hand may take for a file what is a pipe now.
