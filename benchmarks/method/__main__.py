@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--name", default="MSTAR", choices=list(cells.SOURCES))
     parser.add_argument("--work", type=Path, default=Path("runs") / "method")
     parser.add_argument("--sections", nargs="+", default=list(plan.SECTIONS), choices=list(plan.SECTIONS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(plan.SEEDS), help="where not all can be afforded")
+    parser.add_argument("--seeds", nargs="+", type=int, help="where not all can be afforded")
     parser.add_argument("--device", default="", choices=("", "cpu", "cuda"), help="left out: GPUs where there are any")
     parser.add_argument("--workers", type=int, default=0, help="processes; left out: one per GPU or core")
     given = parser.parse_args()
@@ -57,7 +57,7 @@ def run(given: argparse.Namespace) -> None:
         while missing := [
             cell
             for cell in plan.cells(plan.SECTIONS[name], given.name, read(given.results))
-            if cell.seed in given.seeds
+            if given.seeds is None or cell.seed in given.seeds
         ]:
             print(f"section {name}: {len(missing)} cells to run", flush=True)
             workers.run_all(

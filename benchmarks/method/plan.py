@@ -119,6 +119,16 @@ SECTIONS: dict[str, Section] = {
         rates=RATES[:1],
         ships=True,
     ),
+    # Where intervals of five seeds are wider than the differences.
+    "ships, more seeds": Section(
+        (1.0,),
+        ("macs=5%", "macs=1%", "macs=0.5%"),
+        ("uniform",),
+        (*CORE, "all terms-crd"),
+        rates=RATES[:1],
+        seeds=range(5, 10),
+        ships=True,
+    ),
     "ships, rivals": Section((1.0,), ("",), TUNED_RIVALS, (TWIN,), rates=RATES[:1], ships=True),
     "ships, rivals taught": Section((1.0,), ("",), TUNED_RIVALS, ("kd",), rates=RATES[:1], ships=True),
     "budgets": Section((0.1,), BUDGETS, ("uniform",), PAIR, (False, True), rates=(0.005,)),
