@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks.method as method
-from benchmarks.method import ceiling, cells, costs, plan, tables, workers
+from benchmarks.method import ceiling, cells, costs, plan, rulers, tables, workers
 from sarslim.errors import told
 
 HERE = Path(__file__).parents[1]
@@ -19,7 +19,7 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser("benchmarks.method", description=method.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("what", choices=("run", "costs", "table", "ceiling"))
+    parser.add_argument("what", choices=("run", "costs", "table", "ceiling", "rulers"))
     parser.add_argument("--results", type=Path, help="left out: in benchmarks/results")
     parser.add_argument("--page", type=Path, help="left out: in benchmarks")
     parser.add_argument("--data", type=Path, help="where the chips are")
@@ -39,16 +39,22 @@ def main() -> None:
     elif given.what == "costs":
         costs.write(read(given.results), given.work, given.results.with_suffix(".costs.json"))
     elif given.what == "ceiling":
-        file = given.results.with_suffix(".ceiling.json")
-        file.write_text(json.dumps(ceiling.measure(given.work, given.name), indent=2) + "\n", encoding="utf-8")
-        print(f"wrote {file}")
+        write(given.results.with_suffix(".ceiling.json"), ceiling.measure(given.work, given.name))
     elif given.data is None or not given.data.exists():
         parser.error(f"--data {given.data} does not exist; name the folder of the chips")
+    elif given.what == "rulers":
+        write(given.results.with_suffix(".rulers.json"), rulers.measure(given.data.resolve(), given.name))
     elif given.others and not given.others.exists():
         parser.error(f"--others {given.others} does not exist; name the folder of the chips")
     else:
         with told():
             run(given)
+
+
+def write(file: Path, found: Mapping[str, Any]) -> None:
+    """Writes what was measured."""
+    file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {file}")
 
 
 def run(given: argparse.Namespace) -> None:
