@@ -21,10 +21,11 @@ MULTILOOKS = {2: 128, 4: 64, 8: 32}  # and the side that leaves as much of the s
 SCALINGS = ("percentile", "log", "chip", "chip_log")
 RULER = "size and shape"
 PARTS = ("val", "test")
+FIGURES = ("accuracy", "balanced_accuracy")
 
 
 def measure(chips: Path, data: str) -> dict[str, Any]:
-    """Accuracy and balanced accuracy of every ruler on validation and test chips, means over the splits of all seeds."""
+    """Accuracy and balanced accuracy of every ruler on validation and test chips, as means over the splits of seeds."""
     rulers = []
     for multilook, scaling in itertools.product(MULTILOOKS, SCALINGS):
         how = {"multilook": multilook, "image_size": MULTILOOKS[multilook], "scaling": scaling}
