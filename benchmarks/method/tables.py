@@ -197,10 +197,15 @@ def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterat
         if not rivals:
             continue
         names = [f"student {number}" for number in range(1, len(students) + 1)]
+        compared = FIGURES if all(runs.has_shortcuts for runs in (*students, *rivals)) else FIGURES[:1]
         rows = []
         for name, runs in [*zip(names, students, strict=True), *((runs.title, runs) for runs in rivals)]:
             cost = networks[costs.key(runs.cell)]
-            ahead = [brief(paired(one.test(), runs.test())) if runs.cell.is_rival else "" for one in students]
+            ahead = [
+                brief(paired(one.test(figure), runs.test(figure))) if runs.cell.is_rival else ""
+                for figure in compared
+                for one in students
+            ]
             rows.append(
                 [
                     name if runs.cell.is_rival else f"{name}: {runs.title}", str(len(runs.lines)),
@@ -217,7 +222,7 @@ def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterat
             "on the same seeds.\n"
         )
         header = ["network", "seeds", "parameters", "MACs", "time", "test accuracy"]
-        yield table([*header, *names], rows)
+        yield table([*header, *names, *(f"{name}, balanced" for name in names if compared is FIGURES)], rows)
 
 
 def unbeaten(students: Sequence[Runs]) -> list[Runs]:
