@@ -33,7 +33,7 @@ BUNDLE = {"weights.safetensors", "model.json", "labels.json", "MODEL_CARD.md", "
 def raw(store, tmp_path_factory) -> str:
     """The s3:// address of real PNG files in a folder per class, with a given test part."""
     folder = tmp_path_factory.mktemp("raw")
-    config = parse(PrepareConfig, {"image_size": 32, "simulator": {"chips": 160, "classes": 2}})
+    config = parse(PrepareConfig, {"image_size": 32, "simulator": {"chips": 320, "classes": 2}})
     prepare(config, None, folder / "dataset")
     dataset = Dataset.open(folder / "dataset")
     for part, name in (("train", "TRAIN"), ("val", "TRAIN"), ("test", "TEST")):
@@ -52,8 +52,8 @@ def config(raw) -> RunConfig:
         RunConfig,
         {
             "prepare": {"source": raw, "image_size": 32},
-            "teacher": {"epochs": 2, "batch_size": 32},
-            "distill": {"epochs": 2, "batch_size": 32},
+            "teacher": {"epochs": 10, "batch_size": 32},
+            "distill": {"epochs": 8, "batch_size": 32},
             "evaluate": {"latency_seconds": 0.05, "looks": [4], "max_drop": 1.0},
             "publish": {"name": "test-ships", "destination": "s3://published/models"},
         },
@@ -96,7 +96,7 @@ def test_the_summary_tells_what_was_kept_and_lost(first):
     assert set(first["seconds"]) == {"check", "prepare", "teacher", "prune", "ask", "distill", "evaluate", "publish"}
     assert first["cached"] == []
     assert first["config"]["prepare"]["source"] == "s3://raw/tree"
-    assert first["data"] == {"name": "tree", "simulated": False, "test_chips": 40, "digest": first["data"]["digest"]}
+    assert first["data"] == {"name": "tree", "simulated": False, "test_chips": 80, "digest": first["data"]["digest"]}
     assert first["network"] == "resnet18"
 
 

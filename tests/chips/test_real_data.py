@@ -49,7 +49,7 @@ def test_mstar_keeps_its_given_split(tmp_path):
 def test_ships_are_divided_by_their_table_as_the_ready_configuration_says(tmp_path):
     config = load_config(CONFIGS / "fusar3.yaml", str(FUSAR3), []).prepare
     record = prepare(config, FUSAR3, tmp_path / "out")
-    assert (record.classes, record.multilook) == (("BulkCarrier", "CargoShip", "Fishing"), 4)
+    assert (record.classes, record.multilook) == (("BulkCarrier", "CargoShip", "Fishing"), 8)
     assert {name: part.per_class for name, part in record.parts.items()} == {
         "train": (101, 163, 141), "val": (38, 45, 35), "test": (97, 203, 100),
     }  # fmt: skip
