@@ -39,7 +39,10 @@ def main() -> None:
     elif given.what == "costs":
         costs.write(read(given.results), given.work, given.results.with_suffix(".costs.json"))
     elif given.what == "ceiling":
-        write(given.results.with_suffix(".ceiling.json"), ceiling.measure(given.work, given.name))
+        if found := ceiling.measure(given.work, given.name):
+            write(given.results.with_suffix(".ceiling.json"), found)
+        else:
+            print("no ceiling: that takes the teachers of two seeds, of all labels")
     elif given.data is None or not given.data.exists():
         parser.error(f"--data {given.data} does not exist; name the folder of the chips")
     elif given.what == "rulers":

@@ -20,8 +20,8 @@ from sarslim.stages.learn import device
 Probabilities = NDArray[np.float64]
 
 
-def measure(work: Path, data: str) -> dict[str, Any]:
-    """What the teachers in the folder ``work`` of a grid say, on the whole labels of the source ``data``."""
+def measure(work: Path, data: str) -> dict[str, Any] | None:
+    """What the teachers in the folder ``work`` of a grid say, on all labels of the source ``data``; None of only one."""
     answers, labels, digest = [], np.empty(0, int), ""
     for teacher in sorted(work.glob(f"{data}-1-?-teacher")):
         dataset = Dataset.open(teacher.with_name(teacher.name.removesuffix("-teacher")))
@@ -31,7 +31,7 @@ def measure(work: Path, data: str) -> dict[str, Any]:
         logits = predict(artifact.load(teacher)[0].to(device()), part.images)
         answers.append(softmax(logits, axis=1))
     if len(answers) < 2:
-        raise SystemExit(f"{work} holds {len(answers)} teachers of all labels of {data}; run two seeds or more first")
+        return None
     return {
         **summary(np.array(answers), labels),
         "command": f"python -m benchmarks.method ceiling --name {data}",

@@ -222,7 +222,7 @@ def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterat
             "on the same seeds.\n"
         )
         header = ["network", "seeds", "parameters", "MACs", "time", "test accuracy"]
-        yield table([*header, *names, *(f"{name}, balanced" for name in names if compared is FIGURES)], rows)
+        yield table([*header, *names, *(f"{name}, balanced" for name in names if len(compared) > 1)], rows)
 
 
 def unbeaten(students: Sequence[Runs]) -> list[Runs]:
