@@ -21,7 +21,7 @@ Probabilities = NDArray[np.float64]
 
 
 def measure(work: Path, data: str) -> dict[str, Any] | None:
-    """What the teachers in the folder ``work`` of a grid say, on all labels of the source ``data``; None of only one."""
+    """What the teachers in the folder ``work`` of a grid say, on all labels of ``data``; None of only one."""
     answers, labels, digest = [], np.empty(0, int), ""
     for teacher in sorted(work.glob(f"{data}-1-?-teacher")):
         dataset = Dataset.open(teacher.with_name(teacher.name.removesuffix("-teacher")))

@@ -28,6 +28,15 @@ def test_params_by_hand(small):
     assert cost.count_params(small) == 8 * 2 * 9 + (8 + 8) + (8 * 9 + 8) + (200 * 3 + 3)
 
 
+def test_bfloat16_is_for_large_layers_on_cpus_that_have_instructions_for_it(small):
+    able = any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
+    large = nn.Conv2d(64, 64, 3, padding=1)
+    assert cost.count_macs(large, (64, 16, 16)) == 16 * 16 * 64 * 64 * 9 > 5_000_000
+    assert cost.fast_in_bfloat16(large, (64, 16, 16)) is able
+    assert not cost.fast_in_bfloat16(large, (64, 8, 8))
+    assert not cost.fast_in_bfloat16(small, (2, 10, 10))
+
+
 def test_counting_changes_nothing(small):
     small[1].eval()
     before = {name: tensor.clone() for name, tensor in small.state_dict().items()}
