@@ -145,7 +145,6 @@ def refused(*arguments: object) -> str:
 @pytest.mark.parametrize("int8", [False, True])
 def test_raw_chips_get_the_answers_of_the_prepared_ones(bundle, network, chips, dataset, int8):
     found = list(Bundle.open(bundle, int8=int8).predict([f"{chips / 'test'}/"]))
-    assert all(each.name.startswith(f"{chips / 'test'}/") and "//" not in each.name for each in found)
     assert [each.chip for each in found] == sorted(map(str, (chips / "test").rglob("*.png")))
     logits = predict(network, np.load(dataset / "test_images.npy"))
     assert np.mean([CLASSES.index(each.label) for each in found] == logits.argmax(axis=1)) >= (0.97 if int8 else 1)
