@@ -41,7 +41,7 @@ class Section:
     seeds: Sequence[int] = SEEDS
     generations: int = 1
     longer: int = 1
-    views: int = 0
+    views: Sequence[int] = (0,)
     ships: bool = False  # for FUSAR-3, as the others are not
 
     def settings(self, data: str) -> Iterable[Setting]:
@@ -49,8 +49,8 @@ class Section:
         if self.ships != (data == SHIPS):
             return {}
         fractions = [fraction for fraction in self.fractions if fraction in SOURCES[data].schedules]
-        choices = [self.generations], self.budgets, self.paths, self.methods, self.unlabelled, [self.longer]
-        every = itertools.starmap(Setting, itertools.product([data], fractions, *choices, [self.views]))
+        choices = [self.generations], self.budgets, self.paths, self.methods, self.unlabelled, [self.longer], self.views
+        every = itertools.starmap(Setting, itertools.product([data], fractions, *choices))
         return dict.fromkeys(map(possible, every))
 
 
@@ -102,12 +102,18 @@ SECTIONS: dict[str, Section] = {
     "criteria": Section((0.1,), ("macs=1%",), ("taylor", "random", "sparse", "search"), PAIR, rates=(0.005,)),
     # At the rate that was chosen for kd and for all terms.
     "ablation": Section((0.1,), ("macs=1%",), ("uniform",), ABLATED, rates=(0.005,)),
-    # Against "recovery" and "full", at the rates that were chosen there.
+    # At the rates that were chosen in "recovery" and "full".
     "stored answers": Section(
-        (0.1,), ("macs=1%", "macs=0.5%"), ("uniform",), ("kd", DEFAULT), (False, True), rates=(0.005,), views=16
+        (0.1,),
+        ("macs=1%", "macs=0.5%"),
+        ("uniform",),
+        (DEFAULT, "kd"),
+        (False, True),
+        rates=(0.005,),
+        views=(0, 16),
     ),
     "stored answers, all labels": Section(
-        (1.0,), ("params=50k macs=20M",), ("early",), (DEFAULT,), rates=(0.002,), views=16
+        (1.0,), ("params=50k macs=20M",), ("early",), (DEFAULT,), rates=(0.002,), views=(0, 16)
     ),
     # At the default rate, for all networks alike: some hundred validation chips tell no two rates apart.
     "ships": Section(

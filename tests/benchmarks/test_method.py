@@ -129,8 +129,8 @@ def test_rates_are_tuned_first_and_every_seed_then_runs_with_the_chosen_one():
 
 
 def test_a_method_without_a_teacher_has_no_answers_and_those_that_have_are_paired_with_asking_in_every_step(tmp_path):
-    section = plan.Section((0.1,), ("macs=1%",), ("uniform",), ("finetune", "kd"), views=16)
-    assert [(each.method, each.views) for each in section.settings("MSTAR")] == [("finetune", 0), ("kd", 16)]
+    section = plan.Section((0.1,), ("macs=1%",), ("uniform",), ("finetune", "kd"), views=(0, 16))
+    assert [(each.method, each.views) for each in section.settings("MSTAR")] == [("finetune", 0), ("kd", 0), ("kd", 16)]
     lines = [line("kd", seed, 0.80 + seed / 100) for seed in range(5)]
     lines += [line("kd", seed, 0.79 + seed / 100) | {"views": 16} for seed in range(5)]
     text = page(lines, tmp_path)
