@@ -1,8 +1,9 @@
 """A teacher asked once against one asked in every step: CPU seconds of an epoch of distillation, and of asking.
 
-    python benchmarks/answers.py
+    python benchmarks/answers.py [--data MSTAR]
 
-A ResNet-18, its student of 5 % of the MACs and of the parameters, simulated chips of 64x64, batches of 32, one thread.
+A ResNet-18, its student of 5 % of the MACs and of the parameters, chips of 64x64 (simulated ones, or a part of MSTAR as
+configs/mstar.yaml reads it), batches of 32, one thread.
 All take turns, round by round, so that whatever else the machine does hits all alike; ratios are made within a round,
 and their median and range are told. Times are of the processor, with all that a stage does around its epoch, which a
 longer training would do once. Weights are untrained: time does not depend on them. Writes results/answers.json.
@@ -40,29 +41,31 @@ from sarslim.stages.prune import prune_student
 RESULTS = Path(__file__).parent / "results" / "answers.json"
 clock = time.process_time
 METHODS = {"fine-tuning": "finetune", "KD": "kd", "all terms": "all terms"}
+MSTAR = 3671  # training chips
 EPOCHS = 40  # of configs/mstar.yaml, for the sum of both stages
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chips", type=int, default=640, help="of which about half are shown in an epoch")
-    parser.add_argument("--views", type=int, default=8)
+    parser.add_argument("--data", type=Path, help="the folder of MSTAR; left out: simulated chips")
+    parser.add_argument("--views", type=int, default=AskConfig().views or 8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder), given.chips, given.views, given.rounds)
+        found = measure(Path(folder), given.data, given.chips, given.views, given.rounds)
     command = " ".join(["python benchmarks/answers.py", *sys.argv[1:]])
     found = {"command": command, "commit": commit(), "machine": machine(), "sarslim": __version__, **found}
     given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=2))
 
 
-def measure(folder: Path, chips: int, views: int, rounds: int) -> dict[str, Any]:
+def measure(folder: Path, source: Path | None, chips: int, views: int, rounds: int) -> dict[str, Any]:
     """CPU seconds of one epoch in every way, in turns, and their ratios."""
     with _quiet():
-        data = _made(folder, chips)
+        data = _made(folder, source, chips)
     seconds: dict[str, list[float]] = {}
     size = 0
     for number in range(rounds + 1):
@@ -98,16 +101,21 @@ def measure(folder: Path, chips: int, views: int, rounds: int) -> dict[str, Any]
             f"asking {views} views and {EPOCHS} epochs / {EPOCHS} epochs asked in every step": _ratio(both, online),
         }
     return {
-        "chips_per_epoch": len(data.part("train").images), "image_size": data.record.image_size, "batch": 32,
+        "data": source.name if source else "simulated", "chips_per_epoch": len(data.part("train").images), "image_size": data.record.image_size, "batch": 32,
         "views": views, "rounds": rounds, "answers_bytes": size,
         "cpu_seconds_per_epoch_median": {name: round(median(times), 3) for name, times in seconds.items()},
         "ratios": ratios,
     }  # fmt: skip
 
 
-def _made(folder: Path, chips: int) -> Dataset:
+def _made(folder: Path, source: Path | None, chips: int) -> Dataset:
     """Chips, an untrained teacher, and the pruned network."""
-    settings = {"image_size": 64, "val_fraction": 0.05, "simulator": {"chips": chips, "classes": 6}}
+    settings: dict[str, Any] = {"image_size": 64, "val_fraction": 0.05}
+    if source:
+        mstar = {"format": "folder", "scaling": "linear", "source": str(source.resolve())}
+        settings |= mstar | {"label_fraction": chips / MSTAR, "keep_unlabelled": False}
+    else:
+        settings |= {"simulator": {"chips": chips, "classes": 6}}
     prepare(parse(PrepareConfig, settings), dataset=folder / "data", card=folder / "card.html")
     data, config = Dataset.open(folder / "data"), TeacherConfig()
     torch.manual_seed(0)
@@ -121,7 +129,7 @@ def _made(folder: Path, chips: int) -> Dataset:
         kind="teacher", network=config.network, stem=config.stem, parents=parents_of(data), pruning=None,
     )  # fmt: skip
     prune_student(
-        PruneConfig(calibration_chips=64), dataset=folder / "data", teacher=folder / "teacher",
+        PruneConfig(calibration_chips=64, weak_teacher="accept"), dataset=folder / "data", teacher=folder / "teacher",
         pruned=folder / "pruned", table=folder / "table.md",
     )  # fmt: skip
     return data
