@@ -107,7 +107,7 @@ SECTIONS: dict[str, Section] = {
         (0.1,),
         ("macs=1%", "macs=0.5%"),
         ("uniform",),
-        (DEFAULT, "kd"),
+        (DEFAULT,),
         (False, True),
         rates=(0.005,),
         views=(0, 16),
