@@ -65,7 +65,7 @@ def main() -> None:
 def measure(folder: Path, source: Path | None, chips: int, views: int, rounds: int) -> dict[str, Any]:
     """CPU seconds of one epoch in every way, in turns, and their ratios."""
     with _quiet():
-        data = _made(folder, source, chips)
+        data = made(folder, source, chips)
     seconds: dict[str, list[float]] = {}
     size = 0
     for number in range(rounds + 1):
@@ -101,14 +101,15 @@ def measure(folder: Path, source: Path | None, chips: int, views: int, rounds: i
             f"asking {views} views and {EPOCHS} epochs / {EPOCHS} epochs asked in every step": _ratio(both, online),
         }
     return {
-        "data": source.name if source else "simulated", "chips_per_epoch": len(data.part("train").images), "image_size": data.record.image_size, "batch": 32,
+        "data": source.name if source else "simulated",
+        "chips_per_epoch": len(data.part("train").images), "image_size": data.record.image_size, "batch": 32,
         "views": views, "rounds": rounds, "answers_bytes": size,
         "cpu_seconds_per_epoch_median": {name: round(median(times), 3) for name, times in seconds.items()},
         "ratios": ratios,
     }  # fmt: skip
 
 
-def _made(folder: Path, source: Path | None, chips: int) -> Dataset:
+def made(folder: Path, source: Path | None, chips: int) -> Dataset:
     """Chips, an untrained teacher, and the pruned network."""
     settings: dict[str, Any] = {"image_size": 64, "val_fraction": 0.05}
     if source:

@@ -50,7 +50,7 @@ def start(root: Path, access: str, secret: str) -> subprocess.Popen[str]:
     """A server for these keys, which tells its address on its standard error."""
     # Files put into the folder show after a second at most; with no cache at all rclone 1.75 spins for ever at times.
     command = [
-        _rclone(), "serve", "s3", str(root), "--addr", "127.0.0.1:0", "--config", "",
+        rclone(), "serve", "s3", str(root), "--addr", "127.0.0.1:0", "--config", "",
         "--dir-cache-time", "1s", "--vfs-cache-mode", "off", "--log-level", "NOTICE",
     ]  # fmt: skip
     return subprocess.Popen(
@@ -118,7 +118,12 @@ def in_environment(values: Mapping[str, str]) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _rclone() -> str:
+def rclone() -> str:
+    """The program.
+
+    Raises:
+        ServiceError: it is not installed.
+    """
     beside = Path(sys.executable).with_name("rclone")
     found = str(beside) if beside.exists() else shutil.which("rclone")
     if found is None:

@@ -1,0 +1,112 @@
+"""The command line of the benchmark, and its page."""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import benchmarks.speed as speed
+from benchmarks.method.cells import commit, machine
+from benchmarks.speed.answering import write_bundle, write_chips
+from benchmarks.speed.turns import in_turns
+
+RESULT = Path(__file__).parents[1] / "results" / "speed.json"
+PAGE = Path(__file__).parents[1] / "SPEED.md"
+START, END = "<!-- table -->", "<!-- end of table -->"
+SIDE, CHIPS, CLASSES = 32, 512, 4
+
+Rounds = list[dict[str, float]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("benchmarks.speed", description=speed.__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--chips", type=int, default=10_000, help="that are recognised, or copied")
+    given = parser.parse_args()
+    before = os.getloadavg()[0]
+    found = measure(given.rounds, given.chips)
+    page = {
+        "command": " ".join(["python -m benchmarks.speed", *sys.argv[1:]]),
+        "commit": commit(),
+        "machine": machine().replace("one core", f"{len(os.sched_getaffinity(0))} cores"),
+        "load": f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after",
+        "figures": figures(found, given.chips),
+        "seconds": found,
+    }
+    RESULT.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
+    head, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
+    PAGE.write_text(f"{head}{START}\n{table(page)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    print(table(page))
+
+
+def measure(rounds: int, chips: int) -> dict[str, Rounds]:
+    """Seconds by kind of work and round."""
+    size = (SIDE, CHIPS, CLASSES)
+    with tempfile.TemporaryDirectory() as name:
+        bundle, folder = Path(name) / "bundle", Path(name) / "chips"
+        write_bundle(bundle)
+        write_chips(folder, chips)
+        return {
+            "training": in_turns("training", ("ours", "bare", "loader", "timm"), *size, rounds=rounds),
+            "waiting": in_turns("waiting", ("ours", "spinning"), SIDE, CHIPS // 8, CLASSES, rounds=rounds),
+            "distilling": in_turns("distilling", ("ours", "once", "torchdistill"), CHIPS, rounds=rounds),
+            "pruning": in_turns("pruning", ("ours", "torch-pruning"), rounds=rounds),
+            "answering": in_turns("answering", ("ours", "decoding", "inference"), bundle, folder, rounds=rounds),
+            "copying": in_turns("copying", ("ours", "rclone"), chips, rounds=rounds),
+            "starting": in_turns("starting", ("ours", "process"), rounds=rounds),
+        }
+
+
+def figures(found: dict[str, Rounds], chips: int) -> list[dict[str, Any]]:
+    """The rows of the table."""
+
+    def row(name: str, goal: str, work: str, ours: str, *peers: str) -> dict[str, Any]:
+        return figure(name, goal, [one[ours] / sum(one[peer] for peer in peers) for one in found[work]])
+
+    predict = f"`predict` of {chips:,} JPEG"
+    larger = [one["ours"] / max(one["decoding"], one["inference"]) for one in found["answering"]]
+    return [
+        row("an epoch of `fit` / a bare PyTorch loop", "1.05", "training", "ours", "bare"),
+        row("an epoch of `fit` / a loop over a `DataLoader`", "1", "training", "ours", "loader"),
+        row("an epoch of `fit` / timm's loader and loop, from PNG files", "1", "training", "ours", "timm"),
+        row("an epoch of KD, asked in every step / torchdistill's", "1", "distilling", "ours", "torchdistill"),
+        row("an epoch of KD, asked once / torchdistill's", "below 1", "distilling", "once", "torchdistill"),
+        row("pruning to 5 % of the MACs / torch-pruning's loop", "1", "pruning", "ours", "torch-pruning"),
+        row("training beside a busy process / with threads that spin", "below 1", "waiting", "ours", "spinning"),
+        row(
+            f"{predict} / decoding and inference, one after the other",
+            "1.2",
+            "answering",
+            "ours",
+            "decoding",
+            "inference",
+        ),
+        figure(f"{predict} / the larger of decoding and inference alone", "1.2", larger),
+        row(f"upload of {chips:,} chips / `rclone copy`", "1", "copying", "ours", "rclone"),
+        row("a further local task / a process that loads its stage", "below 1", "starting", "ours", "process"),
+    ]
+
+
+def figure(name: str, goal: str, ratios: Sequence[float]) -> dict[str, Any]:
+    low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
+    return {"figure": name, "ratio": round(middle, 3), "least": round(low, 3), "most": round(high, 3), "goal": goal}
+
+
+def table(page: dict[str, Any]) -> str:
+    lines = ["| ours / its peer, in time | median | least to most | goal |", "|---|---|---|---|"]
+    lines += [
+        f"| {row['figure']} | {row['ratio']:.2f} | {row['least']:.2f} to {row['most']:.2f} | {row['goal']} |"
+        for row in page["figures"]
+    ]
+    made = f"Made by `{page['command']}` ({page['commit']}, {page['machine']}, {page['load']})."
+    return "\n".join([*lines, "", made])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""An epoch of distillation (KD) of a ResNet-18 into its student of 5 % of the MACs: ours, and torchdistill's."""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import RandomSampler, TensorDataset
+
+from benchmarks.answers import made
+from benchmarks.speed.training import PLAIN
+from benchmarks.speed.turns import quiet
+from sarslim.chips.dataset import Dataset
+from sarslim.config import AskConfig, DistillConfig, parse
+from sarslim.config.recoveries import recovery
+from sarslim.networks import artifact
+from sarslim.networks.inference import folded
+from sarslim.stages.ask import ask_teacher
+from sarslim.stages.asking import open_answers
+from sarslim.stages.distill import recover
+from sarslim.stages.learn import parents_of
+
+
+def measure(kind: str, chips: int) -> float:
+    """Seconds of an epoch: teacher asked in every step (``ours``), ``once`` beforehand, or ``torchdistill``."""
+    config = recovery("kd", parse(DistillConfig, {**PLAIN, "checkpoints": ""}))
+    with tempfile.TemporaryDirectory() as name, quiet():
+        folder = Path(name)
+        data = made(folder, None, chips)
+        student, teacher = (artifact.load(folder / kind)[0] for kind in ("pruned", "teacher"))
+        answers = None
+        if kind == "once":
+            asked, out = AskConfig(views=2).filled(config), folder / "answers"
+            ask_teacher(asked, dataset=folder / "data", teacher=folder / "teacher", answers=out)
+            answers = open_answers(out, config, data, parents_of(data, teacher=folder / "teacher"))
+        began = time.perf_counter()
+        if kind == "torchdistill":
+            of_torchdistill(teacher, student, data, config)
+        else:
+            recover(student, folded(teacher), config, data, answers=answers)
+        return time.perf_counter() - began
+
+
+def of_torchdistill(teacher: nn.Module, student: nn.Module, data: Dataset, config: DistillConfig) -> None:
+    """One stage of its ``DistillationBox``, as its example scripts run it."""
+    from torchdistill.core.distillation import DistillationBox
+
+    part = data.part("train")
+    chips = TensorDataset(torch.from_numpy(np.array(part.images)), torch.from_numpy(np.array(part.labels)))
+    logits = {
+        "student_module_path": ".", "student_module_io": "output",
+        "teacher_module_path": ".", "teacher_module_io": "output",
+    }  # fmt: skip
+    kd = {**logits, "temperature": config.temperature, "alpha": 0.5}
+    stage = {
+        "num_epochs": 1,
+        "train_data_loader": {
+            "dataset_id": "chips", "sampler": {"class_or_func": RandomSampler, "kwargs": {}},
+            "kwargs": {"batch_size": config.batch_size, "num_workers": 0},
+        },
+        "teacher": {"forward_proc": "forward_batch_only", "requires_grad": False},
+        "student": {"forward_proc": "forward_batch_only", "requires_grad": True},
+        "optimizer": {"key": "AdamW", "kwargs": {"lr": config.learning_rate}, "max_grad_norm": config.clip_norm},
+        "criterion": {
+            "key": "WeightedSumLoss",
+            "kwargs": {"sub_terms": {"kd": {"criterion": {"key": "KDLoss", "kwargs": kd}, "weight": 1.0}}},
+        },
+    }  # fmt: skip
+    box = DistillationBox(teacher.eval(), student, {"chips": chips}, stage, torch.device("cpu"), None, False, 1)
+    box.pre_epoch_process(epoch=0)
+    for batch, targets, extra in box.train_data_loader:
+        box.pre_forward_process()
+        loss = box.forward_process(batch, targets=targets, supp_dict=extra)
+        box.post_forward_process(loss)
+
+
+if __name__ == "__main__":
+    print(measure(sys.argv[1], int(sys.argv[2])))
