@@ -17,10 +17,10 @@ def measure(kind: str) -> float:
         return time.perf_counter() - began
     from kfp.local import subprocess_task_handler
 
-    from sarslim.kubeflow.local import warm
+    from sarslim.kubeflow.local import forking, warm
 
     command = ["sh", "-c", "", CODE, "--executor_input", "{}", "--function_to_execute", "task"]
-    with warm.processes(), quiet():
+    with forking.started() as tasks, warm.processes(tasks), quiet():
         subprocess_task_handler.run_local_subprocess(command)  # the first one of a run
         began = time.perf_counter()
         subprocess_task_handler.run_local_subprocess(command)

@@ -1,6 +1,7 @@
 """Runs on this machine: the whole pipeline, a sweep, a comparison, and one stage again."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -176,12 +177,18 @@ def begin(pipeline: str, config: Any, inputs: list[str], here: Here, require_gat
     if require_gate and pipeline.startswith(("sweep", "baselines")):
         raise InputError("--require-gate", f"{pipeline} has no gate", "Leave it out, or run compress")
 
-    from sarslim.kubeflow import tracking
-    from sarslim.kubeflow.local import launch
+    from sarslim.kubeflow.local import forking
 
-    server = tracking.wanted(here.mlflow or None)
-    dag = pipelines().build(pipeline)
-    run = launch.run(dag, config, inputs=inputs, runs=here.runs, s3_endpoint=here.s3_endpoint, docker=here.docker)
+    # It loads what stages need while this process loads what a run needs.
+    with nullcontext() if here.docker else forking.started() as tasks:
+        from sarslim.kubeflow import tracking
+        from sarslim.kubeflow.local import launch
+
+        server = tracking.wanted(here.mlflow or None)
+        dag = pipelines().build(pipeline)
+        run = launch.run(
+            dag, config, inputs=inputs, runs=here.runs, s3_endpoint=here.s3_endpoint, docker=here.docker, tasks=tasks
+        )
     if server:
         tracking.log_ended(run, server)
     if require_gate and not json.loads((run / "summary.json").read_text(encoding="utf-8"))["gate_passed"]:

@@ -10,7 +10,7 @@ import time
 import pytest
 from kfp import dsl, local
 
-from sarslim.kubeflow.local import warm
+from sarslim.kubeflow.local import forking, warm
 
 
 @dsl.component(base_image="python", install_kfp_package=False)
@@ -39,14 +39,14 @@ def runner(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TOLD", "the environment of the moment")
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "out"), enable_caching=False)
-    with warm.processes():
+    with forking.started() as tasks, warm.processes(tasks):
         yield
 
 
 def test_a_task_finds_its_stage_loaded_and_the_environment_of_the_moment(runner, tmp_path, monkeypatch):
     for environment in ("the first", "another"):
         monkeypatch.setenv("TOLD", environment)
-        assert told(how="well").output == json.dumps([environment, str(tmp_path), ["sarslim.stages.publish"]])
+        assert told(how="well").output == json.dumps([environment, str(tmp_path), ["sarslim.stages.publish", "torch"]])
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_what_fails_fails_here(runner, how, said, capfd):
 
 CALLER = """
 import os, sys
-from sarslim.kubeflow.local import warm
-with warm.processes():
+from sarslim.kubeflow.local import forking, warm
+with forking.started() as tasks, warm.processes(tasks):
     print("ready", flush=True)
     sys.stdin.read()
 """

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import yaml
@@ -21,7 +22,7 @@ from sarslim.config import RunConfig
 from sarslim.config.settings import arguments, changed, load_config, require_data
 from sarslim.delivery.registry import METRICS
 from sarslim.errors import InputError, SarslimError, ServiceError
-from sarslim.kubeflow.local import ending, history, run_log, runners, warm
+from sarslim.kubeflow.local import ending, forking, history, run_log, runners, warm
 from sarslim.kubeflow.tasks import LOOPS, TASKS
 from sarslim.records import BundleRecord, Comparison, DatasetRecord, TrainRecord
 from sarslim.report import last_screen
@@ -97,6 +98,7 @@ def run(
     inputs: list[str] | None = None,
     s3_endpoint: str = "",
     docker: bool = False,
+    tasks: socket | None = None,
     last: bool = True,
 ) -> Path:
     """Runs ``dag`` with KFP's local runner; results land in ``runs/<id>`` and ``runs/latest``.
@@ -104,6 +106,7 @@ def run(
     Args:
         inputs: ``name=value`` for parameters of the pipeline that no stage has.
         docker: run every task in the image of its stage.
+        tasks: of a process that forks them, where one has been started; has no meaning with ``docker``.
         last: print the last screen; without it the caller tells what came out.
 
     Returns:
@@ -126,8 +129,12 @@ def run(
         folder = _new_folder(runs)
         (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         _require_room(folder, config)
-    with _listed(runs), history.noted(folder, dag.name):
-        return _run_in(folder, dag, config, parameters, started, s3_endpoint=s3_endpoint, docker=docker, last=last)
+    where = nullcontext(tasks) if docker or tasks else forking.started()
+    with _listed(runs), history.noted(folder, dag.name), where as tasks:
+        way = nullcontext() if docker or tasks is None else warm.processes(tasks)
+        return _run_in(
+            folder, dag, config, parameters, started, s3_endpoint=s3_endpoint, docker=docker, way=way, last=last
+        )
 
 
 def _run_in(
@@ -139,6 +146,7 @@ def _run_in(
     *,
     s3_endpoint: str,
     docker: bool,
+    way: AbstractContextManager[None],
     last: bool,
 ) -> Path:
     runs = folder.parent
@@ -159,7 +167,7 @@ def _run_in(
                 cache_root=str(runs / "cache"),
             )
             try:
-                with ending.stages_end_first() as asked, nullcontext() if docker else warm.processes():
+                with ending.stages_end_first() as asked, way:
                     outputs = dag(**parameters).outputs
             except SystemExit:
                 raise RunFailed(INTERRUPTED, ending.CODE) from None
