@@ -160,19 +160,34 @@ def _listed(numbers: Iterable[float]) -> str:
 
 
 def contrasts(found: Sequence[Runs]) -> Iterator[str]:
-    """What single ingredients bring, all else equal."""
+    """What single ingredients bring, all else equal: regime by regime, and over all regimes of a data set."""
     by_setting = {runs.cell.setting: runs for runs in found}
-    rows = []
+    rows, together = [], []
     for what, given, instead in CONTRASTS:
+        ahead: dict[str, list[dict[int, float]]] = defaultdict(list)  # by seed, for every regime of a data set
         for setting, runs in sorted(by_setting.items()):
             other = plan.possible(setting._replace(**instead))
             if setting._replace(**given) == setting != other and other in by_setting:
-                pairs = paired(runs.test(), by_setting[other].test())
+                ours, theirs = runs.test(), by_setting[other].test()
+                pairs = {seed: ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())}
                 regime = f"{setting.data}, {setting.fraction:.0%}"
-                rows.append([what, runs.title, regime, str(len(pairs)), difference(pairs)])
+                rows.append([what, runs.title, regime, str(len(pairs)), difference(list(pairs.values()))])
+                ahead[setting.data].append(pairs)
+        for data, regimes in sorted(ahead.items()):
+            seeds = max(regimes, key=len).keys()
+            whole = [pairs for pairs in regimes if pairs.keys() == seeds]
+            if len(whole) > 1 and len(seeds) > 2:
+                means = [float(np.mean([pairs[seed] for pairs in whole])) for seed in seeds]
+                together.append([what, data, str(len(whole)), str(len(seeds)), difference(means)])
     if rows:
         yield "## What single ingredients bring\n"
         yield table(["ingredient", "student", "regime", "seeds", "difference of test accuracy"], rows)
+    if together:
+        yield (
+            "Over all regimes of a data set that ran on all seeds, the mean of each seed first, for its regimes share "
+            "a teacher:\n"
+        )
+        yield table(["ingredient", "data", "regimes", "seeds", "difference of test accuracy"], together)
 
 
 def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterator[str]:

@@ -44,6 +44,18 @@ def test_differences_are_paired_by_seed_and_regimes_kept_apart(tmp_path):
     assert text.count("| +2.0 points (+2.0 to +2.0) [+2.0 to +2.0] |") == 2  # in the regime, and as an ingredient
 
 
+def test_regimes_are_taken_together_by_seed(tmp_path):
+    """One seed's teacher is behind all of its regimes; one that ran on fewer seeds has no say."""
+    lines = []
+    for budget, ahead in (("macs=1%", 0.03), ("macs=3%", 0.01), ("macs=5%", 0.5)):
+        for seed in range(5 if ahead < 0.5 else 2):
+            lines.append(line("finetune", seed, 0.40, budget=budget))
+            lines.append(line("kd", seed, 0.40 + ahead, budget=budget))
+    found = [row for row in page(lines, tmp_path).splitlines() if row.startswith("| a teacher: kd")]
+    together = "| a teacher: kd, not fine-tuning | MSTAR | 2 | 5 | +2.0 points (+2.0 to +2.0) [+2.0 to +2.0] |"
+    assert len(found) == 4 and found[-1] == together
+
+
 def test_a_taught_rival_is_held_against_itself_from_scratch(tmp_path):
     ghost = {"path": "ghostnet"}
     taught = ghost | {"unlabelled": True, "generations": 2}
