@@ -13,6 +13,7 @@ import pytest
 from kubeflow.kfp_server import Kfp, with_noise
 from typer.testing import CliRunner
 
+from components.placement import TRAINING
 from sarslim.cli.app import app
 from sarslim.errors import SarslimError
 from sarslim.kubeflow.cluster.server import Api, Server
@@ -44,6 +45,13 @@ class Cluster:
         return ["--host", self.host, *(["--namespace", self.namespace] if self.namespace else [])]
 
     @property
+    def places(self) -> list[str]:
+        """So that every stage fits on a node of two cores, beside others."""
+        small = ("cpu_request=200m", "memory_request=1Gi")
+        places = [f"prefix={self.name}-", *(f"{stage}.{asked}" for stage in TRAINING for asked in small)]
+        return [word for place in places for word in ("--place", place)]
+
+    @property
     def folder(self) -> str:
         return f"s3://{self.bucket}/{self.name}"
 
@@ -57,10 +65,6 @@ class Cluster:
         """Starts a run; on the double it then looks as the recordings ``looks`` do, one after the other."""
         if self.double is not None:
             self.double.script(*(looks or ("run_over_time_6",)))
-        places = [
-            "teacher.cpu_request=200m", "distill.cpu_request=200m", "teacher.memory_request=1Gi",
-            "distill.memory_request=1Gi", f"prefix={self.name}-",
-        ]  # fmt: skip
         kept = (f"teacher.checkpoints={self.folder}/checkpoints", f"distill.checkpoints={self.folder}/checkpoints",
                 f"publish.destination={self.folder}/models")  # fmt: skip
         sets = [*(TINY if tiny else ()), *kept]
@@ -68,7 +72,7 @@ class Cluster:
             "submit", *self.at, "-p", pipeline, "--experiment", self.name,
             "--pipeline-root", f"{self.folder}/pipelines",
             *(["--run-as", self.run_as] if self.run_as and "--run-as" not in more else []),
-            *(word for place in places for word in ("--place", place)),
+            *self.places,
             *(word for text in sets for word in ("--set", text)), *more,
         )  # fmt: skip
         self.runs.append(output.split()[1])
