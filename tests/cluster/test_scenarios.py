@@ -1,6 +1,7 @@
 """What people do with a KFP, each once, on a cluster (make test-cluster HOST=URL) or against a double of one."""
 
 import re
+import shutil
 import time
 
 import pytest
@@ -16,6 +17,10 @@ CHANGED = {
 }  # fmt: skip
 TASKS = ("prepare-data", "train-teacher", "prune-student", "distill-student", "evaluate-student")
 BASE = "s3://sarslim/pipelines/compress/run"
+# The system's own browser, where playwright has brought none.
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
 
 
 def titles(story: dict, state: str) -> list[str]:
@@ -123,7 +128,7 @@ def test_rerun_from_a_terminal(cluster, whole):
             cluster.double.script("run_over_time_6")
         output = cluster.sarslim(
             "rerun", whole, "--from", "distill", "--set", "distill.temperature=2.5", *cluster.at, "--experiment",
-            cluster.name, "--pipeline-root", f"{cluster.folder}/pipelines", "--place", f"prefix={cluster.name}-",
+            cluster.name, "--pipeline-root", f"{cluster.folder}/pipelines", *cluster.places,
             *(["--run-as", cluster.run_as] if cluster.run_as else []),
         )  # fmt: skip
         cluster.runs.append(output.split()[1])
@@ -249,7 +254,7 @@ def test_a_clone_made_in_the_ui_by_a_browser(real, whole):
         playwright = pytest.importorskip("playwright.sync_api")
         with playwright.sync_playwright() as tool:
             try:
-                browser = tool.chromium.launch()
+                browser = tool.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             except playwright.Error as error:
                 pytest.skip(f"needs Chromium: {str(error).splitlines()[0]}")
             page = browser.new_page()
