@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?", re.ASCII)
 
@@ -96,6 +96,20 @@ class ClusterConfig(Settings):
     evaluate: Resources = Resources(cpu_limit="4", memory_limit="8Gi", timeout_minutes=240)
     publish: Resources = Resources()
     accelerator: Accelerator = Accelerator()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _beside_the_defaults(cls, values: Any) -> Any:
+        """Whoever changes one field of a stage keeps the others of that stage."""
+        if not isinstance(values, dict):
+            return values
+        defaults = {name: field.get_default(call_default_factory=True) for name, field in cls.model_fields.items()}
+        return {
+            name: defaults[name].model_dump() | given
+            if isinstance(given, dict) and isinstance(defaults.get(name), Resources)
+            else given
+            for name, given in values.items()
+        }
 
     def resources(self, stage: str) -> Resources:
         """What ``stage`` asks for."""

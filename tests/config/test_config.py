@@ -9,7 +9,7 @@ import yaml
 from sarslim.config import STAGES, Budget, EvaluateConfig, PruneConfig, RunConfig, parse
 from sarslim.config.cluster import ClusterConfig
 from sarslim.config.parameters import KNOBS, field, from_parameters, to_parameters
-from sarslim.config.settings import changed, load_config, require_remote_source
+from sarslim.config.settings import changed, load_cluster, load_config, require_remote_source
 from sarslim.errors import InputError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -178,6 +178,18 @@ def test_quantities_of_a_cluster_are_told_with_an_example():
     assert str(caught.value) == (
         "teacher.memory_limit: '16 GB' is no quantity of Kubernetes. Write one such as 500m, 2 or 4Gi."
     )
+
+
+@pytest.mark.parametrize("stage", ["teacher", "prepare", "evaluate"])
+def test_one_field_of_a_stage_changes_no_other(stage, tmp_path):
+    usual = ClusterConfig().resources(stage)
+    wanted = usual.model_copy(update={"cpu_request": "123m"})
+    assert load_cluster(None, [f"{stage}.cpu_request=123m"]).resources(stage) == wanted
+    file = tmp_path / "cluster.yaml"
+    file.write_text(f"{stage}: {{cpu_request: 123m}}\n")
+    assert load_cluster(file, []).resources(stage) == wanted
+    both = load_cluster(file, [f"{stage}.retries=1"]).resources(stage)
+    assert both == wanted.model_copy(update={"retries": 1})
 
 
 def test_the_second_source_is_a_whole_path_here_and_an_address_on_a_cluster(tmp_path, monkeypatch):
