@@ -1,5 +1,6 @@
 """Logs of stages, by the names of pods that a real KFP gives them."""
 
+import pytest
 from kfp_server import answered, with_noise
 from typer.testing import CliRunner
 
@@ -19,6 +20,14 @@ def test_only_the_lines_of_the_stage_are_left():
     assert pod_logs.own(with_noise("teacher 1/2  loss 0.5", "made teacher  s3://a/b")) == [
         "teacher 1/2  loss 0.5", "made teacher  s3://a/b",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("rest", ['    "Output": "4"', "  }", "}"], ids=["cut by glog", "cut later", "whole"])
+def test_what_a_task_returns_is_no_line_of_the_stage(rest):
+    returned = 'I1127 01:29:30.175206      16 launcher_v2.go:1230] ExecutorOutput: {\n  "parameterValues": {\n' + rest
+    assert pod_logs.own(with_noise("figures: {}", returned)) == ["figures: {}"]
+    end = "[KFP Executor 2026-11-27 01:29:28,541 INFO]: Wrote executor output file"
+    assert pod_logs.own(f"before\n{returned}\n{end}\nafter") == ["before", "after"]
 
 
 def test_a_stage_is_found_by_the_name_that_a_person_gives_it(kfp):

@@ -77,6 +77,14 @@ def test_cells_of_a_sweep_are_counted(kfp):
     assert sum(line.startswith("[Prune student]") for line in lines) == 2
 
 
+def test_the_plan_tells_how_many_cells_there_will_be(kfp):
+    stuck = answered("run_sweep_succeeded") | {"state": "RUNNING"}
+    kfp.looks = [stuck, answered("run_sweep_succeeded")]
+    kfp.print("run_sweep_succeeded", "train-teacher", with_noise('figures: {"cells": 12, "val_macro_f1": 0.5}'))
+    lines = watch(kfp, stuck["run_id"])
+    assert "[Prune student] 2 of 12 cells done, 2 running" in lines
+
+
 def test_where_the_list_of_tasks_stands_still_the_logs_tell_how_it_goes_on(kfp, monkeypatch):
     """Argo stored the nodes of four cells compressed: from then on the list did not change until the end."""
     stuck = answered("run_sweep_succeeded") | {"state": "RUNNING"}

@@ -12,7 +12,7 @@ from sarslim.errors import InputError, SarslimError, ServiceError
 from sarslim.kubeflow.cluster import nodes, pod_logs
 from sarslim.kubeflow.cluster.nodes import Look, Stage, State
 from sarslim.kubeflow.cluster.server import API, Api, NotThere
-from sarslim.kubeflow.cluster.watching import key_figure, published, why
+from sarslim.kubeflow.cluster.watching import figures, key_figure, published, why
 from sarslim.kubeflow.tasks import TASKS
 from sarslim.progress import duration
 from sarslim.records import JournalEntry
@@ -138,7 +138,7 @@ def _row(api: Api, look: Look, stage: Stage) -> dict[str, str]:
         "state": str(stage.state),
         "time": duration(stage.seconds) if stage.attempts and stage.started and (stage.ended or not look.ended) else "",
         "attempts": str(len(stage.attempts) or ""),
-        "figure": key_figure(text, stage),
+        "figure": key_figure(figures(text), stage),
     }
 
 

@@ -18,7 +18,8 @@ ROUTE = "/k8s/pod/logs"
 TEMPLATES = ("retry-system-container-impl", "system-container-impl")
 IMPORTER = ("system-importer", "retry-system-importer")
 DRIVERS = ("system-container-driver", "system-dag-driver")
-INPUT = re.compile(r"\[KFP Executor .*\]: Got executor_input:")
+# What a task was given and what it returns, as JSON over many lines; glog cuts what is long in the middle.
+JSON_BEGINS = re.compile(r"\[KFP Executor .*\]: Got executor_input:$|I\d{4} .*\] ExecutorOutput: \{$")
 THEIRS = re.compile(
     r"time=\S+ level=|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ |\[KFP Executor |Error: exit status |INFO:|WARNING:root:"
 )
@@ -32,11 +33,11 @@ def own(text: str) -> list[str]:
     """The lines that a stage itself has printed: without those of KFP's launcher, its executor and Argo."""
     lines, skipping = [], False
     for line in text.splitlines():
-        if skipping:
+        if skipping and not THEIRS.match(line):
             skipping = line != "}"
-        elif INPUT.match(line):
-            skipping = True
-        elif not THEIRS.match(line):
+            continue
+        skipping = JSON_BEGINS.match(line) is not None
+        if not skipping and not THEIRS.match(line):
             lines.append(line)
     return lines
 

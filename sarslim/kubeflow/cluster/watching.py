@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -32,6 +33,7 @@ class Watch:
         self._steps: dict[str, str] = {}
         self._unchanged, self._seen = 0, ""
         self._beyond: dict[str, State] = {}
+        self._planned = 0
 
     def until_it_ends(self) -> Look:
         """Looks, prints and waits until the run is over; returns the last look."""
@@ -65,7 +67,9 @@ class Watch:
             done = sum(cells[task, title, state] for state in (State.DONE, State.CACHED))
             running = cells[task, title, State.RUNNING] + cells[task, title, State.PENDING]
             if done + running and self._changed(task, (done, running)):
-                self._say(title, f"{done} of {look.cells} cells done" + (f", {running} running" if running else ""))
+                # Argo begins as many cells as may run at once; how many there will be, only the plan tells.
+                of = max(look.cells, self._planned)
+                self._say(title, f"{done} of {of} cells done" + (f", {running} running" if running else ""))
 
     def _changed(self, what: str, state: object) -> bool:
         new = self._told.get(what) != state
@@ -78,7 +82,9 @@ class Watch:
 
     def _words(self, look: Look, stage: Stage) -> str:
         if stage.state is State.DONE:
-            figure = key_figure(self._ask(partial(pod_logs.of_stage, self._api, look, stage)), stage)
+            found = figures(self._ask(partial(pod_logs.of_stage, self._api, look, stage)))
+            self._planned = int(found.get("cells", self._planned))
+            figure = key_figure(found, stage)
             took = f"done in {duration(stage.seconds)}" if stage.ended else "done"
             again = f", {len(stage.attempts)} attempts" if len(stage.attempts) > 1 else ""
             return f"{took}{again}{figure and f': {figure}'}"
@@ -138,12 +144,17 @@ def _next(look: Look) -> list[Stage]:
     return found
 
 
-def key_figure(text: str | None, stage: Stage) -> str:
-    """The figure that matters most of what a stage has printed."""
+def figures(text: str | None) -> dict[str, float]:
+    """The figures that a stage has printed."""
     for line in reversed(pod_logs.own(text or "")):
         if match := pod_logs.FIGURES.match(line):
-            return report.headline(TASKS.get(re.sub(r"-\d+$", "", stage.task), ""), json.loads(match["json"]))
-    return ""
+            return dict(json.loads(match["json"]))
+    return {}
+
+
+def key_figure(found: Mapping[str, float], stage: Stage) -> str:
+    """The figure of a stage that matters most."""
+    return report.headline(TASKS.get(re.sub(r"-\d+$", "", stage.task), ""), found) if found else ""
 
 
 def wait(api: Api, run: str) -> bool:
