@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from sarslim.cli.app import app
 from sarslim.kubeflow.cluster import patience, watching
+from sarslim.kubeflow.cluster.nodes import node_id
 from sarslim.kubeflow.cluster.server import Server, Unreachable
 
 OVER_TIME = [f"run_over_time_{number}" for number in range(7)]
@@ -79,10 +80,15 @@ def test_cells_of_a_sweep_are_counted(kfp):
 
 def test_the_plan_tells_how_many_cells_there_will_be(kfp):
     stuck = answered("run_sweep_succeeded") | {"state": "RUNNING"}
-    kfp.looks = [stuck, answered("run_sweep_succeeded")]
+    kfp.looks = [stuck] * 30 + [answered("run_sweep_succeeded")]
     kfp.print("run_sweep_succeeded", "train-teacher", with_noise('figures: {"cells": 12, "val_macro_f1": 0.5}'))
+    cell = "sweep-h9zqg(0).root(0).exit-handler-1(0).for-loop-2(0).iteration-iterations(4:4)(0).iteration-item(0)"
+    number = node_id("sweep-h9zqg", f"{cell}.prune-student(0).executor(0)").rpartition("-")[2]
+    kfp.pods[f"sweep-h9zqg-retry-system-container-impl-{number}"] = with_noise("note: cutting")
     lines = watch(kfp, stuck["run_id"])
     assert "[Prune student] 2 of 12 cells done, 2 running" in lines
+    # A cell that the list has not named before it stood still.
+    assert "[Prune student] 2 of 12 cells done, 3 running" in lines
 
 
 def test_where_the_list_of_tasks_stands_still_the_logs_tell_how_it_goes_on(kfp, monkeypatch):
@@ -93,8 +99,6 @@ def test_where_the_list_of_tasks_stands_still_the_logs_tell_how_it_goes_on(kfp, 
     kfp.print("run_sweep_succeeded", "prune-student", with_noise(made), cell=2)
     kfp.print("run_sweep_succeeded", "prune-student", with_noise("note: cutting"), cell=3)
     prefix = "sweep-h9zqg(0).root(0).exit-handler-1(0).for-loop-2(0).iteration-iterations(2:2)(0).iteration-item(0)"
-    from sarslim.kubeflow.cluster.nodes import node_id
-
     number = node_id("sweep-h9zqg", f"{prefix}.distill-student(0).executor(0)").rpartition("-")[2]
     kfp.pods[f"sweep-h9zqg-retry-system-container-impl-{number}"] = with_noise("student 1/12  loss 0.2")
     lines = watch(kfp, stuck["run_id"])

@@ -16,6 +16,7 @@ from sarslim.kubeflow.cluster.server import Api
 from sarslim.kubeflow.tasks import TASKS
 from sarslim.progress import duration
 
+AHEAD = 4  # cells whose logs are asked for before anything is known of them
 STALE_LOOKS = 6  # looks without a change after which the logs are asked whether the list stands still
 USUAL = (
     "no pod of it ever started; usually the service account is not there, a quota is full, "
@@ -41,6 +42,8 @@ class Watch:
         spec = self._ask(partial(self._api.spec, run))
         while True:
             look = nodes.read(run, spec)
+            # Argo begins as many cells as may run at once; how many there will be, only the plan tells.
+            look = replace(look, cells=max(look.cells, self._planned))
             self._unchanged = self._unchanged + 1 if look.seen == self._seen else 0
             self._seen = look.seen
             if self._unchanged >= STALE_LOOKS and not look.ended:
@@ -67,7 +70,6 @@ class Watch:
             done = sum(cells[task, title, state] for state in (State.DONE, State.CACHED))
             running = cells[task, title, State.RUNNING] + cells[task, title, State.PENDING]
             if done + running and self._changed(task, (done, running)):
-                # Argo begins as many cells as may run at once; how many there will be, only the plan tells.
                 of = max(look.cells, self._planned)
                 self._say(title, f"{done} of {of} cells done" + (f", {running} running" if running else ""))
 
@@ -107,7 +109,7 @@ class Watch:
         names of pods are known all the same.
         """
         stages = [self._from_log(look, stage) if stage.state is State.RUNNING else stage for stage in look.stages]
-        for stage in _next(replace(look, stages=tuple(stages))):
+        for stage in _next(replace(look, stages=tuple(stages)), self._beyond):
             found = self._from_log(look, stage)
             if found.state is not State.WAITING:
                 stages.append(found)
@@ -125,11 +127,15 @@ class Watch:
         return replace(stage, state=State.DONE)
 
 
-def _next(look: Look) -> list[Stage]:
-    """The stages that cells of a loop would begin next, if the list of tasks stood still: one per cell."""
+def _next(look: Look, known: Mapping[str, State]) -> list[Stage]:
+    """The stages that cells of a loop would begin next, if the list of tasks stood still: one per cell.
+
+    Of the cells of which nothing is known yet, the first few: they begin in their order.
+    """
     inside = list(dict.fromkeys((stage.task, stage.title) for stage in look.stages if stage.cell is not None))
     parents = [stage.node.rpartition(".")[0] for stage in look.stages if stage.cell == 0]
-    found = []
+    found: list[Stage] = []
+    ahead = 0
     for cell in range(look.cells if parents else 0):
         have = {stage.task: stage.state for stage in look.stages if stage.cell == cell}
         if any(state not in OVER for state in have.values()):
@@ -139,6 +145,9 @@ def _next(look: Look) -> list[Stage]:
                 parent = re.sub(r"iteration-iterations\(0:0\)", f"iteration-iterations({cell}:{cell})", parents[0])
                 node = f"{parent}.{task}"
                 pods = (f"{node}(0).{nodes.EXECUTOR}(0)",)
+                ahead += not have and node not in known
+                if ahead > AHEAD:
+                    return found
                 found.append(Stage(task, title, State.WAITING, node, cell, attempts=pods))
                 break
     return found
