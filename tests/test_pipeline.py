@@ -283,8 +283,8 @@ def test_every_task_has_resources_of_its_stage(specs):
     memory = {name: (float(r["memoryRequest"]), float(r["memoryLimit"])) for name, r in found.items()}
     gibi = 1.073741824
     assert cores == {
-        "check-inputs": (0.5, 2), "prepare-data": (0.5, 2), "train-teacher": (2, 8), "prune-student": (0.5, 4),
-        "ask-teacher": (2, 8), "distill-student": (2, 8), "evaluate-student": (0.5, 4), "publish-bundle": (0.5, 2),
+        "check-inputs": (0.5, 2), "prepare-data": (0.5, 2), "train-teacher": (1, 8), "prune-student": (0.5, 4),
+        "ask-teacher": (1, 8), "distill-student": (1, 8), "evaluate-student": (0.5, 4), "publish-bundle": (0.5, 2),
     }  # fmt: skip
     assert {name: (low / gibi, high / gibi) for name, (low, high) in memory.items()} == {
         "check-inputs": (1, 2), "prepare-data": (1, 4), "train-teacher": (4, 16), "prune-student": (1, 8),

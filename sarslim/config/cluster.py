@@ -36,7 +36,7 @@ class Resources(Settings):
 
 def _training() -> Resources:
     return Resources(
-        cpu_request="2",
+        cpu_request="1",  # beside KFP itself on a node of two
         cpu_limit="8",
         memory_request="4Gi",
         memory_limit="16Gi",
