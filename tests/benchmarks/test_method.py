@@ -53,7 +53,8 @@ def test_regimes_are_taken_together_by_seed(tmp_path):
             lines.append(line("kd", seed, 0.40 + ahead, budget=budget))
     found = [row for row in page(lines, tmp_path).splitlines() if row.startswith("| a teacher: kd")]
     together = "| a teacher: kd, not fine-tuning | MSTAR | 2 | 5 | +2.0 points (+2.0 to +2.0) [+2.0 to +2.0] |"
-    assert len(found) == 4 and found[-1] == together
+    assert len(found) == 4
+    assert found[-1] == together
 
 
 def test_a_taught_rival_is_held_against_itself_from_scratch(tmp_path):
