@@ -102,7 +102,8 @@ SECTIONS: dict[str, Section] = {
     "criteria": Section((0.1,), ("macs=1%",), ("taylor", "random", "sparse", "search"), PAIR, rates=(0.005,)),
     # At the rate that was chosen for kd and for all terms.
     "ablation": Section((0.1,), ("macs=1%",), ("uniform",), ABLATED, rates=(0.005,)),
-    # At the rates that were chosen in "recovery" and "full".
+    # At the rates that were chosen in "recovery" and "full", both ways anew in a file of their own, for the machine and
+    # the code are others: run --results benchmarks/results/stored-answers.jsonl --sections "stored answers".
     "stored answers": Section(
         (0.1,),
         ("macs=1%", "macs=0.5%"),
