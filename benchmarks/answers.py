@@ -56,7 +56,8 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), given.data, given.chips, given.views, given.rounds)
-    command = " ".join(["python benchmarks/answers.py", *sys.argv[1:]])
+    words = [Path(word).name if given.data and word == str(given.data) else word for word in sys.argv[1:]]
+    command = " ".join(["python benchmarks/answers.py", *words])
     found = {"command": command, "commit": commit(), "machine": machine(), "sarslim": __version__, **found}
     given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=2))
