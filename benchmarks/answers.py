@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chips", type=int, default=640, help="of which about half are shown in an epoch")
     parser.add_argument("--data", type=Path, help="the folder of MSTAR; left out: simulated chips")
-    parser.add_argument("--views", type=int, default=AskConfig().views or 8)
+    parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()

@@ -33,8 +33,8 @@ def measure(kind: str, side: int, chips: int, classes: int) -> float:
     images = rng.integers(0, 256, (chips, 1, side, side), dtype=np.uint8)
     labels = rng.integers(0, classes, chips)
     torch.manual_seed(0)
-    timm_normalises = {"mean": (0.0,), "std": (1.0,)} if kind == "timm" else {"mean": (MEAN,), "std": (SPREAD,)}
-    network = build("resnet18", classes=classes, channels=1, stem="3x3", **timm_normalises)
+    normalising = {"mean": (0.0,), "std": (1.0,)} if kind == "timm" else {"mean": (MEAN,), "std": (SPREAD,)}
+    network = build("resnet18", classes=classes, channels=1, stem="3x3", **normalising)
     recipe = parse(TeacherConfig, PLAIN)
     data = torch.from_numpy(images), torch.from_numpy(labels)
     with tempfile.TemporaryDirectory() as folder:

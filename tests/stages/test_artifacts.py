@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from stages.house import PRUNE
+from stages.house import PRUNE, prune
 
 from sarslim.config import PrepareConfig, PruneConfig, RunConfig, parse
 from sarslim.config.parameters import to_parameters
@@ -19,13 +19,7 @@ from sarslim.stages.results import read_json
 
 def test_a_model_of_another_kind_is_refused(house, tmp_path):
     with pytest.raises(InputError, match="is a pruned model where a teacher model is needed"):
-        prune_student(
-            parse(PruneConfig, PRUNE),
-            dataset=house / "dataset",
-            teacher=house / "pruned",
-            pruned=tmp_path / "out",
-            table=tmp_path / "t.md",
-        )
+        prune(house, tmp_path / "out", PRUNE, teacher="pruned")
     assert not (tmp_path / "out").exists()
 
 
