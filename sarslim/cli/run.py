@@ -177,10 +177,10 @@ def begin(pipeline: str, config: Any, inputs: list[str], here: Here, require_gat
     if require_gate and pipeline.startswith(("sweep", "baselines")):
         raise InputError("--require-gate", f"{pipeline} has no gate", "Leave it out, or run compress")
 
-    from sarslim.kubeflow.local import forking
+    from sarslim.kubeflow.local import ending, forking
 
     # It loads what stages need while this process loads what a run needs.
-    with nullcontext() if here.docker else forking.started() as tasks:
+    with ending.sigterm_cleans_up(), nullcontext() if here.docker else forking.started() as tasks:
         from sarslim.kubeflow import tracking
         from sarslim.kubeflow.local import launch
 

@@ -61,21 +61,23 @@ def test_what_fails_fails_here(runner, how, said, capfd):
 
 CALLER = """
 import os, sys
-from sarslim.kubeflow.local import forking, warm
-with forking.started() as tasks, warm.processes(tasks):
+from sarslim.kubeflow.local import ending, forking
+with ending.sigterm_cleans_up(), forking.started():
     print("ready", flush=True)
     sys.stdin.read()
 """
 
 
-def test_nothing_is_left_where_the_caller_is_killed():
+# Who is killed cannot end the process that still loads; that one ends when it has loaded.
+@pytest.mark.parametrize(("how", "seconds"), [(signal.SIGKILL, 30), (signal.SIGTERM, 0.2)])
+def test_nothing_is_left_where_the_caller_is_ended(how, seconds):
     caller = subprocess.Popen(
         [sys.executable, "-c", CALLER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True
     )
     assert caller.stdout.readline() == "ready\n"
-    os.kill(caller.pid, signal.SIGKILL)
+    os.kill(caller.pid, how)
     caller.wait()
-    end = time.monotonic() + 30
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
             os.killpg(caller.pid, 0)

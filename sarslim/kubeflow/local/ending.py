@@ -20,6 +20,20 @@ def call_process(name: str) -> None:
 
 
 @contextmanager
+def sigterm_cleans_up() -> Iterator[None]:
+    """SIGTERM ends this process as an exception does, before there is a stage: what it has started ends with it."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(CODE)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def stages_end_first() -> Iterator[list[int]]:
     """Passes SIGTERM on to the stages, and ends this process when they are gone; yields whether it was sent.
 

@@ -48,9 +48,7 @@ def _serve(tasks: socket.socket) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     call_process(FORKING)
-    for module in ("kfp.dsl.executor_main", FIRST):
-        importlib.import_module(module)
-
+    _load("kfp.dsl.executor_main", FIRST)
     while True:
         length, descriptors, *_ = socket.recv_fds(tasks, LENGTH, 2)
         if not length:
@@ -63,9 +61,7 @@ def _serve(tasks: socket.socket) -> None:
                     return
                 text += piece
         task = json.loads(text)
-        for module in STAGE_MODULE.findall(task["code"]):
-            with contextlib.suppress(Exception):  # the task itself will tell of it
-                importlib.import_module(module)
+        _load(*STAGE_MODULE.findall(task["code"]))
         call_process(STAGE_PROCESS)  # until it has forked: who looks for stages must not miss one that begins
         if not os.fork():
             tasks.close()
@@ -73,6 +69,12 @@ def _serve(tasks: socket.socket) -> None:
         call_process(FORKING)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _load(*modules: str) -> None:
+    for module in modules:
+        with contextlib.suppress(Exception):  # the task itself will tell of it
+            importlib.import_module(module)
 
 
 def _watch(task: dict[str, Any], output: int, status: int) -> None:
