@@ -25,7 +25,19 @@ SHIPS = "FUSAR-3"
 PAIR = (TWIN, DEFAULT)
 CORE = (TWIN, "kd", DEFAULT)
 BUDGETS = ("macs=10%", "macs=3%", "params=1%")
-ABLATED = tuple(name for name in RECOVERIES if not name.startswith("distill") and not name.endswith("progressive"))
+CANDIDATES = (
+    "all terms, bottlenecks",
+    "all terms, reflecting more",
+    "all terms, disputed",
+    "all terms-crd, two rounds",
+)
+"""Other ways of self-reflection."""
+MORE_CANDIDATES = ("all terms-crd, bottlenecks", "all terms, sure", "all terms-crd+reflection")
+ABLATED = tuple(
+    name
+    for name in RECOVERIES
+    if not name.startswith("distill") and not name.endswith("progressive") and name not in CANDIDATES + MORE_CANDIDATES
+)
 
 
 @dataclass(frozen=True)
@@ -116,6 +128,23 @@ SECTIONS: dict[str, Section] = {
     "stored answers, all labels": Section(
         (1.0,), ("params=50k macs=20M",), ("early",), (DEFAULT,), rates=(0.002,), views=(0, 16)
     ),
+    "self-reflection": Section(
+        (0.1,),
+        ("macs=1%", "macs=0.5%"),
+        ("uniform",),
+        (DEFAULT, "all terms-crd", *CANDIDATES),
+        rates=(0.005,),
+        views=(16,),
+    ),
+    "self-reflection, unlabelled": Section(
+        (0.1,),
+        ("macs=1%", "macs=0.5%"),
+        ("uniform",),
+        (DEFAULT, "all terms-crd", *CANDIDATES),
+        (True,),
+        rates=(0.005,),
+        views=(16,),
+    ),
     # At the default rate, for all networks alike: some hundred validation chips tell no two rates apart.
     "ships": Section(
         (1.0,),
@@ -134,6 +163,14 @@ SECTIONS: dict[str, Section] = {
         (*CORE, "all terms-crd"),
         rates=RATES[:1],
         seeds=range(5, 10),
+        ships=True,
+    ),
+    "ships, self-reflection": Section(
+        (1.0,),
+        ("macs=1%", "macs=0.5%"),
+        ("uniform",),
+        (DEFAULT, "all terms-crd", *CANDIDATES, *MORE_CANDIDATES),
+        rates=RATES[:1],
         ships=True,
     ),
     "ships, rivals": Section((1.0,), ("",), TUNED_RIVALS, (TWIN,), rates=RATES[:1], ships=True),
