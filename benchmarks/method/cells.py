@@ -227,10 +227,16 @@ def taught(cell: Cell, at: Places) -> tuple[Dataset, Path]:
 
 
 def answered(cell: Cell, basis: DistillConfig, data: Dataset, work: Path) -> Answers | None:
-    """What the teacher says beforehand of all chips, by the stage that asks it, once for all methods of a seed."""
+    """What the teacher says beforehand of all chips, by the stage that asks it, once for all methods of a seed.
+
+    As many of the unlabelled chips as the cells show that have a use for these.
+    """
     dataset, teacher, _ = places(cell, work)
     folder = work / f"{teacher.name}-{cell.views}-views"
-    everything = recovery("all terms", basis.model_copy(update={"use_unlabelled": True, "mixed_precision": True}))
+    steps = SOURCES[cell.data].schedules[cell.fraction].steps
+    chips = [len(data.part(name).images) for name in ("train", "unlabelled") if data.has(name)]
+    shown = {"use_unlabelled": True, "mixed_precision": True, "epochs": as_many_steps(steps, *chips)}
+    everything = recovery("all terms", basis.model_copy(update=shown))
     with FileLock(work / f"{folder.name}.lock"):
         if not folder.exists():
             asked = AskConfig(views=cell.views, seed=cell.seed).filled(everything)

@@ -14,7 +14,7 @@ from sarslim.networks.cost import fast_in_bfloat16
 from sarslim.networks.inference import folded
 from sarslim.records import AskRecord
 from sarslim.stages.learn import device, input_shape, parents_of, require_classes
-from sarslim.training.answers import ASK_AGAIN, Answers, read_record, unlabelled_views, write
+from sarslim.training.answers import ASK_AGAIN, Answers, read_record, views_shown, write
 from sarslim.training.views import Views
 
 ALIKE = ("shift", "flip", "rotate", "speckle_looks", "mixup")
@@ -39,11 +39,12 @@ def ask(config: AskConfig, *, dataset: Path, teacher: Path, answers: Path) -> As
 
     chips = len(data.part("train").images)
     unlabelled = len(data.part("unlabelled").images) if shown.unlabelled and data.has("unlabelled") else 0
+    views, of_unlabelled = (min(config.views, often) for often in views_shown(shown.epochs, chips, unlabelled))
     _, pooled = told(torch.zeros(1, *input_shape(data), device=device()))
     record = AskRecord(
         sarslim_version=__version__,
-        views=config.views,
-        unlabelled_views=unlabelled_views(config.views, chips, unlabelled),
+        views=views,
+        unlabelled_views=of_unlabelled,
         chips=chips,
         unlabelled_chips=unlabelled,
         classes=len(data.record.classes),

@@ -94,12 +94,12 @@ class Answers:
         return torch.from_numpy(rows).to(device).float()
 
 
-def unlabelled_views(views: int, chips: int, unlabelled_chips: int) -> int:
-    """Views of each unlabelled chip, so that every view is shown about equally often.
+def views_shown(epochs: int, chips: int, unlabelled_chips: int) -> tuple[int, int]:
+    """How often a distillation shows each labelled and each unlabelled chip: more views of it would not be seen.
 
     An epoch shows all labelled chips and at most as many unlabelled ones.
     """
-    return math.ceil(views * min(1.0, chips / unlabelled_chips)) if unlabelled_chips else 0
+    return epochs, math.ceil(epochs * min(1.0, chips / unlabelled_chips)) if unlabelled_chips else 0
 
 
 def write(path: Path, record: AskRecord, views: Views, ask: Ask, device: torch.device, teacher: str) -> AskRecord:

@@ -126,13 +126,16 @@ class ViewsConfig(BaseModel):
     mixed_precision: bool
     unlabelled: bool  # also the unlabelled part
     features: bool  # also the pooled features of every stage
+    epochs: int  # that draw among the views: no chip needs more than it is shown
 
     @classmethod
     def of(cls, *recipes: DistillConfig) -> "ViewsConfig":
         """What these distillations need, which show chips alike: the first one's views, and answers for all of them."""
         fields = recipes[0].model_dump(include=set(cls.model_fields) & set(DistillConfig.model_fields))
-        unlabelled = any(recipe.use_unlabelled for recipe in recipes)
-        return cls(**fields, unlabelled=unlabelled, features=any(recipe.compares_stages for recipe in recipes))
+        fields["unlabelled"] = any(recipe.use_unlabelled for recipe in recipes)
+        fields["features"] = any(recipe.compares_stages for recipe in recipes)
+        fields["epochs"] = max(recipe.epochs for recipe in recipes)
+        return cls(**fields)
 
 
 class AskConfig(Section):
@@ -142,8 +145,8 @@ class AskConfig(Section):
         0,
         ge=0,
         le=256,
-        description="Views of every training chip that the teacher answers once; distillation draws among them. "
-        "0: it answers fresh views in every step.",
+        description="Views of every training chip that the teacher answers once, or as many as it is shown where those "
+        "are fewer; distillation draws among them. 0: the teacher answers fresh views in every step.",
     )
     seed: int = Field(0, ge=0, description="Seed of the views.")
     shown: ViewsConfig | None = Field(
