@@ -22,12 +22,14 @@ class Runs:
         return all("shortcuts" in line for line in self.lines.values())
 
     def test(self, figure: str = "accuracy") -> dict[int, Any]:
-        """A figure of the test part by seed."""
-        return {seed: line["test"][figure] for seed, line in self.lines.items()}
+        """A figure of the test part by seed, of those that have it: the first lines were measured on fewer shifts."""
+        return {seed: line["test"][figure] for seed, line in self.lines.items() if figure in line["test"]}
 
-    def teacher(self) -> dict[int, float]:
-        """Test accuracy of the teacher by seed."""
-        return {seed: line["teacher_test"]["accuracy"] for seed, line in self.lines.items()}
+    def teacher(self, figure: str = "accuracy") -> dict[int, Any]:
+        """The same of the teacher."""
+        return {
+            seed: line["teacher_test"][figure] for seed, line in self.lines.items() if figure in line["teacher_test"]
+        }
 
     @property
     def cell(self) -> cells.Cell:

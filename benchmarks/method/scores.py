@@ -7,25 +7,23 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from benchmarks.method.shifts import shifts
 from sarslim.chips.dataset import Dataset
-from sarslim.evaluation.measures import speckle_accuracy
 from sarslim.evaluation.shortcuts import audit
 from sarslim.evaluation.statistics import balanced_accuracy, macro_f1, pair
 from sarslim.networks import artifact
 from sarslim.networks.inference import predict
 from sarslim.stages.learn import device
 
-LOOKS = (4.0, 1.0)
-
 
 def scores(network: nn.Module, data: Dataset, seed: int, shortcut: list[int]) -> dict[str, Any]:
-    """What a network can do on the test part, clean and with more speckle, and chip by chip against a shortcut."""
+    """What a network can do on the test part, as it is and shifted, and chip by chip against a shortcut."""
     part = data.part("test")
     assert part.labels is not None
     labels, predicted = np.asarray(part.labels), predict(network, part.images).argmax(axis=1)
-    rough = {
-        f"accuracy_{looks:g}_looks": speckle_accuracy(network, part.images, labels, looks, data.record.scaling, seed)
-        for looks in LOOKS
+    elsewhere = {
+        name: predict(network, part.images, alter=alter).argmax(axis=1)
+        for name, alter in shifts(data.record.scaling, seed).items()
     }
     against = pair(labels, predicted, np.array(shortcut))
     return {
@@ -33,7 +31,8 @@ def scores(network: nn.Module, data: Dataset, seed: int, shortcut: list[int]) ->
         "balanced_accuracy": balanced_accuracy(labels, predicted),
         "macro_f1": macro_f1(labels, predicted),
         "over_shortcut": against.interval,
-        **rough,
+        **{f"accuracy_{name}": float((chosen == labels).mean()) for name, chosen in elsewhere.items()},
+        **{f"balanced_accuracy_{name}": balanced_accuracy(labels, chosen) for name, chosen in elsewhere.items()},
     }
 
 

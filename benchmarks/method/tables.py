@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.method import cells, costs, figures, plan
+from benchmarks.method import cells, costs, figures, plan, shifts
 from benchmarks.method.runs import Runs, settled
 from sarslim.config.recoveries import TWIN
 from sarslim.evaluation.statistics import bootstrap_interval, paired, t_interval
@@ -49,7 +49,13 @@ def write(lines: Lines, source: Path, costs_file: Path, page: Path) -> None:
     """Writes the page and, where the costs were measured, a Pareto figure for each data set and share of the labels."""
     found = settled(lines)
     measured = json.loads(costs_file.read_text(encoding="utf-8")) if costs_file.exists() else {}
-    parts = [*head(lines, source), *regimes(found), *contrasts(found), *against_rivals(found, measured)]
+    parts = [
+        *head(lines, source),
+        *regimes(found),
+        *contrasts(found),
+        *under_shift(found),
+        *against_rivals(found, measured),
+    ]
     parts += over_costs(found, measured, source, page) if measured else ()
     limits = source.with_suffix(".ceiling.json")
     parts += ceiling(json.loads(limits.read_text(encoding="utf-8"))) if limits.exists() else ()
@@ -188,6 +194,27 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
             "a teacher:\n"
         )
         yield table(["ingredient", "data", "regimes", "seeds", "difference of test accuracy"], together)
+
+
+def under_shift(found: Sequence[Runs]) -> Iterator[str]:
+    """How students fare against their teachers and twins on shifted test chips, of settings that ran on three seeds."""
+    by_setting = {runs.cell.setting: runs for runs in found}
+    rows = defaultdict(list)
+    for runs in sorted(found, key=Runs.size):
+        twin = by_setting.get(plan.possible(runs.cell.setting._replace(method=TWIN)))
+        for name in ("", *shifts.NAMES) if len(runs.lines) > 2 and not runs.cell.is_rival else ():
+            figure = "_".join(filter(None, ("accuracy", name)))
+            own, theirs = runs.test(figure), runs.teacher(figure)
+            if paired(own, theirs):
+                versus = difference(paired(own, twin.test(figure))) if twin and twin is not runs else ""
+                rows[runs.first["data"]].append(
+                    [runs.title, f"{runs.first['fraction']:.0%}", str(len(own)), name.replace("_", " ") or "as it is"]
+                    + [mean_of(theirs.values()), mean_of(own.values()), difference(paired(own, theirs)), versus]
+                )
+    for data, lost in rows.items():
+        yield f"## {data}, test chips as they are and shifted\n"
+        header = "student, labels, seeds, test chips, teacher, student, against the teacher, against its twin"
+        yield table(header.split(", "), lost)
 
 
 def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterator[str]:

@@ -35,17 +35,23 @@ def add_speckle(
     """
     intensity = generator.standard_gamma(looks, tuple(images.shape), dtype=np.float32) / np.float32(looks)
     gain = torch.from_numpy(intensity).to(images.device).sqrt_()
-    return torch.stack([_stretch(images[:, c], gain[:, c], how) for c, how in enumerate(scaling)], dim=1)
+    return from_amplitudes(to_amplitudes(images, scaling) * gain, scaling)
 
 
-def _stretch(stored: Tensor, gain: Tensor, scaling: Scaling) -> Tensor:
-    """Multiplies the amplitude behind ``stored`` (N, H, W) by ``gain``."""
-    span = (scaling.high - scaling.low) / 255
-    value = scaling.low + span * stored
-    if scaling.logarithmic:
+def to_amplitudes(images: Tensor, scaling: tuple[Scaling, ...]) -> Tensor:
+    """The amplitudes (N, C, H, W) behind stored values, those of a chip divided by its level where that was done."""
+    channels = []
+    for stored, how in zip(images.unbind(dim=1), scaling, strict=True):
+        value = how.low + (how.high - how.low) / 255 * stored
         # Rounding may bring an amplitude below 0, where the logarithm has no value.
-        amplitude = (value.exp() - scaling.offset).clamp(min=0)
-        value = (amplitude * gain + scaling.offset).log()
-    else:
-        value = value * gain
-    return ((value - scaling.low) / span).clamp(0, 255)
+        channels.append((value.exp() - how.offset).clamp(min=0) if how.logarithmic else value)
+    return torch.stack(channels, dim=1)
+
+
+def from_amplitudes(amplitudes: Tensor, scaling: tuple[Scaling, ...]) -> Tensor:
+    """The stored values (N, C, H, W) of amplitudes, clipped to 0..255."""
+    channels = []
+    for amplitude, how in zip(amplitudes.unbind(dim=1), scaling, strict=True):
+        value = (amplitude + how.offset).log() if how.logarithmic else amplitude
+        channels.append(((value - how.low) / ((how.high - how.low) / 255)).clamp(0, 255))
+    return torch.stack(channels, dim=1)

@@ -10,9 +10,12 @@ from PIL import Image
 from benchmarks.method import __main__ as command
 from benchmarks.method import ceiling, cells, costs, plan, tables, workers
 from benchmarks.method.cells import Cell, Schedule, Source
+from benchmarks.method.shifts import NAMES, shifts
+from sarslim.chips.speckle import from_amplitudes, to_amplitudes
 from sarslim.config import DistillConfig, PruneConfig, parse
 from sarslim.config.recoveries import RECOVERIES, recovery
 from sarslim.errors import InputError
+from sarslim.records import Scaling
 from sarslim.training.answers import read_record
 from sarslim.training.augmentation import steps_per_epoch
 
@@ -41,7 +44,8 @@ def test_differences_are_paired_by_seed_and_regimes_kept_apart(tmp_path):
     cells_of_a_row = "5 | 0.002, the only one | 100 k | 1.40 M | 82.0 % (80.0 to 84.0) | 82.0 % | 72.0 % |  |"
     assert f"| uniform | finetune | {cells_of_a_row} −8.0 points (" in text  # less than its teacher
     assert "| uniform | kd | 6 |" in text
-    assert text.count("| +2.0 points (+2.0 to +2.0) [+2.0 to +2.0] |") == 2  # in the regime, and as an ingredient
+    # In the regime, as an ingredient, and on chips that are not shifted.
+    assert text.count("| +2.0 points (+2.0 to +2.0) [+2.0 to +2.0] |") == 3
 
 
 def test_regimes_are_taken_together_by_seed(tmp_path):
@@ -55,6 +59,37 @@ def test_regimes_are_taken_together_by_seed(tmp_path):
     together = "| a teacher: kd, not fine-tuning | MSTAR | 2 | 5 | +2.0 points (+2.0 to +2.0) [+2.0 to +2.0] |"
     assert len(found) == 4
     assert found[-1] == together
+
+
+def test_students_are_held_against_teachers_and_twins_on_shifted_chips(tmp_path):
+    lines = []
+    for seed in range(3):
+        for method, blurred in (("finetune", 0.5), ("kd", 0.7)):
+            lines.append(line(method, seed, 0.8))
+            lines[-1]["test"] |= {"accuracy_blurred": blurred + seed / 100}
+            lines[-1]["teacher_test"] = {"accuracy": 0.9, "accuracy_blurred": 0.75 + seed / 100}
+    rows = [row for row in page(lines, tmp_path).splitlines() if "| blurred |" in row]
+    lost = "76.0 % | 71.0 % | −5.0 points (−5.0 to −5.0) [−5.0 to −5.0] | +20.0 points (+20.0 to +20.0)"
+    assert len(rows) == 2
+    assert f"| macs=1%, uniform, kd | 10% | 3 | blurred | {lost}" in rows[1]
+
+
+@pytest.mark.parametrize("kind", ["linear", "log"])
+def test_shifts_of_chips_are_what_they_are_called_and_drawn_anew_alike(kind):
+    scaling = (
+        Scaling(kind=kind, low=0.0, high=255.0 if kind == "linear" else 5.6, offset=0.0 if kind == "linear" else 1),
+    )
+    amplitudes = torch.from_numpy(np.random.default_rng(0).rayleigh(40.0, (8, 1, 64, 64)).astype(np.float32))
+    chips = from_amplitudes(amplitudes, scaling)
+    seen = {name: alter(chips) for name, alter in shifts(scaling, 3).items()}
+    assert tuple(seen) == NAMES
+    again = {name: alter(chips) for name, alter in shifts(scaling, 3).items()}
+    assert all(torch.equal(seen[name], again[name]) for name in NAMES)
+    assert torch.allclose(to_amplitudes(seen["dim"], scaling), 0.6 * amplitudes, rtol=1e-3, atol=1e-2)
+    assert seen["blurred"].var() < 0.2 * chips.var()
+    # Noise at the median power ln 2 of clutter of mean power 1.
+    power = [to_amplitudes(each, scaling).square().mean() for each in (chips, seen["noisy"])]
+    assert power[1] / power[0] == pytest.approx(1 + np.log(2), rel=0.03)
 
 
 def test_a_taught_rival_is_held_against_itself_from_scratch(tmp_path):
@@ -214,7 +249,7 @@ def chips(tmp_path):
 
 
 def test_cells_share_teacher_answers_and_pruned_weights(chips, tmp_path, monkeypatch):
-    schedules = {0.5: Schedule(teacher_steps=4, steps=4)}
+    schedules = {0.5: Schedule(teacher_steps=4, steps=6)}
     monkeypatch.setitem(cells.SOURCES, "bars", Source({"image_size": 32}, {"flip": False}, schedules))
     setting = ("bars", 0.5, "macs=10%", "uniform")
     work = tmp_path / "work"
