@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks.method as method
-from benchmarks.method import ceiling, cells, costs, plan, rulers, tables, workers
+from benchmarks.method import ceiling, cells, costs, plan, rulers, sized, tables, workers
 from sarslim.errors import told
 
 HERE = Path(__file__).parents[1]
@@ -19,7 +19,7 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser("benchmarks.method", description=method.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("what", choices=("run", "costs", "table", "ceiling", "rulers"))
+    parser.add_argument("what", choices=("run", "costs", "table", "ceiling", "rulers", "sized"))
     parser.add_argument("--results", type=Path, help="left out: in benchmarks/results")
     parser.add_argument("--page", type=Path, help="left out: in benchmarks")
     parser.add_argument("--data", type=Path, help="where the chips are")
@@ -43,6 +43,11 @@ def main() -> None:
             write(given.results.with_suffix(".ceiling.json"), found)
         else:
             print("no ceiling: that takes the teachers of two seeds, of all labels")
+    elif given.what == "sized":
+        if found := sized.measure(given.work, given.name):
+            write(given.results.with_suffix(".sized.json"), found)
+        else:
+            print("size was given to no network: that takes the teachers of two seeds, of all labels")
     elif given.data is None or not given.data.exists():
         parser.error(f"--data {given.data} does not exist; name the folder of the chips")
     elif given.what == "rulers":

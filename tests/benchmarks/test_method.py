@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.special import log_softmax
 
 from benchmarks.method import __main__ as command
-from benchmarks.method import ceiling, cells, costs, plan, tables, workers
+from benchmarks.method import ceiling, cells, costs, plan, sized, tables, workers
 from benchmarks.method.cells import Cell, Schedule, Source
 from benchmarks.method.shifts import NAMES, shifts
 from sarslim.chips.speckle import from_amplitudes, to_amplitudes
@@ -229,6 +230,23 @@ def test_what_all_networks_miss_is_counted_and_labels_that_look_wrong():
     assert found["two_agree"] == pytest.approx((1 + 6 / 8 + 6 / 8) / 3)
     told = "".join(tables.ceiling({**found, "command": "this", "commit": "abc"}))
     assert "3 teachers, each trained on its own, get 62.5 to 87.5 % of 8 test chips" in told
+
+
+def test_size_counts_as_far_as_validation_chips_say_so():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 600)
+
+    def opinion(strength):
+        logits = rng.standard_normal((600, 3))
+        logits[np.arange(600), labels] += strength
+        return log_softmax(logits, axis=1)
+
+    seen, other, noise = opinion(1.0), opinion(1.0), opinion(0.0)
+    assert sized.share_of_size(seen, other, labels) == pytest.approx(1.0, abs=0.3)
+    assert sized.share_of_size(seen, noise, labels) <= 0.1
+    (alone, _), (both, _) = sized.figures(seen, labels), sized.figures(seen + other, labels)
+    assert both > alone + 0.05
+    assert sized.figures(np.array([[1, 0], [0, 1], [1, 0]]), np.array([0, 0, 1])) == (1 / 3, 0.25)
 
 
 @pytest.fixture
