@@ -168,7 +168,7 @@ def _listed(numbers: Iterable[float]) -> str:
 def contrasts(found: Sequence[Runs]) -> Iterator[str]:
     """What single ingredients bring, all else equal: regime by regime, and over all regimes of a data set."""
     by_setting = {runs.cell.setting: runs for runs in found}
-    rows, together = [], []
+    rows, overall = [], []
     for what, given, instead in CONTRASTS:
         ahead: dict[str, list[dict[int, float]]] = defaultdict(list)  # by seed, for every regime of a data set
         for setting, runs in sorted(by_setting.items()):
@@ -180,41 +180,66 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
                 rows.append([what, runs.title, regime, str(len(pairs)), difference(list(pairs.values()))])
                 ahead[setting.data].append(pairs)
         for data, regimes in sorted(ahead.items()):
-            seeds = max(regimes, key=len).keys()
-            whole = [pairs for pairs in regimes if pairs.keys() == seeds]
-            if len(whole) > 1 and len(seeds) > 2:
-                means = [float(np.mean([pairs[seed] for pairs in whole])) for seed in seeds]
-                together.append([what, data, str(len(whole)), str(len(seeds)), difference(means)])
+            count, *told = together(regimes)
+            if count not in ("", "1"):
+                overall.append([what, data, count, *told])
     if rows:
         yield "## What single ingredients bring\n"
         yield table(["ingredient", "student", "regime", "seeds", "difference of test accuracy"], rows)
-    if together:
+    if overall:
         yield (
             "Over all regimes of a data set that ran on all seeds, the mean of each seed first, for its regimes share "
             "a teacher:\n"
         )
-        yield table(["ingredient", "data", "regimes", "seeds", "difference of test accuracy"], together)
+        yield table(["ingredient", "data", "regimes", "seeds", "difference of test accuracy"], overall)
 
 
 def under_shift(found: Sequence[Runs]) -> Iterator[str]:
-    """How students fare against their teachers and twins on shifted test chips, of settings that ran on three seeds."""
+    """How much more students lose than their teachers where test chips are shifted, and what is left of their lead.
+
+    Over all regimes of a data set that ran on as many seeds as any, the mean of each seed first.
+    """
     by_setting = {runs.cell.setting: runs for runs in found}
-    rows = defaultdict(list)
-    for runs in sorted(found, key=Runs.size):
+    lost: dict[tuple[str, str, str], list[dict[int, float]]] = defaultdict(list)
+    ahead: dict[tuple[str, str, str], list[dict[int, float]]] = defaultdict(list)
+    for runs in sorted(found, key=Runs.rank):
         twin = by_setting.get(plan.possible(runs.cell.setting._replace(method=TWIN)))
-        for name in ("", *shifts.NAMES) if len(runs.lines) > 2 and not runs.cell.is_rival else ():
-            figure = "_".join(filter(None, ("accuracy", name)))
-            own, theirs = runs.test(figure), runs.teacher(figure)
-            if paired(own, theirs):
-                versus = difference(paired(own, twin.test(figure))) if twin and twin is not runs else ""
-                rows[runs.first["data"]].append(
-                    [runs.title, f"{runs.first['fraction']:.0%}", str(len(own)), name.replace("_", " ") or "as it is"]
-                    + [mean_of(theirs.values()), mean_of(own.values()), difference(paired(own, theirs)), versus]
-                )
-    for data, lost in rows.items():
-        yield f"## {data}, test chips as they are and shifted\n"
-        header = "student, labels, seeds, test chips, teacher, student, against the teacher, against its twin"
-        yield table(header.split(", "), lost)
+        for name in shifts.NAMES if not runs.cell.is_rival else ():
+            key = runs.first["data"], runs.name, name
+            figure = f"accuracy_{name}"
+            own, theirs = fall(runs.test(), runs.test(figure)), fall(runs.teacher(), runs.teacher(figure))
+            if own.keys() & theirs.keys():
+                lost[key].append({seed: own[seed] - theirs[seed] for seed in own.keys() & theirs.keys()})
+            if twin and twin is not runs and (both := own.keys() & twin.test(figure).keys()):
+                ahead[key].append({seed: runs.test(figure)[seed] - twin.test(figure)[seed] for seed in both})
+    rows = [
+        [data, recovery, name.replace("_", " "), *together(lost[data, recovery, name]), *together(ahead[key])]
+        for key in lost
+        for data, recovery, name in [key]
+    ]
+    if rows := [row for row in rows if row[4]]:
+        yield "## Shifted test chips\n"
+        yield (
+            "How much more a student loses than its teacher where the test chips are shifted, and its lead over the "
+            "twin there, over all regimes that ran on as many seeds as any, the mean of each seed first.\n"
+        )
+        header = "data, recovery, test chips, regimes, seeds, loses more than its teacher, regimes, seeds"
+        yield table([*header.split(", "), "against its twin, on these chips"], rows)
+
+
+def fall(before: Mapping[int, float], after: Mapping[int, float]) -> dict[int, float]:
+    """By how much a figure falls, by seed."""
+    return {seed: before[seed] - after[seed] for seed in sorted(before.keys() & after.keys())}
+
+
+def together(regimes: Sequence[Mapping[int, float]]) -> list[str]:
+    """Regimes that ran on as many seeds as any, these seeds, and the mean difference: each seed has one say in it."""
+    seeds = max(regimes, key=len, default={}).keys()
+    whole = [pairs for pairs in regimes if pairs.keys() == seeds]
+    if len(seeds) < 3:
+        return ["", "", ""]
+    means = [float(np.mean([pairs[seed] for pairs in whole])) for seed in sorted(seeds)]
+    return [str(len(whole)), str(len(seeds)), difference(means)]
 
 
 def against_rivals(found: Sequence[Runs], measured: Mapping[str, Any]) -> Iterator[str]:

@@ -45,8 +45,7 @@ def test_differences_are_paired_by_seed_and_regimes_kept_apart(tmp_path):
     cells_of_a_row = "5 | 0.002, the only one | 100 k | 1.40 M | 82.0 % (80.0 to 84.0) | 82.0 % | 72.0 % |  |"
     assert f"| uniform | finetune | {cells_of_a_row} −8.0 points (" in text  # less than its teacher
     assert "| uniform | kd | 6 |" in text
-    # In the regime, as an ingredient, and on chips that are not shifted.
-    assert text.count("| +2.0 points (+2.0 to +2.0) [+2.0 to +2.0] |") == 3
+    assert text.count("| +2.0 points (+2.0 to +2.0) [+2.0 to +2.0] |") == 2  # in the regime, and as an ingredient
 
 
 def test_regimes_are_taken_together_by_seed(tmp_path):
@@ -70,9 +69,10 @@ def test_students_are_held_against_teachers_and_twins_on_shifted_chips(tmp_path)
             lines[-1]["test"] |= {"accuracy_blurred": blurred + seed / 100}
             lines[-1]["teacher_test"] = {"accuracy": 0.9, "accuracy_blurred": 0.75 + seed / 100}
     rows = [row for row in page(lines, tmp_path).splitlines() if "| blurred |" in row]
-    lost = "76.0 % | 71.0 % | −5.0 points (−5.0 to −5.0) [−5.0 to −5.0] | +20.0 points (+20.0 to +20.0)"
+    lost = "1 | 3 | −5.0 points (−5.0 to −5.0) [−5.0 to −5.0] | 1 | 3 | +20.0 points (+20.0 to +20.0) [+20.0 to +20.0]"
     assert len(rows) == 2
-    assert f"| macs=1%, uniform, kd | 10% | 3 | blurred | {lost}" in rows[1]
+    assert rows[0].startswith("| MSTAR | finetune | blurred | 1 | 3 | +15.0 points (+15.0 to +15.0)")
+    assert rows[1] == f"| MSTAR | kd | blurred | {lost} |"
 
 
 @pytest.mark.parametrize("kind", ["linear", "log"])
