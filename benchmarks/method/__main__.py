@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks.method as method
-from benchmarks.method import ceiling, cells, costs, plan, rulers, sized, tables, workers
+from benchmarks.method import ceiling, cells, costs, plan, rulers, sized, tables, teachers, workers
 from sarslim.errors import told
 
 HERE = Path(__file__).parents[1]
@@ -19,11 +19,12 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser("benchmarks.method", description=method.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("what", choices=("run", "costs", "table", "ceiling", "rulers", "sized"))
+    parser.add_argument("what", choices=("run", "costs", "table", "ceiling", "rulers", "sized", "teachers"))
     parser.add_argument("--results", type=Path, help="left out: in benchmarks/results")
     parser.add_argument("--page", type=Path, help="left out: in benchmarks")
     parser.add_argument("--data", type=Path, help="where the chips are")
     parser.add_argument("--others", type=Path, help="further chips, of which no label is used")
+    parser.add_argument("--vehicles", type=Path, help="chips of MSTAR, for teachers: one is trained on them first")
     parser.add_argument("--name", default="MSTAR", choices=list(cells.SOURCES))
     parser.add_argument("--work", type=Path, default=Path("runs") / "method")
     parser.add_argument("--sections", nargs="+", default=list(plan.SECTIONS), choices=list(plan.SECTIONS))
@@ -54,6 +55,11 @@ def main() -> None:
         write(given.results.with_suffix(".rulers.json"), rulers.measure(given.data.resolve(), given.name))
     elif given.others and not given.others.exists():
         parser.error(f"--others {given.others} does not exist; name the folder of the chips")
+    elif given.what == "teachers":
+        if given.vehicles is None or not given.vehicles.exists():
+            parser.error(f"--vehicles {given.vehicles} does not exist; name the folder of MSTAR")
+        at = cells.Places(given.data.resolve(), given.others and given.others.resolve(), given.work)
+        write(given.results.with_suffix(".teachers.json"), teachers.measure(given.name, at, given.vehicles.resolve()))
     else:
         with told():
             run(given)

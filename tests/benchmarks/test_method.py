@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.special import log_softmax
 
 from benchmarks.method import __main__ as command
-from benchmarks.method import ceiling, cells, costs, plan, sized, tables, workers
+from benchmarks.method import ceiling, cells, costs, plan, sized, tables, teachers, workers
 from benchmarks.method.cells import Cell, Schedule, Source
 from benchmarks.method.shifts import NAMES, shifts
 from sarslim.chips.speckle import from_amplitudes, to_amplitudes
@@ -19,6 +19,8 @@ from sarslim.errors import InputError
 from sarslim.records import Scaling
 from sarslim.training.answers import read_record
 from sarslim.training.augmentation import steps_per_epoch
+
+SHORT = {1.0: Schedule(teacher_steps=3, steps=3)}
 
 
 def line(method: str, seed: int, accuracy: float, *, rate: float = 0.002, loss: float = 0.5, budget: str = "macs=1%"):
@@ -332,3 +334,21 @@ def test_a_remembered_teacher_answers_as_the_teacher(tmp_path):
     assert torch.allclose(first[0], logits, atol=0.05)
     assert [each.shape for each in first[1]] == [(4, feature.shape[1], 1, 1) for feature in features]
     assert torch.allclose(first[1][0].flatten(1), features[0].mean(dim=(2, 3)), rtol=0.05, atol=0.05)
+
+
+def test_recipes_of_teachers_are_compared_on_the_same_seeds(chips, tmp_path, monkeypatch):
+    monkeypatch.setitem(cells.SOURCES, "bars", Source({"image_size": 32, "scaling": "chip_log"}, {}, SHORT))
+    monkeypatch.setattr(teachers, "SEEDS", (0, 1))
+    monkeypatch.setattr(teachers, "VEHICLE_STEPS", 2)
+    chosen = (teachers.RECIPE, "without rotation", "a second generation", teachers.VEHICLES)
+    monkeypatch.setattr(teachers, "VARIANTS", {name: teachers.VARIANTS[name] for name in chosen})
+    found = teachers.measure("bars", cells.Places(chips, None, tmp_path / "work"), chips)["variants"]
+    assert tuple(found) == chosen
+    # The recipe of these chips has no rotation to leave out: the same network.
+    assert found["without rotation"]["val_loss_over_the_recipe"]["mean"] == 0
+    for name in chosen[2:]:
+        losses = [found[other]["val_loss"] for other in (name, teachers.RECIPE)]
+        assert all(len(loss) == 2 for loss in losses)
+        assert all(one != other for one, other in zip(*losses, strict=True))
+        over = found[name]["val_loss_over_the_recipe"]["mean"]
+        assert over == pytest.approx(np.mean(losses[0]) - np.mean(losses[1]))

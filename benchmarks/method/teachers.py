@@ -1,0 +1,106 @@
+"""What makes a better teacher of few ships: the recipe with one thing changed, looked at on validation chips."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.method.cells import SOURCES, Cell, Places, as_many_steps, commit, machine, recipe, taught
+from benchmarks.method.plan import SEEDS
+from sarslim.chips.dataset import Dataset
+from sarslim.config import PrepareConfig, TeacherConfig, parse
+from sarslim.evaluation.statistics import balanced_accuracy, t_interval
+from sarslim.networks import artifact
+from sarslim.networks.inference import predict
+from sarslim.records import TrainRecord
+from sarslim.stages.learn import device
+from sarslim.stages.prepare import prepare
+from sarslim.stages.results import TRAINING, read_json
+from sarslim.stages.teacher import train_teacher
+
+RECIPE = "the recipe"
+VEHICLES = "pretrained on vehicles"
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    RECIPE: {},
+    "without rotation": {"rotate": 0},
+    "without class balance": {"class_balanced": False},
+    "without label smoothing": {"label_smoothing": 0},
+    "label smoothing 0.2": {"label_smoothing": 0.2},
+    "a second generation": {"generations": 2},
+    VEHICLES: {},
+}
+VEHICLE_STEPS = 1500
+
+
+def measure(data: str, at: Places, vehicles: Path) -> dict[str, Any]:
+    """Validation and test figures of every variant, by seed, and the differences to the recipe as it is.
+
+    Args:
+        at: as of the grid, whose data sets and teachers are taken where they are there.
+        vehicles: chips of MSTAR.
+    """
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in VARIANTS}
+    digests = []
+    for seed in SEEDS:
+        cell = Cell(data, 1.0, "", "", "", False, 0.0, seed)
+        dataset, usual = taught(cell, at)
+        digests.append(dataset.record.digest)
+        for name, changed in VARIANTS.items():
+            folder = usual
+            if name != RECIPE:
+                folder = at.work / f"{usual.name}-{name.replace(' ', '-')}"
+                fields = dict(changed)
+                if name == VEHICLES:
+                    fields["pretrained"] = str(_of_vehicles(vehicles, data, at.work) / artifact.WEIGHTS)
+                if not folder.exists():
+                    _train(cell, fields, at, folder)
+            for figure, value in _figures(folder, dataset).items():
+                found[name].setdefault(figure, []).append(value)
+    return {
+        "variants": {
+            name: figures | {f"{figure}_over_the_recipe": _over(figures, found[RECIPE], figure) for figure in figures}
+            for name, figures in found.items()
+        },
+        "seeds": list(SEEDS),
+        "command": f"python -m benchmarks.method teachers --name {data}",
+        "data_digests": digests,
+        "commit": commit(),
+        "machine": machine(),
+    }
+
+
+def _train(cell: Cell, fields: dict[str, Any], at: Places, folder: Path) -> None:
+    dataset = at.work / f"{cell.data}-1-{cell.seed}"
+    chips = len(Dataset.open(dataset).part("train").images)
+    epochs = as_many_steps(SOURCES[cell.data].schedules[1.0].teacher_steps, chips)
+    train_teacher(parse(TeacherConfig, recipe(cell) | {"epochs": epochs} | fields), dataset=dataset, teacher=folder)
+
+
+def _of_vehicles(chips: Path, data: str, work: Path) -> Path:
+    """One teacher of vehicles at the size and scaling of the ships, for all seeds."""
+    folder, dataset = work / f"{data}-vehicles-teacher", work / f"{data}-vehicles"
+    if not folder.exists():
+        ships = SOURCES[data].prepare
+        how = {"source": str(chips), "image_size": ships["image_size"], "multilook": 2, "scaling": ships["scaling"]}
+        prepare(parse(PrepareConfig, how), dataset=dataset, card=work / "cards" / f"{dataset.name}.html")
+        epochs = as_many_steps(VEHICLE_STEPS, len(Dataset.open(dataset).part("train").images))
+        fields = {"epochs": epochs, "flip": False, "checkpoints": ""}
+        train_teacher(parse(TeacherConfig, fields), dataset=dataset, teacher=folder)
+    return folder
+
+
+def _figures(teacher: Path, data: Dataset) -> dict[str, float]:
+    record = read_json(TrainRecord, teacher / TRAINING)
+    part = data.part("test")
+    assert part.labels is not None
+    chosen = predict(artifact.load(teacher)[0].to(device()), part.images).argmax(axis=1)
+    return {
+        "val_loss": record.epochs[record.kept_epoch - 1].val_loss,
+        "val_macro_f1": record.val_macro_f1,
+        "accuracy": float((chosen == part.labels).mean()),
+        "balanced_accuracy": balanced_accuracy(part.labels, chosen),
+    }
+
+
+def _over(figures: Mapping[str, list[float]], usual: Mapping[str, list[float]], figure: str) -> dict[str, Any]:
+    pairs = [one - other for one, other in zip(figures[figure], usual[figure], strict=True)]
+    return {"mean": sum(pairs) / len(pairs), "interval": t_interval(pairs)}
