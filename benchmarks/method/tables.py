@@ -25,6 +25,10 @@ CONTRASTS: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = (
     ("a teacher: all terms, not fine-tuning", {"method": "all terms"}, {"method": TWIN}),
     ("stages and self-reflection: all terms, not kd alone", {"method": "all terms"}, {"method": "kd"}),
     ("self-reflection: all terms, not all but CRD", {"method": "all terms"}, {"method": "all terms-crd"}),
+    *(
+        (f"self-reflection otherwise: {name}, not all but CRD", {"method": name}, {"method": "all terms-crd"})
+        for name in (*plan.CANDIDATES, *plan.MORE_CANDIDATES)
+    ),
     ("unlabelled chips", {"unlabelled": True}, {"unlabelled": False}),
     ("a teacher of the second generation", {"generations": 2}, {"generations": 1}),
     ("a teacher asked once: 16 views, not every step", {"views": 16}, {"views": 0}),
