@@ -78,7 +78,8 @@ def measure(folder: Path, source: Path | None, chips: int, views: int, rounds: i
                 with _quiet():
                     if way == "asked once":
                         out = folder / f"answers-{number}-{method}"
-                        asked = AskConfig(views=views).filled(config)
+                        whole = config.model_copy(update={"epochs": EPOCHS})  # which have a use for all views
+                        asked = AskConfig(views=views).filled(whole)
                         began = clock()
                         record = ask_teacher(asked, dataset=folder / "data", teacher=folder / "teacher", answers=out)
                         seconds.setdefault(f"{name}, asking, one view", []).append((clock() - began) / views)

@@ -33,7 +33,7 @@ def measure(kind: str, chips: int) -> float:
         student, teacher = (artifact.load(folder / kind)[0] for kind in ("pruned", "teacher"))
         answers = None
         if kind == "once":
-            asked, out = AskConfig(views=2).filled(config), folder / "answers"
+            asked, out = AskConfig(views=1).filled(config), folder / "answers"
             ask_teacher(asked, dataset=folder / "data", teacher=folder / "teacher", answers=out)
             answers = open_answers(out, config, data, parents_of(data, teacher=folder / "teacher"))
         began = time.perf_counter()
