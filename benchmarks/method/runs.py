@@ -38,7 +38,8 @@ class Runs:
 
     def rank(self) -> tuple[Any, ...]:
         """The place in a table: by path, then as methods are listed."""
-        return self.cell.path, list(RECOVERIES).index(self.cell.method), self.cell.unlabelled, self.cell.views
+        known = [*RECOVERIES, *plan.TRIED]
+        return self.cell.path, known.index(self.cell.method), self.cell.unlabelled, self.cell.views
 
     def size(self) -> tuple[Any, ...]:
         """The place in a table that is read from the smallest to the largest network."""

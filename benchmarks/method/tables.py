@@ -27,7 +27,7 @@ CONTRASTS: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = (
     ("self-reflection: all terms, not all but CRD", {"method": "all terms"}, {"method": "all terms-crd"}),
     *(
         (f"self-reflection otherwise: {name}, not all but CRD", {"method": name}, {"method": "all terms-crd"})
-        for name in (*plan.CANDIDATES, *plan.MORE_CANDIDATES)
+        for name in plan.TRIED
     ),
     ("unlabelled chips", {"unlabelled": True}, {"unlabelled": False}),
     ("a teacher of the second generation", {"generations": 2}, {"generations": 1}),

@@ -16,9 +16,6 @@ KD: dict[str, Any] = METHOD | {
     "srd_weight": 0.0,
     "crd_weight": 0.0,
     "crd_direction": "shallow_from_deep",
-    "crd_heads": "pooled",
-    "crd_chips": "all",
-    "reflection_rounds": 1,
     "reflection_weight": 0.0,
     "auxiliary_label_weight": 0.1,
 }
@@ -42,13 +39,6 @@ RECOVERIES: dict[str, dict[str, Any]] = {
     "all terms": ALL,
     "all terms-crd": ALL | {"crd_weight": 0.0},
     "all terms-scd": ALL | {"scd_weight": 0.0},
-    "all terms, reflecting more": ALL | {"crd_weight": 1.0},
-    "all terms, bottlenecks": ALL | {"crd_heads": "bottleneck"},
-    "all terms-crd, bottlenecks": ALL | {"crd_heads": "bottleneck", "crd_weight": 0.0},
-    "all terms, disputed": ALL | {"crd_weight": 0.3, "crd_chips": "disputed"},
-    "all terms, sure": ALL | {"crd_weight": 0.3, "crd_chips": "sure"},
-    "all terms-crd, two rounds": ALL | {"crd_weight": 0.0, "reflection_rounds": 2},
-    "all terms-crd+reflection": ALL | {"crd_weight": 0.0, "reflection_weight": 1.0},
     "distill": {"method": "distill"},
 }
 RECOVERIES |= {

@@ -87,34 +87,27 @@ def recover(
     if config.start == "fresh":
         networks.forget(network, config.seed)
     network.to(device())
-    rounds = config.reflection_rounds
-    records = []
-    for number in range(1, rounds + 1):
-        objective = DistillObjective(
-            config,
-            teacher=teacher,
-            student=network,
-            taps=taps,
-            student_widths=_stage_widths(network, data, taps),
-            teacher_widths=_stage_widths(teacher, data, taps),
-            classes=len(data.record.classes),
-            before=network if number > 1 else None,
-        )
-        last = config.epochs - (rounds - 1) * (config.epochs // rounds)
-        epochs = last if number == rounds else config.epochs // rounds
-        record = train(
-            network,
-            objective,
-            config.model_copy(update={"epochs": epochs, "seed": config.seed + number - 1}),
-            data,
-            stage=stage if rounds == 1 else f"{stage}-{number}",
-            name=network.name,
-            unlabelled=config.use_unlabelled and config.method == "distill",
-            answers=answers,
-            checkpoint=places(stage if rounds == 1 else f"{stage}-{number}"),
-        )
-        records.append(record)
-    return joined(records) if rounds > 1 else records[0]
+    objective = DistillObjective(
+        config,
+        teacher=teacher,
+        student=network,
+        taps=taps,
+        student_widths=_stage_widths(network, data, taps),
+        teacher_widths=_stage_widths(teacher, data, taps),
+        classes=len(data.record.classes),
+    )
+    unlabelled = config.use_unlabelled and config.method == "distill"
+    return train(
+        network,
+        objective,
+        config,
+        data,
+        stage=stage,
+        name=network.name,
+        unlabelled=unlabelled,
+        answers=answers,
+        checkpoint=places(stage),
+    )
 
 
 def recover_in_rounds(

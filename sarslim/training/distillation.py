@@ -37,8 +37,7 @@ class DistillObjective(nn.Module):
     - ``srd``: auxiliary heads of the student against those of the teacher, at the stages s < S (the response covers
       the output). The teacher's heads learn along, with labels, on fixed features: ``teacher_heads``, which does not
       touch the student.
-    - ``crd``: self-reflection among the student's heads and its output; chips may count by how far the output is from
-      the teacher's, or by how sure the teacher is.
+    - ``crd``: self-reflection among the student's heads and its output.
     - ``reflection``: self-reflection over time, KD at the output from the running average of the student itself
       (mean teacher, Tarvainen and Valpola, NeurIPS 2017, on the same view).
     - ``auxiliary_label``: cross-entropy of the student's heads with the labels, a mean over heads; only where
@@ -57,7 +56,6 @@ class DistillObjective(nn.Module):
         student_widths: Sequence[int],
         teacher_widths: Sequence[int],
         classes: int,
-        before: nn.Module | None = None,
     ) -> None:
         """
         Args:
@@ -68,8 +66,6 @@ class DistillObjective(nn.Module):
                 every stage.
             student_widths, teacher_widths: C_s of every stage.
             classes: K.
-            before: the student of the round before, whose logits are joined with the teacher's, half and half; a
-                frozen copy is kept.
 
         Raises:
             InputError: no term is switched on.
@@ -80,19 +76,16 @@ class DistillObjective(nn.Module):
         self._taps = taps
         # In a tuple, where nn.Module does not look for parameters.
         self._teacher = (copy.deepcopy(teacher).eval().requires_grad_(False),)
-        self._before = (copy.deepcopy(before).eval().requires_grad_(False),) if before else ()
         self._half: bool | None = None  # of the teacher; known with the first chips
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            head = {"pooled": _head, "bottleneck": _bottleneck}[config.crd_heads]
-            self.heads = self._when("srd", "crd", make=lambda: [head(c, classes) for c in student_widths[:-1]])
+            self.heads = self._when("srd", "crd", make=lambda: [_head(c, classes) for c in student_widths[:-1]])
             self.teacher_heads = self._when("srd", make=lambda: [_head(c, classes) for c in teacher_widths[:-1]])
             self.adapters = self._when("scd", make=lambda: list(map(nn.Linear, student_widths, teacher_widths)))
         self.past = self._when("reflection", make=lambda: [_running_average(student, config.reflection_decay)])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "DistillObjective":
-        for frozen in (*self._teacher, *self._before):
-            frozen._apply(fn, recurse)
+        self._teacher[0]._apply(fn, recurse)
         return super()._apply(fn, recurse)
 
     def _when(self, *terms: str, make: Callable[[], list[nn.Module]]) -> nn.ModuleList:
@@ -112,40 +105,30 @@ class DistillObjective(nn.Module):
         """
         tau, on = self.config.temperature, self.weights.keys()
         terms: dict[str, Tensor] = {}
-        logits, pooled, maps = self._look(network, images)
+        logits, pooled = self._look(network, images)
         if "label" in on:
             terms["label"] = losses.label_cross_entropy(logits, targets, labelled)
-        if on & {"response", "scd", "srd"} or self.config.crd_chips != "all":
+        if on & {"response", "scd", "srd"}:
             with torch.no_grad():
                 logits_t, pooled_t = answer or self._ask(images)
-                for before in self._before:
-                    joined = logits_t + parallel.gather(before(parallel.shard(images)).float(), total=len(images))
-                    logits_t = joined / 2
         if "response" in on:
             terms["response"] = self._response(logits, logits_t, targets, labelled)
         if "scd" in on:
             adapted = [adapt(_norm(own)) for adapt, own in zip(self.adapters, pooled, strict=True)]
             terms["scd"] = losses.scd(adapted, [_norm(theirs) for theirs in pooled_t])
         if on & {"srd", "crd"}:
-            responses = _answer(self.heads, maps if self.config.crd_heads == "bottleneck" else pooled, len(images))
+            responses = _answer(self.heads, pooled)
         if "srd" in on:
             responses_t = _answer(self.teacher_heads, pooled_t)
             terms["srd"] = losses.srd(responses, [response.detach() for response in responses_t], tau)
             terms["teacher_heads"] = _mean_label(responses_t, targets, labelled)
         if "crd" in on:
-            weights = None if self.config.crd_chips == "all" else self._counts(logits, logits_t)
-            terms["crd"] = losses.crd([*responses, logits], tau, self.config.crd_direction, weights)
+            terms["crd"] = losses.crd([*responses, logits], tau, self.config.crd_direction)
         if "reflection" in on:
             terms["reflection"] = losses.kd(logits, self._remember(network, images), tau)
         if "auxiliary_label" in on:
             terms["auxiliary_label"] = _mean_label(responses, targets, labelled)
         return terms
-
-    def _counts(self, logits: Tensor, logits_t: Tensor) -> Tensor:
-        """How much every chip (N,) counts in self-reflection."""
-        if self.config.crd_chips == "disputed":
-            return losses.disagreement(logits, logits_t, 1.0)
-        return F.softmax(logits_t, dim=1).amax(dim=1)
 
     def _ask(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """As :meth:`_look`, for the teacher, which is larger than the student: it may be fast where that is not."""
@@ -153,20 +136,16 @@ class DistillObjective(nn.Module):
         if self._half is None:
             self._half = self.config.mixed_precision and fast_in_bfloat16(teacher, images.shape[1:])
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self._half):
-            return self._look(teacher, images)[:2]
+            return self._look(teacher, images)
 
-    def _look(self, network: nn.Module, images: Tensor) -> tuple[Tensor, list[Tensor], Sequence[Tensor]]:
-        """Logits (N, K) and, where a term needs them, the pooled features (N, C_s) of every stage, in float32.
-
-        Last the features (n, C_s, H_s, W_s) of this process's share.
-        """
+    def _look(self, network: nn.Module, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Logits (N, K) and, where a term needs them, the pooled features (N, C_s) of every stage, in float32."""
         gather = partial(parallel.gather, total=len(images))
         images = parallel.shard(images)
         if not self.weights.keys() & {"scd", "srd", "crd"}:
-            return gather(network(images).float()), [], []
+            return gather(network(images).float()), []
         logits, features = self._taps(network, images)
-        pooled = [gather(feature.float().mean(dim=(2, 3))) for feature in features]
-        return gather(logits.float()), pooled, features
+        return gather(logits.float()), [gather(feature.float().mean(dim=(2, 3))) for feature in features]
 
     @torch.no_grad()
     def _remember(self, network: nn.Module, images: Tensor) -> Tensor:
@@ -221,37 +200,13 @@ def _head(width: int, classes: int) -> nn.Module:
     )
 
 
-def _bottleneck(width: int, classes: int) -> nn.Module:
-    """A head with convolutions before it pools: features (N, width, H, W) to logits (N, classes).
-
-    As the bottlenecks of Zhang et al. (Be Your Own Teacher, ICCV 2019), at the size of a pruned network.
-    """
-    return nn.Sequential(
-        nn.GroupNorm(1, width, affine=False),
-        nn.Conv2d(width, HIDDEN // 4, 1),
-        nn.ReLU(),
-        nn.Conv2d(HIDDEN // 4, HIDDEN, 3, stride=2, padding=1),
-        nn.GroupNorm(8, HIDDEN),
-        nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(HIDDEN, classes),
-    )
-
-
 def _norm(pooled: Tensor) -> Tensor:
     return F.layer_norm(pooled, pooled.shape[1:])
 
 
-def _answer(heads: nn.ModuleList, seen: Sequence[Tensor], total: int | None = None) -> list[Tensor]:
-    """Logits (N, K) of the heads, which sit at all stages but the last.
-
-    Args:
-        seen: pooled features (N, C_s) of every stage, or the share (n, C_s, H_s, W_s) of this process in those.
-        total: N.
-    """
-    answers = [head(own).float() for head, own in zip(heads, seen[:-1], strict=True)]
-    return [parallel.gather(own, total) if total and len(own) < total else own for own in answers]
+def _answer(heads: nn.ModuleList, pooled: list[Tensor]) -> list[Tensor]:
+    """Logits (N, K) of the heads, which sit at all stages but the last."""
+    return [head(own).float() for head, own in zip(heads, pooled[:-1], strict=True)]
 
 
 def _mean_label(responses: list[Tensor], targets: Tensor, labelled: Tensor) -> Tensor:

@@ -20,23 +20,9 @@ def label_cross_entropy(logits: Tensor, targets: Tensor, labelled: Tensor) -> Te
     return each.sum() / labelled.sum().clamp(min=1)
 
 
-def kd(logits_s: Tensor, logits_t: Tensor, tau: float, weights: Tensor | None = None) -> Tensor:
-    """tau^2 KL(teacher || student) of the softened responses (Hinton et al., 2015), for logits (N, K).
-
-    Args:
-        weights: (N,) of the chips; None: all count alike.
-    """
-    log_s, log_t = F.log_softmax(logits_s / tau, dim=1), F.log_softmax(logits_t / tau, dim=1)
-    if weights is None:
-        return tau**2 * _kl(log_s, log_t)
-    each = F.kl_div(log_s, log_t, reduction="none", log_target=True).sum(dim=1)
-    return tau**2 * (weights * each).sum() / weights.sum().clamp(min=1e-6)
-
-
-def disagreement(logits_s: Tensor, logits_t: Tensor, tau: float) -> Tensor:
-    """Total variation (N,) between the softened responses (N, K), 0..1; no gradient flows through it."""
-    with torch.no_grad():
-        return (F.softmax(logits_s / tau, dim=1) - F.softmax(logits_t / tau, dim=1)).abs().sum(dim=1) / 2
+def kd(logits_s: Tensor, logits_t: Tensor, tau: float) -> Tensor:
+    """tau^2 KL(teacher || student) of the softened responses (Hinton et al., 2015), for logits (N, K)."""
+    return tau**2 * _kl(F.log_softmax(logits_s / tau, dim=1), F.log_softmax(logits_t / tau, dim=1))
 
 
 def dkd(logits_s: Tensor, logits_t: Tensor, target: Tensor, tau: float, beta: float) -> Tensor:
@@ -95,7 +81,7 @@ def srd(responses_s: list[Tensor], responses_t: list[Tensor], tau: float) -> Ten
     return torch.stack([kd(s, t, tau) for s, t in zip(responses_s, responses_t, strict=True)]).sum()
 
 
-def crd(responses: list[Tensor], tau: float, direction: str, weights: Tensor | None = None) -> Tensor:
+def crd(responses: list[Tensor], tau: float, direction: str) -> Tensor:
     """Self-reflection: each stage of the student reviews what its neighbour answers.
 
     tau^2 KL(sg z^{s+1} || z^s), summed over s < S; sg stops the gradient. A reconstruction of the cross-stage review
@@ -104,14 +90,13 @@ def crd(responses: list[Tensor], tau: float, direction: str, weights: Tensor | N
     Args:
         responses: logits (N, K) of the stages s = 1..S, the network's own output last.
         direction: ``shallow_from_deep`` as above, ``deep_from_shallow`` with the parts exchanged, or ``both``.
-        weights: (N,) of the chips; None: all count alike.
     """
     pairs = list(zip(responses[:-1], responses[1:], strict=True))
     terms = []
     if direction in ("shallow_from_deep", "both"):
-        terms += [kd(shallow, deep.detach(), tau, weights) for shallow, deep in pairs]
+        terms += [kd(shallow, deep.detach(), tau) for shallow, deep in pairs]
     if direction in ("deep_from_shallow", "both"):
-        terms += [kd(deep, shallow.detach(), tau, weights) for shallow, deep in pairs]
+        terms += [kd(deep, shallow.detach(), tau) for shallow, deep in pairs]
     return torch.stack(terms).sum()
 
 

@@ -74,18 +74,6 @@ class DistillConfig(TrainingConfig):
     crd_direction: Literal["shallow_from_deep", "deep_from_shallow", "both"] = Field(
         "shallow_from_deep", description="Who learns from whom in self-reflection."
     )
-    crd_heads: Literal["pooled", "bottleneck"] = Field(
-        "pooled", description="Heads of the student: on pooled features, or convolutions before pooling (Zhang 2019)."
-    )
-    crd_chips: Literal["all", "disputed", "sure"] = Field(
-        "all",
-        description="Which chips count in self-reflection: all alike, by how far the student is from the teacher, or "
-        "by how sure the teacher is.",
-    )
-    reflection_rounds: Count = Field(
-        1,
-        description="Rounds that share the epochs; from the second on the student as it was joins the teacher.",
-    )
     reflection_weight: Weight = Field(
         0.0, description="Self-reflection over time: agreement with the running average of the student itself. 0: off."
     )
