@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 from sklearn.metrics import log_loss
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline
 
 from benchmarks.method.cells import commit, machine
 from sarslim.chips.dataset import Dataset, Part
-from sarslim.evaluation.shortcuts import NEIGHBOURS, size_and_shape
+from sarslim.evaluation.shortcuts import NEIGHBOURS, fitted, size_and_shape, table
 from sarslim.evaluation.statistics import balanced_accuracy, t_interval
 from sarslim.networks import artifact
 from sarslim.networks.inference import predict
@@ -33,7 +31,8 @@ def measure(work: Path, data: str) -> dict[str, Any] | None:
     for teacher in sorted(work.glob(f"{data}-1-?-teacher")):
         dataset = Dataset.open(teacher.with_name(teacher.name.removesuffix("-teacher")))
         network = artifact.load(teacher)[0].to(device())
-        ruler = fitted(dataset.part("train"))
+        train = dataset.part("train")
+        ruler = fitted(train.images, np.asarray(train.labels), size_and_shape)
         (val, val_size, val_labels), (test, test_size, test_labels) = (
             (log_softmax(predict(network, part.images), axis=1), sizes(ruler, part), np.asarray(part.labels))
             for part in map(dataset.part, ("val", "test"))
@@ -65,15 +64,9 @@ def measure(work: Path, data: str) -> dict[str, Any] | None:
     }
 
 
-def fitted(train: Part) -> Any:
-    """The vote of the nearest training chips by size and shape, as in the audit of shortcuts."""
-    ruler = make_pipeline(StandardScaler(), KNeighborsClassifier(NEIGHBOURS))
-    return ruler.fit(_table(train), np.asarray(train.labels))
-
-
-def sizes(ruler: Any, part: Part) -> NDArray[np.float64]:
+def sizes(ruler: Pipeline, part: Part) -> NDArray[np.float64]:
     """Log probabilities (N, K) by size and shape; one more neighbour is of all classes alike, so that none is -inf."""
-    votes: NDArray[np.float64] = ruler.predict_proba(_table(part))
+    votes: NDArray[np.float64] = ruler.predict_proba(table(part.images, size_and_shape))
     return np.log((NEIGHBOURS * votes + 1 / votes.shape[1]) / (NEIGHBOURS + 1))
 
 
@@ -87,7 +80,3 @@ def figures(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[flo
     """Accuracy and balanced accuracy of the largest of scores (N, K)."""
     chosen = scores.argmax(axis=1)
     return float(np.mean(chosen == labels)), balanced_accuracy(labels, chosen)
-
-
-def _table(part: Part) -> NDArray[np.float64]:
-    return np.array([size_and_shape(np.asarray(chip, np.float32)) for chip in part.images])

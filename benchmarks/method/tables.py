@@ -199,10 +199,7 @@ def contrasts(found: Sequence[Runs]) -> Iterator[str]:
 
 
 def under_shift(found: Sequence[Runs]) -> Iterator[str]:
-    """How much more students lose than their teachers where test chips are shifted, and what is left of their lead.
-
-    Over all regimes of a data set that ran on as many seeds as any, the mean of each seed first.
-    """
+    """How much more students lose than their teachers where test chips are shifted, and what is left of their lead."""
     by_setting = {runs.cell.setting: runs for runs in found}
     lost: dict[tuple[str, str, str], list[dict[int, float]]] = defaultdict(list)
     ahead: dict[tuple[str, str, str], list[dict[int, float]]] = defaultdict(list)
@@ -217,11 +214,11 @@ def under_shift(found: Sequence[Runs]) -> Iterator[str]:
             if twin and twin is not runs and (both := own.keys() & twin.test(figure).keys()):
                 ahead[key].append({seed: runs.test(figure)[seed] - twin.test(figure)[seed] for seed in both})
     rows = [
-        [data, recovery, name.replace("_", " "), *together(lost[data, recovery, name]), *together(ahead[key])]
-        for key in lost
-        for data, recovery, name in [key]
+        [data, recovery, name.replace("_", " "), *told, *together(ahead[data, recovery, name])]
+        for (data, recovery, name), regimes in lost.items()
+        if any(told := together(regimes))
     ]
-    if rows := [row for row in rows if row[4]]:
+    if rows:
         yield "## Shifted test chips\n"
         yield (
             "How much more a student loses than its teacher where the test chips are shifted, and its lead over the "

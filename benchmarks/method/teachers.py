@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.method.cells import SOURCES, Cell, Places, as_many_steps, commit, machine, recipe, taught
+from benchmarks.method.cells import SOURCES, Cell, Places, as_many_steps, commit, machine, places, recipe, taught
 from benchmarks.method.plan import SEEDS
 from sarslim.chips.dataset import Dataset
 from sarslim.config import PrepareConfig, TeacherConfig, parse
@@ -52,7 +52,10 @@ def measure(data: str, at: Places, vehicles: Path) -> dict[str, Any]:
                 if name == VEHICLES:
                     fields["pretrained"] = str(_of_vehicles(vehicles, data, at.work) / artifact.WEIGHTS)
                 if not folder.exists():
-                    _train(cell, fields, at, folder)
+                    steps = SOURCES[data].schedules[1.0].teacher_steps
+                    epochs = as_many_steps(steps, len(dataset.part("train").images))
+                    config = parse(TeacherConfig, recipe(cell) | {"epochs": epochs} | fields)
+                    train_teacher(config, dataset=places(cell, at.work)[0], teacher=folder)
             for figure, value in _figures(folder, dataset).items():
                 found[name].setdefault(figure, []).append(value)
     return {
@@ -66,13 +69,6 @@ def measure(data: str, at: Places, vehicles: Path) -> dict[str, Any]:
         "commit": commit(),
         "machine": machine(),
     }
-
-
-def _train(cell: Cell, fields: dict[str, Any], at: Places, folder: Path) -> None:
-    dataset = at.work / f"{cell.data}-1-{cell.seed}"
-    chips = len(Dataset.open(dataset).part("train").images)
-    epochs = as_many_steps(SOURCES[cell.data].schedules[1.0].teacher_steps, chips)
-    train_teacher(parse(TeacherConfig, recipe(cell) | {"epochs": epochs} | fields), dataset=dataset, teacher=folder)
 
 
 def _of_vehicles(chips: Path, data: str, work: Path) -> Path:

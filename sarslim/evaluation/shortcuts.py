@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sarslim.evaluation.statistics import balanced_accuracy, balanced_interval, macro_f1, pair
@@ -47,10 +47,8 @@ def audit(
     rows = np.unique(np.linspace(0, len(train_labels) - 1, FIT_CHIPS).round().astype(int))
     answers = {"majority": majority}
     for name, features in SHORTCUTS.items():
-        nearest = KNeighborsClassifier(min(NEIGHBOURS, len(rows)))
-        vote = make_pipeline(StandardScaler(), nearest)
-        vote.fit(_table(train_images[rows], features), train_labels[rows])
-        answers[name] = vote.predict(_table(images, features))
+        vote = fitted(train_images[rows], train_labels[rows], features)
+        answers[name] = vote.predict(table(images, features))
     found = tuple(
         Shortcut(
             name=name,
@@ -66,7 +64,14 @@ def audit(
     return found, answers[max(found, key=lambda each: each.accuracy).name]
 
 
-def _table(images: NDArray[np.generic], features: Features) -> NDArray[np.float64]:
+def fitted(images: NDArray[np.generic], labels: NDArray[np.int64], features: Features) -> Pipeline:
+    """The vote of the nearest of the chips (N, C, H, W) by ``features``, which are standardised on them."""
+    nearest = KNeighborsClassifier(min(NEIGHBOURS, len(images)))
+    return make_pipeline(StandardScaler(), nearest).fit(table(images, features), labels)
+
+
+def table(images: NDArray[np.generic], features: Features) -> NDArray[np.float64]:
+    """Features of every chip, (N, features)."""
     return np.array([features(np.asarray(chip, np.float32)) for chip in images])
 
 

@@ -39,7 +39,8 @@ def ask(config: AskConfig, *, dataset: Path, teacher: Path, answers: Path) -> As
 
     chips = len(data.part("train").images)
     unlabelled = len(data.part("unlabelled").images) if shown.unlabelled and data.has("unlabelled") else 0
-    views, of_unlabelled = (min(config.views, often) for often in views_shown(shown.epochs, chips, unlabelled))
+    often = views_shown(shown.epochs or config.views, chips, unlabelled)
+    views, of_unlabelled = (min(config.views, each) for each in often)
     _, pooled = told(torch.zeros(1, *input_shape(data), device=device()))
     record = AskRecord(
         sarslim_version=__version__,

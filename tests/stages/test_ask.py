@@ -1,5 +1,7 @@
 """The teacher asked once: what the stage writes, what a distillation makes of it, and what it refuses."""
 
+import json
+import shutil
 import subprocess
 import sys
 
@@ -93,6 +95,19 @@ def test_nobody_is_asked_for_more_views_than_a_distillation_shows(house, tmp_pat
     assert record.unlabelled_chips > record.chips > 0
     assert record.views == DISTILL.epochs == 4
     assert record.unlabelled_views == -(-4 * record.chips // record.unlabelled_chips) < 4
+
+
+def test_answers_of_a_version_that_did_not_tell_epochs_serve(house, tmp_path):
+    shutil.copytree(house / "answers", tmp_path / "answers")
+    record = json.loads((tmp_path / "answers" / ANSWERS).read_text())
+    assert record["shown"].pop("epochs") == DISTILL.epochs
+    (tmp_path / "answers" / ANSWERS).write_text(json.dumps(record))
+    data = Dataset.open(house / "dataset")
+    assert open_answers(tmp_path / "answers", DISTILL, data, parents_of(data, teacher=house / "teacher"))
+    asked = AskConfig(views=VIEWS).filled(DISTILL)
+    before = asked.model_copy(update={"shown": asked.shown.model_copy(update={"epochs": 0})})
+    again = ask_teacher(before, dataset=house / "dataset", teacher=house / "teacher", answers=tmp_path / "again")
+    assert (again.views, again.unlabelled_views) == (VIEWS, VIEWS)
 
 
 def test_stored_answers_are_those_of_the_teacher_asked_now(house):

@@ -114,7 +114,7 @@ class ViewsConfig(BaseModel):
     mixed_precision: bool
     unlabelled: bool  # also the unlabelled part
     features: bool  # also the pooled features of every stage
-    epochs: int  # that draw among the views: no chip needs more than it is shown
+    epochs: int = 0  # that draw among the views: no chip needs more than it is shown; 0: of an earlier version
 
     @classmethod
     def of(cls, *recipes: DistillConfig) -> "ViewsConfig":
