@@ -61,7 +61,7 @@ method: .venv/ready ## methods, pruning paths and rivals against each other: hou
 
 # Nothing else may run beside it. Its result tells the load of the machine and how far the turns lie apart.
 speed: .venv/ready ## how fast the parts are beside what does the same without sarslim: benchmarks/SPEED.md
-	@$(PY) -m benchmarks.speed
+	@$(PY) -m benchmarks.speed $(if $(DEVICE),--device $(DEVICE))
 
 compile: .venv/ready ## every pipeline as YAML, into build/
 	@$(CLI) compile --out build

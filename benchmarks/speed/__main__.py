@@ -10,15 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import benchmarks.speed as speed
 from benchmarks.method.cells import commit, machine
 from benchmarks.speed.answering import write_bundle, write_chips
 from benchmarks.speed.turns import in_turns
 
-RESULT = Path(__file__).parents[1] / "results" / "speed.json"
+RESULTS = Path(__file__).parents[1] / "results"
 PAGE = Path(__file__).parents[1] / "SPEED.md"
-START, END = "<!-- table -->", "<!-- end of table -->"
+FILES = {"cpu": RESULTS / "speed.json", "cuda": RESULTS / "speed.cuda.json"}
+END = "<!-- end of table -->"
 SIDE, CHIPS, CLASSES = 32, 512, 4
+GPU_SIDE, GPU_CHIPS = 64, 4096
 
 Rounds = list[dict[str, float]]
 
@@ -28,21 +32,54 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--chips", type=int, default=10_000, help="that are recognised, or copied")
+    parser.add_argument("--device", choices=list(FILES), default="cpu", help="cuda: training alone, on a GPU")
     given = parser.parse_args()
     before = os.getloadavg()[0]
-    found = measure(given.rounds, given.chips)
+    on_gpu = given.device == "cuda"
+    found = measure_training_on_gpu(given.rounds) if on_gpu else measure(given.rounds, given.chips)
     page = {
         "command": " ".join(["python -m benchmarks.speed", *sys.argv[1:]]),
         "commit": commit(),
         "machine": machine().replace("one core", f"{len(os.sched_getaffinity(0))} cores"),
         "load": f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after",
-        "figures": figures(found, given.chips),
+        "figures": figures_of_gpu(found) if on_gpu else figures(found, given.chips),
         "seconds": found,
     }
-    RESULT.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
-    head, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-    PAGE.write_text(f"{head}{START}\n{table(page)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    if on_gpu:
+        page["machine"] = f"{machine()}, PyTorch {torch.__version__}"
+    FILES[given.device].write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
+    head, start, rest = PAGE.read_text(encoding="utf-8").partition(f"<!-- table of {given.device} -->\n")
+    PAGE.write_text(f"{head}{start}{table(page)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
     print(table(page))
+
+
+def measure_training_on_gpu(rounds: int) -> dict[str, Rounds]:
+    """Seconds of an epoch by kind of work and round."""
+    kinds = ("ours", "stepwise", "bare", "timm")
+    size = (GPU_SIDE, GPU_CHIPS, CLASSES, "cuda")
+    return {
+        "training": in_turns("training", kinds, *size, rounds=rounds),
+        "distilling": in_turns(
+            "distilling", ("ours", "stepwise", "once", "twin", "torchdistill"), GPU_CHIPS, "cuda", rounds=rounds
+        ),
+    }
+
+
+def figures_of_gpu(found: dict[str, Rounds]) -> list[dict[str, Any]]:
+    """The rows of the table of a GPU."""
+
+    def row(name: str, goal: str, work: str, ours: str, peer: str) -> dict[str, Any]:
+        return figure(name, goal, [one[ours] / one[peer] for one in found[work]])
+
+    return [
+        row("an epoch of `fit` / a bare PyTorch loop over chips on the GPU", "1.11", "training", "ours", "bare"),
+        row("an epoch of `fit` / timm's loader and loop, from PNG files", "1", "training", "ours", "timm"),
+        row("an epoch of `fit` / the same, its step not recorded", "1", "training", "ours", "stepwise"),
+        row("an epoch of KD, asked in every step / torchdistill's", "1", "distilling", "ours", "torchdistill"),
+        row("an epoch of KD, asked in every step / its step not recorded", "1", "distilling", "ours", "stepwise"),
+        row("an epoch of KD, asked in every step / fine-tuning", "", "distilling", "ours", "twin"),
+        row("an epoch of KD, asked once / asked in every step", "", "distilling", "once", "ours"),
+    ]
 
 
 def measure(rounds: int, chips: int) -> dict[str, Rounds]:

@@ -1,8 +1,9 @@
 """An epoch of distillation (KD) of a ResNet-18 into its student of 5 % of the MACs: ours, and torchdistill's."""
 
+import contextlib
+import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 from torch.utils.data import RandomSampler, TensorDataset
 
 from benchmarks.answers import made
-from benchmarks.speed.training import PLAIN
+from benchmarks.speed.training import COUNTED, EPOCHS, PLAIN, Clock, unrecorded
 from benchmarks.speed.turns import quiet
 from sarslim.chips.dataset import Dataset
 from sarslim.config import AskConfig, DistillConfig, parse
@@ -24,9 +25,14 @@ from sarslim.stages.distill import recover
 from sarslim.stages.learn import parents_of
 
 
-def measure(kind: str, chips: int) -> float:
-    """Seconds of an epoch: teacher asked in every step (``ours``), ``once`` beforehand, or ``torchdistill``."""
-    config = recovery("kd", parse(DistillConfig, {**PLAIN, "checkpoints": ""}))
+def measure(kind: str, chips: int, device: str = "cpu") -> float:
+    """Seconds of an epoch: teacher asked in every step (``ours``), ``once`` beforehand, or ``torchdistill``.
+
+    On a GPU also ``stepwise``, which is ours, unrecorded, and ``twin``, fine-tuning; several epochs, as in training.
+    """
+    on_gpu = device == "cuda"
+    recipe = {**PLAIN, "checkpoints": "", "epochs": EPOCHS if on_gpu else 1, "mixed_precision": on_gpu}
+    config = recovery("finetune" if kind == "twin" else "kd", parse(DistillConfig, recipe))
     with tempfile.TemporaryDirectory() as name, quiet():
         folder = Path(name)
         data = made(folder, None, chips)
@@ -36,15 +42,18 @@ def measure(kind: str, chips: int) -> float:
             asked, out = AskConfig(views=1).filled(config), folder / "answers"
             ask_teacher(asked, dataset=folder / "data", teacher=folder / "teacher", answers=out)
             answers = open_answers(out, config, data, parents_of(data, teacher=folder / "teacher"))
-        began = time.perf_counter()
+        student, teacher = student.to(device), teacher.to(device)
+        clock = Clock(device)
         if kind == "torchdistill":
-            of_torchdistill(teacher, student, data, config)
-        else:
-            recover(student, folded(teacher), config, data, answers=answers)
-        return time.perf_counter() - began
+            of_torchdistill(teacher, student, data, config, clock)
+            return clock.seconds()
+        with unrecorded() if kind == "stepwise" else contextlib.nullcontext():
+            record = recover(student, folded(teacher), config, data, answers=answers)
+        clock.tick()
+        return statistics.median(epoch.seconds for epoch in record.epochs[-COUNTED:]) if on_gpu else clock.seconds()
 
 
-def of_torchdistill(teacher: nn.Module, student: nn.Module, data: Dataset, config: DistillConfig) -> None:
+def of_torchdistill(teacher: nn.Module, student: nn.Module, data: Dataset, config: DistillConfig, clock: Clock) -> None:
     """One stage of its ``DistillationBox``, as its example scripts run it."""
     from torchdistill.core.distillation import DistillationBox
 
@@ -56,7 +65,7 @@ def of_torchdistill(teacher: nn.Module, student: nn.Module, data: Dataset, confi
     }  # fmt: skip
     kd = {**logits, "temperature": config.temperature, "alpha": 0.5}
     stage = {
-        "num_epochs": 1,
+        "num_epochs": clock.epochs,
         "train_data_loader": {
             "dataset_id": "chips", "sampler": {"class_or_func": RandomSampler, "kwargs": {}},
             "kwargs": {"batch_size": config.batch_size, "num_workers": 0},
@@ -69,13 +78,22 @@ def of_torchdistill(teacher: nn.Module, student: nn.Module, data: Dataset, confi
             "kwargs": {"sub_terms": {"kd": {"criterion": {"key": "KDLoss", "kwargs": kd}, "weight": 1.0}}},
         },
     }  # fmt: skip
-    box = DistillationBox(teacher.eval(), student, {"chips": chips}, stage, torch.device("cpu"), None, False, 1)
-    box.pre_epoch_process(epoch=0)
-    for batch, targets, extra in box.train_data_loader:
-        box.pre_forward_process()
-        loss = box.forward_process(batch, targets=targets, supp_dict=extra)
-        box.post_forward_process(loss)
+    device = next(student.parameters()).device
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        student.to(memory_format=torch.channels_last)
+        teacher.to(memory_format=torch.channels_last)
+    box = DistillationBox(teacher.eval(), student, {"chips": chips}, stage, device, None, False, 1)
+    for epoch in range(clock.epochs):
+        box.pre_epoch_process(epoch=epoch)
+        for batch, targets, extra in box.train_data_loader:
+            batch, targets = batch.to(device), targets.to(device)
+            box.pre_forward_process()
+            with torch.autocast(device.type, torch.bfloat16, enabled=on_gpu):
+                loss = box.forward_process(batch, targets=targets, supp_dict=extra)
+            box.post_forward_process(loss)
+        clock.tick()
 
 
 if __name__ == "__main__":
-    print(measure(sys.argv[1], int(sys.argv[2])))
+    print(measure(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))

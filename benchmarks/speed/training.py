@@ -1,9 +1,17 @@
-"""An epoch of a ResNet-18 on chips with labels: by ``fit``, by bare loops of PyTorch, and by timm from PNG files."""
+"""An epoch of a ResNet-18 on chips with labels: by ``fit``, by bare loops of PyTorch, and by timm from PNG files.
 
+On a GPU several epochs are trained, and the later ones counted: not what is done once (libraries are loaded, a step is
+recorded). All compute in bfloat16 there, and lay chips out channels last.
+"""
+
+import contextlib
+import itertools
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +25,7 @@ from benchmarks.speed.turns import quiet
 from sarslim.config import TeacherConfig, parse
 from sarslim.config.machine import cores
 from sarslim.networks import build
-from sarslim.training import LabelObjective, fit
+from sarslim.training import LabelObjective, fit, loop
 
 # As the peers: nothing is made of the chips, and in float32 (in bfloat16 oneDNN's threads spin on their own).
 PLAIN = {
@@ -27,68 +35,123 @@ MEAN, SPREAD = 100.0, 50.0  # of the chips
 FEW = 8  # validation chips: as many as take no time
 
 
-def measure(kind: str, side: int, chips: int, classes: int) -> float:
-    """Seconds of an epoch by ``ours``, ``bare``, ``loader`` or ``timm``."""
+EPOCHS, COUNTED = 5, 2  # on a GPU: of all, the last so many are counted
+
+
+def measure(kind: str, side: int, chips: int, classes: int, device: str = "cpu") -> float:
+    """Seconds of an epoch by ``ours``, ``bare``, ``loader``, ``timm``, or ``stepwise``: ours on a GPU, unrecorded."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (chips, 1, side, side), dtype=np.uint8)
     labels = rng.integers(0, classes, chips)
     torch.manual_seed(0)
     normalising = {"mean": (0.0,), "std": (1.0,)} if kind == "timm" else {"mean": (MEAN,), "std": (SPREAD,)}
-    network = build("resnet18", classes=classes, channels=1, stem="3x3", **normalising)
-    recipe = parse(TeacherConfig, PLAIN)
-    data = torch.from_numpy(images), torch.from_numpy(labels)
+    network = build("resnet18", classes=classes, channels=1, stem="3x3", **normalising).to(device)
+    on_gpu = device == "cuda"
+    epochs = EPOCHS if on_gpu else 1
+    recipe = parse(TeacherConfig, PLAIN | {"epochs": epochs, "mixed_precision": on_gpu})
+    data = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
     with tempfile.TemporaryDirectory() as folder:
         if kind == "timm":
             write(Path(folder), images, labels)
-        began = time.perf_counter()
-        if kind == "ours":
-            with quiet():
-                fit(
+        clock = Clock(device)
+        if kind in ("ours", "stepwise"):
+            with quiet(), unrecorded() if kind == "stepwise" else contextlib.nullcontext():
+                fitted = fit(
                     network, LabelObjective(), train_images=images, train_labels=labels, val_images=images[:FEW],
                     val_labels=labels[:FEW], recipe=recipe, scaling=(), what="teacher",
                 )  # fmt: skip
+            if on_gpu:
+                return statistics.median(epoch.seconds for epoch in fitted.epochs[-COUNTED:])
+            clock.tick()
         elif kind == "bare":
-            bare(network, ((data[0][rows], data[1][rows]) for rows in torch.randperm(chips).split(recipe.batch_size)))
+            order = partial(torch.randperm, chips, device=device)
+            rows = partial(map, lambda rows: (data[0][rows], data[1][rows]))
+            bare(network, lambda: rows(order().split(recipe.batch_size)), clock)
         elif kind == "loader":
-            bare(network, DataLoader(TensorDataset(*data), recipe.batch_size, shuffle=True))
+            batches = DataLoader(TensorDataset(*data), recipe.batch_size, shuffle=True)
+            bare(network, lambda: batches, clock)
         else:
-            of_timm(network, folder, side, recipe)
-        return time.perf_counter() - began
+            of_timm(network, folder, side, recipe, clock)
+        return clock.seconds()
 
 
-def bare(network: nn.Module, batches: Iterable[Any]) -> None:
+class Clock:
+    """Seconds of each epoch, of which :data:`EPOCHS` are trained on a GPU, and one on a CPU."""
+
+    def __init__(self, device: str) -> None:
+        self._on_gpu = device == "cuda"
+        self._ticks = [time.perf_counter()]
+        self.epochs = EPOCHS if self._on_gpu else 1
+
+    def tick(self) -> None:
+        """An epoch is over, and the device with it."""
+        if self._on_gpu:
+            torch.cuda.synchronize()
+        self._ticks.append(time.perf_counter())
+
+    def seconds(self) -> float:
+        """The median of the epochs that count."""
+        return statistics.median([end - start for start, end in itertools.pairwise(self._ticks)][-COUNTED:])
+
+
+@contextlib.contextmanager
+def unrecorded() -> Iterator[None]:
+    """``fit`` on a GPU without the recording of its step."""
+    recording = loop.Replayed
+    loop.Replayed = lambda step: step  # type: ignore[misc, assignment, return-value]
+    yield
+    loop.Replayed = recording  # type: ignore[misc]
+
+
+def bare(network: nn.Module, epoch: Callable[[], Iterable[Any]], clock: Clock) -> None:
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+    device = next(network.parameters()).device.type
+    on_gpu = device == "cuda"
+    if on_gpu:
+        network.to(memory_format=torch.channels_last)
     network.train()
-    for pixels, wanted in batches:
-        loss = nn.functional.cross_entropy(network(pixels), wanted)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
+    for _ in range(clock.epochs):
+        for pixels, wanted in epoch():
+            with torch.autocast(device, torch.bfloat16, enabled=on_gpu):
+                loss = nn.functional.cross_entropy(network(pixels), wanted)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+        clock.tick()
 
 
-def of_timm(network: nn.Module, folder: str, side: int, recipe: TeacherConfig) -> None:
+def of_timm(network: nn.Module, folder: str, side: int, recipe: TeacherConfig, clock: Clock) -> None:
     """The parts that timm's training script puts together, and the step of its loop, less what is for logging."""
     from timm import data, optim, scheduler, utils
 
+    device = next(network.parameters()).device
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        network.to(memory_format=torch.channels_last)
     chips = data.create_dataset("", root=folder, split="train", input_img_mode="L")
     batches = data.create_loader(
         chips, input_size=(1, side, side), batch_size=recipe.batch_size, is_training=True, no_aug=True,
-        mean=(MEAN / 255,), std=(SPREAD / 255,), num_workers=cores(), use_prefetcher=False,
-        device=torch.device("cpu"),
+        mean=(MEAN / 255,), std=(SPREAD / 255,), num_workers=cores(), use_prefetcher=on_gpu, device=device,
+        persistent_workers=True,
     )  # fmt: skip
     optimizer = optim.create_optimizer_v2(network, opt="adamw", lr=recipe.learning_rate)
-    schedule, _ = scheduler.create_scheduler_v2(optimizer, num_epochs=1, updates_per_epoch=len(batches))
+    schedule, _ = scheduler.create_scheduler_v2(optimizer, num_epochs=clock.epochs, updates_per_epoch=len(batches))
     average = utils.ModelEmaV3(network, decay=recipe.ema_decay)
     network.train()
-    for step, (pixels, wanted) in enumerate(batches):
-        loss = nn.functional.cross_entropy(network(pixels), wanted)
-        optimizer.zero_grad()
-        loss.backward()
-        utils.dispatch_clip_grad(network.parameters(), value=1.0)
-        optimizer.step()
-        average.update(network, step=step)
-        schedule.step_update(num_updates=step)
+    for number in range(clock.epochs):
+        for step, (pixels, wanted) in enumerate(batches, number * len(batches)):
+            if on_gpu:
+                pixels = pixels.contiguous(memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.bfloat16, enabled=on_gpu):
+                loss = nn.functional.cross_entropy(network(pixels), wanted)
+            optimizer.zero_grad()
+            loss.backward()
+            utils.dispatch_clip_grad(network.parameters(), value=1.0)
+            optimizer.step()
+            average.update(network, step=step)
+            schedule.step_update(num_updates=step)
+        clock.tick()
 
 
 def write(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
@@ -99,4 +162,4 @@ def write(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    print(measure(sys.argv[1], *map(int, sys.argv[2:])))
+    print(measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), *sys.argv[5:]))

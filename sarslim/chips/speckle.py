@@ -13,7 +13,7 @@ from sarslim.records import Scaling
 class GammaSource(Protocol):
     """Draws as a ``numpy.random.Generator`` does."""
 
-    def standard_gamma(self, shape: float, size: tuple[int, ...], dtype: Any) -> NDArray[np.float32]: ...
+    def standard_gamma(self, shape: float, size: tuple[int, ...], dtype: Any) -> NDArray[np.float32] | Tensor: ...
 
 
 def add_speckle(
@@ -33,8 +33,8 @@ def add_speckle(
     Returns:
         (N, C, H, W) stored values, clipped to 0..255.
     """
-    intensity = generator.standard_gamma(looks, tuple(images.shape), dtype=np.float32) / np.float32(looks)
-    gain = torch.from_numpy(intensity).to(images.device).sqrt_()
+    intensity = generator.standard_gamma(looks, tuple(images.shape), dtype=np.float32) / looks
+    gain = torch.as_tensor(intensity, device=images.device).sqrt()
     return from_amplitudes(to_amplitudes(images, scaling) * gain, scaling)
 
 

@@ -13,9 +13,31 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def gather(images: NDArray[np.generic], index: NDArray[np.int64] | slice, device: torch.device) -> Tensor:
+Stored = NDArray[np.generic] | Tensor
+"""Chips (N, C, H, W) in the type in which they are stored, in a file or on a device."""
+
+RESIDENT = 0.25  # of a GPU's free memory, which chips may take before training or evaluation does
+
+
+def resident(images: Stored, device: torch.device) -> Stored:
+    """The chips on ``device``, if that is a GPU with room for them, else as they came."""
+    if isinstance(images, Tensor) or device.type != "cuda":
+        return images
+    if images.nbytes > RESIDENT * torch.cuda.mem_get_info(device)[0]:
+        return images
+    return torch.from_numpy(np.array(images)).to(device)
+
+
+def gather(images: Stored, index: NDArray[np.int64] | slice, device: torch.device) -> Tensor:
     """Some chips of a part, (N, C, H, W), in the type in which they are stored."""
-    return torch.from_numpy(np.array(images[index])).to(device)
+    if isinstance(images, Tensor):
+        return images[index if isinstance(index, slice) else upload(torch.from_numpy(index), device)]
+    return upload(torch.from_numpy(np.array(images[index])), device)
+
+
+def upload(values: Tensor, device: torch.device) -> Tensor:
+    """``values`` on ``device``; a GPU fetches them when it comes to it, and nobody waits."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values
 
 
 def folded(network: Network) -> Network:
@@ -39,14 +61,14 @@ def folded(network: Network) -> Network:
 
 def predict(
     network: nn.Module,
-    images: NDArray[np.generic],
+    images: Stored,
     batch_size: int = 256,
     alter: Callable[[Tensor], Tensor] | None = None,
 ) -> NDArray[np.float32]:
     """Logits (N, classes) of all chips, in evaluation mode; the network's training mode is restored.
 
     Args:
-        images: (N, C, H, W) stored values 0..255, possibly memory-mapped.
+        images: (N, C, H, W) stored values 0..255, possibly memory-mapped or on the device.
         batch_size: chips in memory at one time.
         alter: applied to every batch, (n, C, H, W) float32, before the network sees it.
     """

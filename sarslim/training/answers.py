@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sarslim.chips.dataset import whole_directory
 from sarslim.errors import InputError
+from sarslim.networks.inference import upload
 from sarslim.progress import Progress
 from sarslim.records import ANSWERS, AskRecord
 from sarslim.training.views import Made, Views
@@ -91,7 +92,7 @@ class Answers:
         for part, members, first in (("train", labelled, 0), ("unlabelled", ~labelled, self.record.chips)):
             if width and members.any():
                 rows[members] = self._arrays[f"{part}_{kind}.npy"][chips[members] - first, numbers[members]]
-        return torch.from_numpy(rows).to(device).float()
+        return upload(torch.from_numpy(rows), device).float()
 
 
 def views_shown(epochs: int, chips: int, unlabelled_chips: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from sarslim.chips.speckle import add_speckle
 from sarslim.config import TrainingConfig, ViewsConfig
+from sarslim.networks.inference import upload
 from sarslim.records import Scaling
 
 
@@ -20,7 +21,18 @@ class RowSource(Protocol):
     def random(self, shape: tuple[int, int]) -> NDArray[np.float64]: ...
     def integers(self, low: int, high: int, shape: tuple[int, int]) -> NDArray[np.int64]: ...
     def uniform(self, low: float, high: float, count: int) -> NDArray[np.float64]: ...
-    def standard_gamma(self, shape: float, size: tuple[int, ...], dtype: Any) -> NDArray[np.float32]: ...
+    def standard_gamma(self, shape: float, size: tuple[int, ...], dtype: Any) -> NDArray[np.float32] | Tensor: ...
+
+
+class OnDevice:
+    """The draws of a generator, but for those that every pixel takes: a GPU makes these by itself, after its seed."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.random, self.integers, self.uniform = rng.random, rng.integers, rng.uniform
+
+    def standard_gamma(self, shape: float, size: tuple[int, ...], dtype: Any) -> Tensor:
+        """Of the Gamma(shape, 1) distribution, float32."""
+        return torch._standard_gamma(torch.full(size, shape, device="cuda"))
 
 
 Source = np.random.Generator | RowSource
@@ -53,8 +65,8 @@ def shift_and_flip(images: Tensor, shift: int, flip: bool, rng: Source) -> Tenso
     What moves in is the mirrored edge: clutter looks like clutter, where zeros would draw a frame.
     """
     count, _, height, width = images.shape
-    rows = _line(count, height, shift, flip, rng).to(images.device)
-    columns = _line(count, width, shift, flip, rng).to(images.device)
+    rows = upload(_line(count, height, shift, flip, rng), images.device)
+    columns = upload(_line(count, width, shift, flip, rng), images.device)
     # Indexing with two lists that a slice stands between moves them to the front: (N, H, W, C).
     chips = torch.arange(count, device=images.device)[:, None, None]
     return images[chips, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
@@ -74,7 +86,7 @@ def rotate(images: Tensor, degrees: float, rng: Source) -> Tensor:
     angle = np.deg2rad(rng.uniform(-degrees, degrees, len(images)))
     cosine, sine, zero = np.cos(angle), np.sin(angle), np.zeros_like(angle)
     matrix = np.stack([cosine, -sine, zero, sine, cosine, zero], axis=1).reshape(-1, 2, 3)
-    theta = torch.from_numpy(matrix.astype(np.float32)).to(images.device)
+    theta = upload(torch.from_numpy(matrix.astype(np.float32)), images.device)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
@@ -94,8 +106,8 @@ def mixup(
     """
     count = len(images)
     partner = np.concatenate([rng.permutation(labelled), labelled + rng.permutation(count - labelled)])
-    other = torch.from_numpy(partner).to(images.device)
-    share = torch.from_numpy(rng.beta(alpha, alpha, count).astype(np.float32)).to(images.device)
+    other = upload(torch.from_numpy(partner), images.device)
+    share = upload(torch.from_numpy(rng.beta(alpha, alpha, count).astype(np.float32)), images.device)
     return (
         torch.lerp(images[other], images, share[:, None, None, None]),
         torch.lerp(targets[other], targets, share[:, None]),

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import sarslim.training.losses as losses
 import sarslim.training.parallel as parallel
@@ -19,6 +18,7 @@ from sarslim.config import DistillConfig
 from sarslim.errors import InputError
 from sarslim.networks.cost import fast_in_bfloat16
 from sarslim.training.answers import Answer
+from sarslim.training.step import Average
 
 Taps = Callable[[Any, Tensor], tuple[Tensor, tuple[Tensor, ...]]]
 
@@ -82,7 +82,8 @@ class DistillObjective(nn.Module):
             self.heads = self._when("srd", "crd", make=lambda: [_head(c, classes) for c in student_widths[:-1]])
             self.teacher_heads = self._when("srd", make=lambda: [_head(c, classes) for c in teacher_widths[:-1]])
             self.adapters = self._when("scd", make=lambda: list(map(nn.Linear, student_widths, teacher_widths)))
-        self.past = self._when("reflection", make=lambda: [_running_average(student, config.reflection_decay)])
+        self.past = self._when("reflection", make=lambda: [copy.deepcopy(student).requires_grad_(False)])
+        self._average: Average | None = None  # of the student; its weights lie still from the first step on
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "DistillObjective":
         self._teacher[0]._apply(fn, recurse)
@@ -150,9 +151,10 @@ class DistillObjective(nn.Module):
     @torch.no_grad()
     def _remember(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits (N, K) of the running average, which takes in the network as it is before this step."""
-        (average,) = self.past
-        average.update_parameters(network)  # type: ignore[operator]
-        return parallel.gather(average.eval()(parallel.shard(images)).float(), total=len(images))
+        (past,) = self.past
+        self._average = self._average or Average(past, network)
+        self._average.update(self.config.reflection_decay)
+        return parallel.gather(past.eval()(parallel.shard(images)).float(), total=len(images))
 
     def _response(self, logits_s: Tensor, logits_t: Tensor, targets: Tensor, labelled: Tensor) -> Tensor:
         config = self.config
@@ -186,11 +188,6 @@ def _weights(config: DistillConfig) -> dict[str, float]:
             "Give at least one of them a weight above 0",
         )  # fmt: skip
     return {name: weight for name, weight in weights.items() if weight}
-
-
-def _running_average(network: nn.Module, decay: float) -> nn.Module:
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-    return average.requires_grad_(False)
 
 
 def _head(width: int, classes: int) -> nn.Module:

@@ -6,10 +6,10 @@ Shape legend: N chips of a batch, C channels, H x W pixels, K classes.
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,33 +22,14 @@ from sarslim.config import TrainingConfig
 from sarslim.errors import InputError
 from sarslim.evaluation.statistics import macro_f1
 from sarslim.networks.cost import fast_in_bfloat16
-from sarslim.networks.inference import gather, predict
+from sarslim.networks.inference import Stored, predict, resident
 from sarslim.progress import Progress, note
 from sarslim.records import Epoch, Scaling
-from sarslim.training.augmentation import augment, epoch_batches, mixup, steps_per_epoch
+from sarslim.training.batches import Answered, Batches
 from sarslim.training.checkpoint import Checkpoint, dump_state, fingerprint, load_state
 from sarslim.training.losses import kd, label_cross_entropy
+from sarslim.training.step import Average, Objective, Replayed, Step, learning_rate, set_rate
 from sarslim.training.stop import Terminated, sigterm_raises
-
-
-class Objective(Protocol):
-    """Maps a batch to named loss terms, and may hold parameters of its own that learn with the network.
-
-    The call gets the network, images (N, C, H, W), targets (N, K) as probabilities, and a mask (N,) of the chips
-    that have a label; with ``answer`` also what a teacher said of these images beforehand, for those that ask one. It
-    returns unweighted scalars. Their sum with ``weights`` is what the network descends. All of
-    this is of the whole batch, of which it shows a network its share (``parallel.shard``, ``parallel.gather``).
-    """
-
-    weights: dict[str, float]
-
-    def __call__(
-        self, network: nn.Module, images: Tensor, targets: Tensor, labelled: Tensor, *answer: Any
-    ) -> dict[str, Tensor]: ...
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
-    def to(self, device: torch.device) -> Any: ...
 
 
 class LabelObjective(nn.Module):
@@ -88,17 +69,6 @@ class TaughtObjective(nn.Module):
             "label": label_cross_entropy(answer, targets, labelled),
             "response": kd(answer, known, self.temperature),
         }
-
-
-class Answered(Protocol):
-    """Views of the training chips that a teacher has answered (``training.answers``, which shall not be imported
-    here: an edit there shall not train every teacher anew).
-
-    ``show`` draws one for each chip, numbered with labelled ones first: a blend of chip and partner with the chip's
-    share, and the answer to it.
-    """
-
-    def show(self, chips: NDArray[np.int64], rng: np.random.Generator, device: torch.device) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -176,17 +146,17 @@ def fit(
         network.to(memory_format=torch.channels_last)
     half = recipe.mixed_precision and fast_in_bfloat16(network, train_images.shape[1:])
     objective.to(device)
-    unlabelled = 0 if unlabelled_images is None else len(unlabelled_images)
-    steps = steps_per_epoch(len(train_labels), unlabelled, recipe.batch_size)
-    smallest = (len(train_labels) + min(unlabelled, len(train_labels))) // steps
-    if smallest < parallel.count():
+    batches = Batches(
+        recipe, images=train_images, labels=train_labels, unlabelled_images=unlabelled_images,
+        classes=predict(network, val_images[:1]).shape[1], scaling=scaling, answers=answers, device=device,
+    )  # fmt: skip
+    if batches.smallest < parallel.count():
         raise InputError(
-            f"{what}.processes", f"{parallel.count()} processes cannot share a batch of {smallest} chips",
+            f"{what}.processes", f"{parallel.count()} processes cannot share a batch of {batches.smallest} chips",
             "Choose fewer processes or a larger batch_size",
         )  # fmt: skip
-    classes = predict(network, val_images[:1]).shape[1]
-    learners = [own for part in (network, objective) if (own := [p for p in part.parameters() if p.requires_grad])]
-    optimizer = make_optimizer(recipe, network, objective)
+    judging = resident(val_images, device)
+    step = Step(network, objective, recipe, half)
     average = copy.deepcopy(network).requires_grad_(False) if recipe.ema_decay else None
     judged = network if average is None else average
     history: list[Epoch] = []
@@ -199,12 +169,14 @@ def fit(
     if state:
         network.load_state_dict(state["network"])
         objective.load_state_dict(state["objective"])
-        optimizer.load_state_dict(state["optimizer"])
+        step.resume(state["optimizer"]["state"])
         if average is not None:
             average.load_state_dict(state["average"])
         history = [Epoch(**epoch) for epoch in state["history"]]
         kept_weights = state["kept_weights"]
     resumed_at = len(history)
+    running = None if average is None else Average(average, network)
+    take = Replayed(step) if on_gpu and parallel.count() == 1 else step
 
     progress = Progress(what, recipe.epochs, every_seconds=0.0, done=resumed_at)
     saved, saved_epochs = time.monotonic(), resumed_at
@@ -214,7 +186,7 @@ def fit(
             "run": run,
             "network": network.state_dict(),
             "objective": objective.state_dict(),
-            "optimizer": optimizer.state_dict(),
+            "optimizer": step.optimizer.state_dict(),
             "average": average.state_dict() if average is not None else None,
             "history": [past.model_dump() for past in history],
             "kept_weights": kept_weights,
@@ -233,56 +205,21 @@ def fit(
             rng = np.random.default_rng((recipe.seed, epoch))
             torch.manual_seed(int(rng.integers(2**63)) + parallel.rank())  # for dropout: shares draw apart
             network.train()
-            sums: dict[str, Tensor] = {}
-            batches = epoch_batches(train_labels, unlabelled, recipe.batch_size, recipe.class_balanced, rng)
-            for number, batch in enumerate(batches):
-                step = epoch * steps + number
-                rate = learning_rate(recipe, step, steps)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-
-                known, others = batch[batch < len(train_labels)], batch[batch >= len(train_labels)]
-                targets = soft_targets(train_labels[known], len(batch), classes, recipe.label_smoothing).to(device)
-                labelled = torch.arange(len(batch), device=device) < len(known)
-                answer: list[Any] = []
-                if answers is None:
-                    images = gather(train_images, known, device)
-                    if unlabelled_images is not None:
-                        images = torch.cat([images, gather(unlabelled_images, others - len(train_labels), device)])
-                    images = augment(images, recipe, scaling, rng)
-                    if recipe.mixup:
-                        images, targets = mixup(images, targets, len(known), recipe.mixup, rng)
-                else:
-                    (images, partners, share), *answer = answers.show(np.concatenate([known, others]), rng, device)
-                    theirs = train_labels[partners[: len(known)]]
-                    blended = soft_targets(theirs, len(batch), classes, recipe.label_smoothing).to(device)
-                    targets = torch.lerp(blended, targets, share[:, None])
-                # The strides that indexing leaves behind pass, with one channel, for channels_last: on these oneDNN's
-                # backward pass corrupts memory at some batch sizes (63 chips, two threads, torch 2.14.1).
-                images = images.clone(memory_format=torch.channels_last if on_gpu else torch.contiguous_format)
-
-                with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                    terms = objective(network, images, targets, labelled, *answer)
-                terms["total"] = torch.stack([objective.weights[name] * term for name, term in terms.items()]).sum()
-                if not terms["total"].isfinite():
-                    raise diverged(what, epoch + 1, rate, terms)
-
-                optimizer.zero_grad()
-                terms["total"].backward()
-                parallel.average_gradients(parameter for learner in learners for parameter in learner)
-                # Apart, so that the gradients of the heads do not shorten those of the network.
-                for learner in learners:
-                    nn.utils.clip_grad_norm_(learner, recipe.clip_norm)
-                optimizer.step()
-                if average is not None:
-                    update_average(average, network, recipe.ema_decay, step)
-                for name, term in terms.items():
-                    sums[name] = sums.get(name, torch.zeros((), device=device)) + term.detach()
-
-            losses = {name: float(value) / len(batches) for name, value in sums.items()}
-            scores = parallel.from_first(validate, judged, val_images, val_labels)  # all stop at the same epoch
+            said: list[Tensor] = []
+            for number, batch in enumerate(batches.of_epoch(rng), epoch * batches.steps):
+                set_rate(step.optimizer, learning_rate(recipe, number, batches.steps))
+                said.append(take(*batches.show(batch, rng)))
+                if not on_gpu and not said[-1][-1].isfinite():
+                    break
+                if running is not None:
+                    # Less stays in the first steps, to forget the initial weights soon.
+                    running.update(min(recipe.ema_decay, (1 + number) / (10 + number)))
+            # A GPU is asked once in an epoch, as its answer comes after all that it has to do.
+            losses = read_losses(torch.stack(said).cpu(), step.terms, what, epoch, recipe, batches.steps)
+            rate = learning_rate(recipe, epoch * batches.steps + batches.steps - 1, batches.steps)
+            scores = parallel.from_first(validate, judged, judging, val_labels)  # all stop at the same epoch
             if not math.isfinite(scores["val_loss"]):
-                raise diverged(what, epoch + 1, rate, {"val_loss": torch.tensor(scores["val_loss"])})
+                raise diverged(what, f"epoch {epoch + 1}", rate, {"val_loss": scores["val_loss"]})
             seconds = time.monotonic() - start
             history.append(Epoch(epoch=epoch + 1, learning_rate=rate, losses=losses, seconds=seconds, **scores))
             if kept(history, len(val_labels)) is history[-1]:
@@ -321,52 +258,7 @@ def kept(history: list[Epoch], chips: int) -> Epoch:
     return next(epoch for epoch in reversed(history) if epoch.val_macro_f1 >= top - margin)
 
 
-def make_optimizer(recipe: TrainingConfig, network: nn.Module, objective: Objective) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum or AdamW; biases and BatchNorm do not decay."""
-    parameters = [p for p in [*network.parameters(), *objective.parameters()] if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
-
-
-def learning_rate(recipe: TrainingConfig, step: int, steps_per_epoch: int) -> float:
-    """Linear warm-up over at most half of the run, then a cosine to zero; ``step`` counts from the first epoch."""
-    total = recipe.epochs * steps_per_epoch
-    warm_up = min(recipe.warmup_epochs * steps_per_epoch, total / 2)
-    if step < warm_up:
-        return recipe.learning_rate * min(1.0, (step + 1) / warm_up)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (total - warm_up)))
-
-
-def soft_targets(labels: NDArray[np.int64], rows: int, classes: int, smoothing: float) -> Tensor:
-    """(rows, classes) probabilities: the labels, smoothed, in the first rows, and zeros for chips without a label."""
-    targets = torch.zeros(rows, classes)
-    known = torch.from_numpy(labels)
-    targets[: len(known)] = (1 - smoothing) * F.one_hot(known, classes) + smoothing / classes
-    return targets
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Moves the average of weights and BatchNorm statistics towards the network.
-
-    In the first steps the decay is smaller, (1 + step) / (10 + step), to forget the initial weights soon.
-    """
-    decay = min(decay, (1 + step) / (10 + step))
-    pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
-    floating = [pair for pair in pairs if pair[0].is_floating_point()]
-    # In one call: the weights of small networks are many small tensors.
-    torch._foreach_lerp_([mean for mean, _ in floating], [value for _, value in floating], 1 - decay)
-    for mean, value in pairs:
-        if not mean.is_floating_point():
-            mean.copy_(value)
-
-
-def validate(network: nn.Module, images: NDArray[np.generic], labels: NDArray[np.int64]) -> dict[str, float]:
+def validate(network: nn.Module, images: Stored, labels: NDArray[np.int64]) -> dict[str, float]:
     """Cross-entropy, accuracy and macro-F1 on the validation part."""
     logits = predict(network, images)
     predicted = logits.argmax(axis=1)
@@ -377,11 +269,30 @@ def validate(network: nn.Module, images: NDArray[np.generic], labels: NDArray[np
     }
 
 
-def diverged(what: str, epoch: int, rate: float, terms: dict[str, Tensor]) -> InputError:
+def read_losses(
+    said: Tensor, terms: tuple[str, ...], what: str, epoch: int, recipe: TrainingConfig, steps: int
+) -> dict[str, float]:
+    """The mean of each of ``terms`` over the steps of an epoch.
+
+    Args:
+        said: (steps, terms), the total last.
+
+    Raises:
+        InputError: the total is not finite in some step.
+    """
+    broken = (~said[:, -1].isfinite()).nonzero().flatten().tolist()
+    if broken:
+        rate = learning_rate(recipe, epoch * steps + broken[0], steps)
+        found = dict(zip(terms, said[broken[0]].tolist(), strict=True))
+        raise diverged(what, f"epoch {epoch + 1}, step {broken[0] + 1},", rate, found)
+    return dict(zip(terms, said.mean(dim=0).tolist(), strict=True))
+
+
+def diverged(what: str, when: str, rate: float, terms: Mapping[str, float]) -> InputError:
     """The error for a loss that is infinite or not a number."""
-    found = ", ".join(f"{name} {term.item():.3g}" for name, term in terms.items())
+    found = ", ".join(f"{name} {term:.3g}" for name, term in terms.items())
     return InputError(
         f"{what}.learning_rate",
-        f"the loss is no longer finite in epoch {epoch} at learning rate {rate:.3g} ({found})",
+        f"the loss is no longer finite in {when} at learning rate {rate:.3g} ({found})",
         "Choose a smaller learning_rate, a longer warmup_epochs or a smaller clip_norm",
     )

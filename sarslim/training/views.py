@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sarslim.config import ViewsConfig
+from sarslim.networks.inference import upload
 from sarslim.records import Scaling
 from sarslim.training.augmentation import augment
 
@@ -62,7 +63,7 @@ class Views:
         partners = np.where(is_labelled, 0, count) + draws.integers(
             0, np.where(is_labelled, count, len(self._unlabelled))[:, None], (len(chips), 1)
         )[:, 0]  # fmt: skip
-        share = torch.from_numpy(draws.beta(self._config.mixup).astype(np.float32)).to(device)
+        share = upload(torch.from_numpy(draws.beta(self._config.mixup).astype(np.float32)), device)
         others = self._augmented(partners, Draws(self._seed, chips, numbers, lane=1), device)
         return Made(torch.lerp(others, images, share[:, None, None, None]), partners, share)
 
@@ -71,7 +72,7 @@ class Views:
         stored = np.empty((len(chips), *self._labelled.shape[1:]), self._labelled.dtype)
         stored[known] = self._labelled[chips[known]]
         stored[~known] = self._unlabelled[chips[~known] - len(self._labelled)]
-        return augment(torch.from_numpy(stored).to(device), self._config, self._scaling, draws)
+        return augment(upload(torch.from_numpy(stored), device), self._config, self._scaling, draws)
 
 
 class Draws:

@@ -12,8 +12,9 @@ from sarslim.errors import InputError
 from sarslim.records import Scaling
 from sarslim.training import losses
 from sarslim.training.answers import Answer
+from sarslim.training.batches import soft_targets
 from sarslim.training.distillation import DistillObjective
-from sarslim.training.loop import fit, soft_targets
+from sarslim.training.loop import fit
 
 SCALING = (Scaling(kind="linear", low=0.0, high=255.0),)
 EVERYTHING = DistillConfig(

@@ -15,8 +15,10 @@ from sarslim.evaluation.statistics import macro_f1
 from sarslim.networks.inference import predict
 from sarslim.records import Epoch, Scaling
 from sarslim.training import loop as training
-from sarslim.training.loop import LabelObjective, fit, learning_rate, make_optimizer, soft_targets, update_average
+from sarslim.training.batches import soft_targets
+from sarslim.training.loop import LabelObjective, fit
 from sarslim.training.losses import label_cross_entropy
+from sarslim.training.step import Average, learning_rate, make_optimizer
 
 SCALING = (Scaling(kind="linear", low=0.0, high=255.0),)
 PLAIN = TrainingConfig(
@@ -263,7 +265,9 @@ def test_a_loss_that_is_not_finite_stops_with_a_remedy():
     images, labels = chips()
     poisoned = images.astype(np.float16)
     poisoned[3, 0, 0, 0] = np.nan
-    with pytest.raises(InputError, match=r"no longer finite in epoch 1 at learning rate 0\.0.*smaller learning_rate"):
+    with pytest.raises(
+        InputError, match=r"no longer finite in epoch 1, step 2, at learning rate 0\.0.*smaller learning_rate"
+    ):
         run(tiny(), train_images=poisoned)
 
 
@@ -326,12 +330,13 @@ def test_the_average_follows_weights_and_statistics():
         network.state_dict()
         | {"weight": torch.tensor([2.0]), "running_mean": torch.tensor([10.0]), "num_batches_tracked": torch.tensor(7)}
     )
-    update_average(average, network, 0.9, 10**6)
+    running = Average(average, network)
+    running.update(0.9)
     state = average.state_dict()
     assert state["weight"].item() == pytest.approx(1.1)
     assert state["running_mean"].item() == pytest.approx(1.0)
     assert state["num_batches_tracked"] == 7
-    update_average(average, network, 0.9, 0)  # early on: decay 0.1
+    running.update(0.1)
     assert state["weight"].item() == pytest.approx(1.1 + 0.9 * 0.9)
 
 
