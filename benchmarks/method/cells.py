@@ -102,6 +102,10 @@ SOURCES = {
 """A share of the labels that is missing here is left out of every section of the plan."""
 
 
+SHOWN: dict[str, Mapping[str, Any]] = {"speckled": {"speckle_looks": 4.0}}
+"""How a distillation shows its chips, by what stands behind the comma in the name of a method."""
+
+
 class Setting(NamedTuple):
     """What a learning rate is chosen for, and seeds are averaged over; fields as those of ``Cell``."""
 
@@ -164,6 +168,7 @@ def run(cell: Cell, at: Places) -> dict[str, Any]:
     whole = artifact.load(teacher, kind="teacher")[0].to(device())
 
     began = time.monotonic()
+    known, _, shown = cell.method.partition(", ")
     parts = [len(data.part(name).images) for name in ("train", "unlabelled") if name == "train" or cell.unlabelled]
     basis = parse(
         DistillConfig,
@@ -171,10 +176,11 @@ def run(cell: Cell, at: Places) -> dict[str, Any]:
             **recipe(cell), "epochs": as_many_steps(steps, *parts), "learning_rate": cell.learning_rate,
             "use_unlabelled": cell.unlabelled,
             "mixed_precision": torch.cuda.is_available(),  # the teacher answers once, and students are too small
+            **SHOWN.get(shown, {}),
         },
     )  # fmt: skip
-    method = recovery(cell.method, basis)
-    stored = answered(cell, basis, data, work) if cell.views else None
+    method = recovery(known, basis)
+    stored = answered(cell, basis, data, work, shown) if cell.views else None
     remembered = folded(whole) if stored else Remembered(whole, work / "answers" / teacher.name)
     if method.progressive_steps > 1:
         target = read_json(PruneConfig, places(cell, work)[2] / CONFIG)
@@ -226,17 +232,17 @@ def taught(cell: Cell, at: Places) -> tuple[Dataset, Path]:
     return data, teacher
 
 
-def answered(cell: Cell, basis: DistillConfig, data: Dataset, work: Path) -> Answers | None:
+def answered(cell: Cell, basis: DistillConfig, data: Dataset, work: Path, shown: str) -> Answers | None:
     """What the teacher says beforehand of all chips, by the stage that asks it, once for all methods of a seed.
 
     As many of the unlabelled chips as the cells show that have a use for these.
     """
     dataset, teacher, _ = places(cell, work)
-    folder = work / f"{teacher.name}-{cell.views}-views"
+    folder = work / "-".join(filter(None, (teacher.name, str(cell.views), shown, "views")))
     steps = SOURCES[cell.data].schedules[cell.fraction].steps
     chips = [len(data.part(name).images) for name in ("train", "unlabelled") if data.has(name)]
-    shown = {"use_unlabelled": True, "mixed_precision": True, "epochs": as_many_steps(steps, *chips)}
-    everything = recovery("all terms", basis.model_copy(update=shown))
+    most = {"use_unlabelled": True, "mixed_precision": True, "epochs": as_many_steps(steps, *chips)}
+    everything = recovery("all terms", basis.model_copy(update=most))
     with FileLock(work / f"{folder.name}.lock"):
         if not folder.exists():
             asked = AskConfig(views=cell.views, seed=cell.seed).filled(everything)
@@ -277,7 +283,7 @@ def rival(cell: Cell, data: Dataset) -> networks.Recogniser:
 def quick_to_train(network: nn.Module) -> None:
     """Lays a network's weights out so that its depthwise convolutions learn up to twice as fast on CPUs."""
     for layer in network.modules():
-        # The first layer stays: with one channel, oneDNN's backward pass cannot be trusted (see training/loop.py).
+        # The first layer stays: with one channel, oneDNN's backward pass cannot be trusted (see training/batches.py).
         if isinstance(layer, nn.Conv2d) and layer.in_channels > 1:
             layer.to(memory_format=torch.channels_last)
 

@@ -123,6 +123,15 @@ SECTIONS: dict[str, Section] = {
         rates=(0.005,),
         views=(0, 16),
     ),
+    # Into that file, too. Views as rough as one of the shifts on which students are measured, not as the others.
+    "under shift": Section(
+        (0.1,),
+        ("macs=1%", "macs=0.5%"),
+        ("uniform",),
+        ("all terms-crd, speckled", TWIN, "all terms-crd"),
+        rates=(0.005,),
+        views=(16,),
+    ),
     "stored answers, all labels": Section(
         (1.0,), ("params=50k macs=20M",), ("early",), (DEFAULT,), rates=(0.002,), views=(0, 16)
     ),

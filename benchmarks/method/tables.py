@@ -29,6 +29,7 @@ CONTRASTS: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = (
         (f"self-reflection otherwise: {name}, not all but CRD", {"method": name}, {"method": "all terms-crd"})
         for name in plan.TRIED
     ),
+    ("rough views: of 4 looks", {"method": "all terms-crd, speckled"}, {"method": "all terms-crd"}),
     ("unlabelled chips", {"unlabelled": True}, {"unlabelled": False}),
     ("a teacher of the second generation", {"generations": 2}, {"generations": 1}),
     ("a teacher asked once: 16 views, not every step", {"views": 16}, {"views": 0}),

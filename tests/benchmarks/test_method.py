@@ -204,10 +204,15 @@ def test_a_line_that_was_cut_short_is_run_again(tmp_path):
 
 def test_every_section_names_methods_and_paths_that_there_are():
     for section in plan.SECTIONS.values():
-        assert set(section.methods) <= set(RECOVERIES)
+        for method in section.methods:
+            known, _, shown = method.partition(", ")
+            assert known in RECOVERIES
+            assert shown in {"", *cells.SHOWN}
         assert set(section.paths) <= {*cells.PATHS, *plan.RIVALS}
     for options in cells.PATHS.values():
         parse(PruneConfig, dict(options))
+    for shown in cells.SHOWN.values():
+        parse(DistillConfig, dict(shown))
     for name in RECOVERIES:
         recovery(name, DistillConfig())
 
