@@ -10,10 +10,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from benchmarks.speed.turns import quiet
 from sarslim.config import TeacherConfig, parse
 from sarslim.config.machine import cores
 from sarslim.networks import build
-from sarslim.training import LabelObjective, fit, loop
+from sarslim.training import LabelObjective, fit
 
 # As the peers: nothing is made of the chips, and in float32 (in bfloat16 oneDNN's threads spin on their own).
 PLAIN = {
@@ -94,13 +95,9 @@ class Clock:
         return statistics.median([end - start for start, end in itertools.pairwise(self._ticks)][-COUNTED:])
 
 
-@contextlib.contextmanager
-def unrecorded() -> Iterator[None]:
+def unrecorded() -> contextlib.AbstractContextManager[Any]:
     """``fit`` on a GPU without the recording of its step."""
-    recording = loop.Replayed
-    loop.Replayed = lambda step: step  # type: ignore[misc, assignment, return-value]
-    yield
-    loop.Replayed = recording  # type: ignore[misc]
+    return mock.patch("sarslim.training.loop.Replayed", lambda step: step)
 
 
 def bare(network: nn.Module, epoch: Callable[[], Iterable[Any]], clock: Clock) -> None:
