@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.method import cells, plan
-from sarslim.config.recoveries import RECOVERIES, TWIN
+from sarslim.config.recoveries import TWIN
 
 
 class Runs:
@@ -38,8 +38,7 @@ class Runs:
 
     def rank(self) -> tuple[Any, ...]:
         """The place in a table: by path, then as methods are listed."""
-        known = [*RECOVERIES, *plan.TRIED]
-        return self.cell.path, known.index(self.cell.method), self.cell.unlabelled, self.cell.views
+        return self.cell.path, plan.METHODS.index(self.cell.method), self.cell.unlabelled, self.cell.views
 
     def size(self) -> tuple[Any, ...]:
         """The place in a table that is read from the smallest to the largest network."""

@@ -11,7 +11,8 @@ from torchvision.transforms.v2.functional import gaussian_blur
 from sarslim.chips.speckle import add_speckle, from_amplitudes, to_amplitudes
 from sarslim.records import Scaling
 
-NAMES = ("4_looks", "1_looks", "blurred", "noisy", "dim")
+NAMES = {"4_looks": "4 looks", "1_looks": "1 look", "blurred": "blurred", "noisy": "noisy", "dim": "dim"}
+"""As tables say them."""
 GAIN = 0.6
 WIDTH = 1.0  # standard deviation of the blur in pixels
 

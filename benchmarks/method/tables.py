@@ -29,7 +29,7 @@ CONTRASTS: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = (
         (f"self-reflection otherwise: {name}, not all but CRD", {"method": name}, {"method": "all terms-crd"})
         for name in plan.TRIED
     ),
-    ("rough views: of 4 looks", {"method": "all terms-crd, speckled"}, {"method": "all terms-crd"}),
+    ("rough views: of 4 looks", {"method": plan.ROUGH}, {"method": "all terms-crd"}),
     ("unlabelled chips", {"unlabelled": True}, {"unlabelled": False}),
     ("a teacher of the second generation", {"generations": 2}, {"generations": 1}),
     ("a teacher asked once: 16 views, not every step", {"views": 16}, {"views": 0}),
@@ -215,7 +215,7 @@ def under_shift(found: Sequence[Runs]) -> Iterator[str]:
             if twin and twin is not runs and (both := own.keys() & twin.test(figure).keys()):
                 ahead[key].append({seed: runs.test(figure)[seed] - twin.test(figure)[seed] for seed in both})
     rows = [
-        [data, recovery, name.replace("_", " "), *told, *together(ahead[data, recovery, name])]
+        [data, recovery, shifts.NAMES[name], *told, *together(ahead[data, recovery, name])]
         for (data, recovery, name), regimes in lost.items()
         if any(told := together(regimes))
     ]

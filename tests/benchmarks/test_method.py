@@ -205,6 +205,7 @@ def test_a_line_that_was_cut_short_is_run_again(tmp_path):
 def test_every_section_names_methods_and_paths_that_there_are():
     for section in plan.SECTIONS.values():
         for method in section.methods:
+            assert method in plan.METHODS
             known, _, shown = method.partition(", ")
             assert known in RECOVERIES
             assert shown in {"", *cells.SHOWN}
