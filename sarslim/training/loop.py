@@ -117,7 +117,7 @@ def fit(
     was never interrupted. The global random state is left as it was.
 
     Several processes that call this with the same arguments give the result of one, but for rounding and for what
-    dropout draws, all of them the same; only the first saves checkpoints.
+    dropout draws (on GPUs speckle, too), all of them the same; only the first saves checkpoints.
 
     Args:
         network: on the device to train on; takes (N, C, H, W) values 0..255, gives logits (N, K).

@@ -18,7 +18,7 @@ from sarslim.training import loop as training
 from sarslim.training.batches import soft_targets
 from sarslim.training.loop import LabelObjective, fit
 from sarslim.training.losses import label_cross_entropy
-from sarslim.training.step import Average, learning_rate, make_optimizer
+from sarslim.training.step import Average, Step, learning_rate, make_optimizer
 
 SCALING = (Scaling(kind="linear", low=0.0, high=255.0),)
 PLAIN = TrainingConfig(
@@ -269,6 +269,34 @@ def test_a_loss_that_is_not_finite_stops_with_a_remedy():
         InputError, match=r"no longer finite in epoch 1, step 2, at learning rate 0\.0.*smaller learning_rate"
     ):
         run(tiny(), train_images=poisoned)
+
+
+def test_the_first_step_whose_loss_is_not_finite_is_named_whenever_that_is_noticed():
+    said = torch.tensor(
+        [[1.0, 1.5], [2.0, 2.5], [3.0, 3.5], [float("inf"), float("inf")], [float("nan"), float("nan")]]
+    )
+    assert training.read_losses(said[:3], ("label", "total"), "teacher", 1, PLAIN, 5) == {"label": 2.0, "total": 2.5}
+    with pytest.raises(InputError, match=r"epoch 2, step 4, at learning rate 0\.0\d+ \(label inf, total inf\)"):
+        training.read_losses(said, ("label", "total"), "teacher", 1, PLAIN, 5)
+
+
+def test_the_state_of_an_optimizer_is_laid_out_as_the_weights_are():
+    recipe, images = PLAIN.model_copy(update={"optimizer": "adamw"}), torch.zeros(4, 2, 8, 8)
+    given = torch.eye(4), torch.ones(4, dtype=torch.bool)
+
+    def layers():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv2d(2, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    before = Step(layers(), LabelObjective(), recipe, half=False)
+    before(images + 1, *given)
+    after = layers().to(memory_format=torch.channels_last)
+    step = Step(after, LabelObjective(), recipe, half=False)
+    step.resume(before.optimizer.state_dict()["state"])
+    known = step.optimizer.state[after[0].weight]["exp_avg"]
+    assert known.stride() == after[0].weight.stride() != (18, 9, 3, 1)
+    assert (known == next(iter(before.optimizer.state.values()))["exp_avg"]).all()
+    assert known.abs().max() > 0
 
 
 def test_a_shift_beyond_the_chip_is_refused():
