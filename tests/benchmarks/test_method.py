@@ -85,7 +85,7 @@ def test_shifts_of_chips_are_what_they_are_called_and_drawn_anew_alike(kind):
     amplitudes = torch.from_numpy(np.random.default_rng(0).rayleigh(40.0, (8, 1, 64, 64)).astype(np.float32))
     chips = from_amplitudes(amplitudes, scaling)
     seen = {name: alter(chips) for name, alter in shifts(scaling, 3).items()}
-    assert tuple(seen) == NAMES
+    assert tuple(seen) == tuple(NAMES)
     again = {name: alter(chips) for name, alter in shifts(scaling, 3).items()}
     assert all(torch.equal(seen[name], again[name]) for name in NAMES)
     assert torch.allclose(to_amplitudes(seen["dim"], scaling), 0.6 * amplitudes, rtol=1e-3, atol=1e-2)
