@@ -59,7 +59,8 @@ def main() -> None:
         if given.vehicles is None or not given.vehicles.exists():
             parser.error(f"--vehicles {given.vehicles} does not exist; name the folder of MSTAR")
         at = cells.Places(given.data.resolve(), given.others and given.others.resolve(), given.work)
-        write(given.results.with_suffix(".teachers.json"), teachers.measure(given.name, at, given.vehicles.resolve()))
+        found = teachers.measure(given.name, at, given.vehicles.resolve(), given.seeds or plan.SEEDS)
+        write(given.results.with_suffix(".teachers.json"), found)
     else:
         with told():
             run(given)

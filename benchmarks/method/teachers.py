@@ -1,18 +1,17 @@
 """What makes a better teacher of few ships: the recipe with one thing changed, looked at on validation chips."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.method import scores
 from benchmarks.method.cells import SOURCES, Cell, Places, as_many_steps, commit, machine, places, recipe, taught
 from benchmarks.method.plan import SEEDS
 from sarslim.chips.dataset import Dataset
 from sarslim.config import PrepareConfig, TeacherConfig, parse
-from sarslim.evaluation.statistics import balanced_accuracy, t_interval
+from sarslim.evaluation.statistics import t_interval
 from sarslim.networks import artifact
-from sarslim.networks.inference import predict
 from sarslim.records import TrainRecord
-from sarslim.stages.learn import device
 from sarslim.stages.prepare import prepare
 from sarslim.stages.results import TRAINING, read_json
 from sarslim.stages.teacher import train_teacher
@@ -29,10 +28,14 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     VEHICLES: {},
 }
 VEHICLE_STEPS = 1500
+COMPARED = ("val_loss", "val_macro_f1", "accuracy", "balanced_accuracy")
 
 
-def measure(data: str, at: Places, vehicles: Path) -> dict[str, Any]:
+def measure(data: str, at: Places, vehicles: Path, seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
     """Validation and test figures of every variant, by seed, and the differences to the recipe as it is.
+
+    ``over_shortcut_from`` and ``_to`` are the ends of the interval, over test chips, of what a teacher is above the
+    best shortcut of ``evaluation.shortcuts``.
 
     Args:
         at: as of the grid, whose data sets and teachers are taken where they are there.
@@ -40,10 +43,11 @@ def measure(data: str, at: Places, vehicles: Path) -> dict[str, Any]:
     """
     found: dict[str, dict[str, list[float]]] = {name: {} for name in VARIANTS}
     digests = []
-    for seed in SEEDS:
+    for seed in seeds:
         cell = Cell(data, 1.0, "", "", "", False, 0.0, seed)
         dataset, usual = taught(cell, at)
         digests.append(dataset.record.digest)
+        shortcut = scores.shortcuts(places(cell, at.work)[0], dataset)["answers"]
         for name, changed in VARIANTS.items():
             folder = usual
             if name != RECIPE:
@@ -56,15 +60,15 @@ def measure(data: str, at: Places, vehicles: Path) -> dict[str, Any]:
                     epochs = as_many_steps(steps, len(dataset.part("train").images))
                     config = parse(TeacherConfig, recipe(cell) | {"epochs": epochs} | fields)
                     train_teacher(config, dataset=places(cell, at.work)[0], teacher=folder)
-            for figure, value in _figures(folder, dataset).items():
+            for figure, value in _figures(folder, dataset, seed, shortcut).items():
                 found[name].setdefault(figure, []).append(value)
     return {
         "variants": {
-            name: figures | {f"{figure}_over_the_recipe": _over(figures, found[RECIPE], figure) for figure in figures}
+            name: figures | {f"{figure}_over_the_recipe": _over(figures, found[RECIPE], figure) for figure in COMPARED}
             for name, figures in found.items()
         },
-        "seeds": list(SEEDS),
-        "command": f"python -m benchmarks.method teachers --name {data}",
+        "seeds": list(seeds),
+        "command": f"python -m benchmarks.method teachers --name {data} --seeds {' '.join(map(str, seeds))}",
         "data_digests": digests,
         "commit": commit(),
         "machine": machine(),
@@ -84,16 +88,17 @@ def _of_vehicles(chips: Path, data: str, work: Path) -> Path:
     return folder
 
 
-def _figures(teacher: Path, data: Dataset) -> dict[str, float]:
+def _figures(teacher: Path, data: Dataset, seed: int, shortcut: list[int]) -> dict[str, float]:
     record = read_json(TrainRecord, teacher / TRAINING)
-    part = data.part("test")
-    assert part.labels is not None
-    chosen = predict(artifact.load(teacher)[0].to(device()), part.images).argmax(axis=1)
+    found = scores.of_teacher(teacher, data, seed, shortcut)
+    low, high = found["over_shortcut"]
     return {
         "val_loss": record.epochs[record.kept_epoch - 1].val_loss,
         "val_macro_f1": record.val_macro_f1,
-        "accuracy": float((chosen == part.labels).mean()),
-        "balanced_accuracy": balanced_accuracy(part.labels, chosen),
+        "accuracy": found["accuracy"],
+        "balanced_accuracy": found["balanced_accuracy"],
+        "over_shortcut_from": low,
+        "over_shortcut_to": high,
     }
 
 
