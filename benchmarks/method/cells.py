@@ -176,7 +176,7 @@ def run(cell: Cell, at: Places) -> dict[str, Any]:
             **recipe(cell), "epochs": as_many_steps(steps, *parts), "learning_rate": cell.learning_rate,
             "use_unlabelled": cell.unlabelled,
             "mixed_precision": torch.cuda.is_available(),  # the teacher answers once, and students are too small
-            **SHOWN.get(shown, {}),
+            **(SHOWN[shown] if shown else {}),
         },
     )  # fmt: skip
     method = recovery(known, basis)

@@ -1,4 +1,4 @@
-"""What makes a better teacher of few ships: the recipe with one thing changed, looked at on validation chips."""
+"""What makes a better teacher of few ships: the recipe with one thing changed, on validation and test chips."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -7,6 +7,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +36,16 @@ def main() -> None:
     parser.add_argument("--device", choices=list(FILES), default="cpu", help="cuda: training alone, on a GPU")
     given = parser.parse_args()
     before = os.getloadavg()[0]
-    on_gpu = given.device == "cuda"
+    on_gpu, cores = given.device == "cuda", f"{len(os.sched_getaffinity(0))} cores"
     found = measure_training_on_gpu(given.rounds) if on_gpu else measure(given.rounds, given.chips)
     page = {
         "command": " ".join(["python -m benchmarks.speed", *sys.argv[1:]]),
         "commit": commit(),
-        "machine": machine().replace("one core", f"{len(os.sched_getaffinity(0))} cores"),
+        "machine": f"{machine().replace('one core', cores)}, PyTorch {torch.__version__}",
         "load": f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after",
         "figures": figures_of_gpu(found) if on_gpu else figures(found, given.chips),
         "seconds": found,
     }
-    if on_gpu:
-        page["machine"] = f"{machine()}, PyTorch {torch.__version__}"
     FILES[given.device].write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
     head, start, rest = PAGE.read_text(encoding="utf-8").partition(f"<!-- table of {given.device} -->\n")
     PAGE.write_text(f"{head}{start}{table(page)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
@@ -67,10 +66,7 @@ def measure_training_on_gpu(rounds: int) -> dict[str, Rounds]:
 
 def figures_of_gpu(found: dict[str, Rounds]) -> list[dict[str, Any]]:
     """The rows of the table of a GPU."""
-
-    def row(name: str, goal: str, work: str, ours: str, peer: str) -> dict[str, Any]:
-        return figure(name, goal, [one[ours] / one[peer] for one in found[work]])
-
+    row = partial(against, found)
     return [
         row("an epoch of `fit` / a bare PyTorch loop over chips on the GPU", "1.11", "training", "ours", "bare"),
         row("an epoch of `fit` / timm's loader and loop, from PNG files", "1", "training", "ours", "timm"),
@@ -102,10 +98,7 @@ def measure(rounds: int, chips: int) -> dict[str, Rounds]:
 
 def figures(found: dict[str, Rounds], chips: int) -> list[dict[str, Any]]:
     """The rows of the table."""
-
-    def row(name: str, goal: str, work: str, ours: str, *peers: str) -> dict[str, Any]:
-        return figure(name, goal, [one[ours] / sum(one[peer] for peer in peers) for one in found[work]])
-
+    row = partial(against, found)
     predict = f"`predict` of {chips:,} JPEG"
     larger = [one["ours"] / max(one["decoding"], one["inference"]) for one in found["answering"]]
     return [
@@ -128,6 +121,11 @@ def figures(found: dict[str, Rounds], chips: int) -> list[dict[str, Any]]:
         row(f"upload of {chips:,} chips / `rclone copy`", "1", "copying", "ours", "rclone"),
         row("a further local task / a process that loads its stage", "below 1", "starting", "ours", "process"),
     ]
+
+
+def against(found: dict[str, Rounds], name: str, goal: str, work: str, ours: str, *peers: str) -> dict[str, Any]:
+    """A row for ours over its peers, one after the other, in a kind of work."""
+    return figure(name, goal, [one[ours] / sum(one[peer] for peer in peers) for one in found[work]])
 
 
 def figure(name: str, goal: str, ratios: Sequence[float]) -> dict[str, Any]:

@@ -34,8 +34,6 @@ PLAIN = {
 }  # fmt: skip
 MEAN, SPREAD = 100.0, 50.0  # of the chips
 FEW = 8  # validation chips: as many as take no time
-
-
 EPOCHS, COUNTED = 5, 2  # on a GPU: of all, the last so many are counted
 
 
