@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks.method as method
-from benchmarks.method import ceiling, cells, costs, plan, rulers, sized, tables, teachers, workers
+from benchmarks.method import ceiling, cells, costs, folds, plan, rulers, sized, tables, teachers, workers
 from sarslim.errors import told
 
 HERE = Path(__file__).parents[1]
@@ -19,7 +19,7 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser("benchmarks.method", description=method.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("what", choices=("run", "costs", "table", "ceiling", "rulers", "sized", "teachers"))
+    parser.add_argument("what", choices=("run", "costs", "table", "ceiling", "rulers", "sized", "teachers", "folds"))
     parser.add_argument("--results", type=Path, help="left out: in benchmarks/results")
     parser.add_argument("--page", type=Path, help="left out: in benchmarks")
     parser.add_argument("--data", type=Path, help="where the chips are")
@@ -55,6 +55,10 @@ def main() -> None:
         write(given.results.with_suffix(".rulers.json"), rulers.measure(given.data.resolve(), given.name))
     elif given.others and not given.others.exists():
         parser.error(f"--others {given.others} does not exist; name the folder of the chips")
+    elif given.what == "folds":
+        at = cells.Places(given.data.resolve(), None, given.work)
+        found = folds.measure(given.name, at, given.seeds or plan.TUNING_SEEDS)
+        write(given.results.with_suffix(".folds.json"), found)
     elif given.what == "teachers":
         if given.vehicles is None or not given.vehicles.exists():
             parser.error(f"--vehicles {given.vehicles} does not exist; name the folder of MSTAR")

@@ -31,29 +31,35 @@ VEHICLE_STEPS = 1500
 COMPARED = ("val_loss", "val_macro_f1", "accuracy", "balanced_accuracy")
 
 
-def measure(data: str, at: Places, vehicles: Path, seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
-    """Validation and test figures of every variant, by seed, and the differences to the recipe as it is.
+def measure(
+    data: str,
+    at: Places,
+    vehicles: Path | None,
+    seeds: Sequence[int] = SEEDS,
+    variants: Sequence[str] = tuple(VARIANTS),
+) -> dict[str, Any]:
+    """Validation and test figures of the variants, by seed, and the differences to the recipe as it is.
 
     ``over_shortcut_from`` and ``_to`` are the ends of the interval, over test chips, of what a teacher is above the
     best shortcut of ``evaluation.shortcuts``.
 
     Args:
         at: as of the grid, whose data sets and teachers are taken where they are there.
-        vehicles: chips of MSTAR.
+        vehicles: chips of MSTAR, for the variant that learns these first.
     """
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in VARIANTS}
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in variants}
     digests = []
     for seed in seeds:
         cell = Cell(data, 1.0, "", "", "", False, 0.0, seed)
         dataset, usual = taught(cell, at)
         digests.append(dataset.record.digest)
         shortcut = scores.shortcuts(places(cell, at.work)[0], dataset)["answers"]
-        for name, changed in VARIANTS.items():
+        for name in variants:
             folder = usual
             if name != RECIPE:
                 folder = at.work / f"{usual.name}-{name.replace(' ', '-')}"
-                fields = dict(changed)
-                if name == VEHICLES:
+                fields = dict(VARIANTS[name])
+                if name == VEHICLES and vehicles:
                     fields["pretrained"] = str(_of_vehicles(vehicles, data, at.work) / artifact.WEIGHTS)
                 if not folder.exists():
                     steps = SOURCES[data].schedules[1.0].teacher_steps
