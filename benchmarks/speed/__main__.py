@@ -6,7 +6,8 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 import benchmarks.speed as speed
 from benchmarks.method.cells import commit, machine
 from benchmarks.speed.answering import write_bundle, write_chips
-from benchmarks.speed.turns import in_turns
+from benchmarks.speed.turns import in_turn
 
 RESULTS = Path(__file__).parents[1] / "results"
 PAGE = Path(__file__).parents[1] / "SPEED.md"
@@ -26,6 +27,9 @@ SIDE, CHIPS, CLASSES = 32, 512, 4
 GPU_SIDE, GPU_CHIPS = 64, 4096
 
 Rounds = list[dict[str, float]]
+"""Seconds by kind."""
+Works = Mapping[str, tuple[Sequence[str], Sequence[object]]]
+"""The kinds and the arguments of each module that works."""
 
 
 def main() -> None:
@@ -35,36 +39,58 @@ def main() -> None:
     parser.add_argument("--chips", type=int, default=10_000, help="that are recognised, or copied")
     parser.add_argument("--device", choices=list(FILES), default="cpu", help="cuda: training alone, on a GPU")
     given = parser.parse_args()
-    before = os.getloadavg()[0]
-    on_gpu, cores = given.device == "cuda", f"{len(os.sched_getaffinity(0))} cores"
-    found = measure_training_on_gpu(given.rounds) if on_gpu else measure(given.rounds, given.chips)
+    before, found = os.getloadavg()[0], defaultdict[str, Rounds](list)
+    with tempfile.TemporaryDirectory() as folder:
+        works = of_gpu() if given.device == "cuda" else of_cpu(Path(folder), given.chips)
+        for _ in range(given.rounds):
+            for work, (kinds, arguments) in works.items():
+                found[work].append(in_turn(work, kinds, *arguments))
+            # After every round, as a machine may be gone before the last.
+            publish(found, given.device, given.chips, f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after")
+
+
+def publish(found: Mapping[str, Rounds], device: str, chips: int, load: str) -> None:
+    """Writes what was measured, and the table of this device in the page."""
+    cores = f"{len(os.sched_getaffinity(0))} cores"
     page = {
         "command": " ".join(["python -m benchmarks.speed", *sys.argv[1:]]),
         "commit": commit(),
         "machine": f"{machine().replace('one core', cores)}, PyTorch {torch.__version__}",
-        "load": f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after",
-        "figures": figures_of_gpu(found) if on_gpu else figures(found, given.chips),
+        "load": load,
+        "figures": figures_of_gpu(found) if device == "cuda" else figures(found, chips),
         "seconds": found,
     }
-    FILES[given.device].write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
-    head, start, rest = PAGE.read_text(encoding="utf-8").partition(f"<!-- table of {given.device} -->\n")
+    FILES[device].write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
+    head, start, rest = PAGE.read_text(encoding="utf-8").partition(f"<!-- table of {device} -->\n")
     PAGE.write_text(f"{head}{start}{table(page)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-    print(table(page))
+    print(table(page), flush=True)
 
 
-def measure_training_on_gpu(rounds: int) -> dict[str, Rounds]:
-    """Seconds of an epoch by kind of work and round."""
-    kinds = ("ours", "stepwise", "bare", "timm")
-    size = (GPU_SIDE, GPU_CHIPS, CLASSES, "cuda")
+def of_gpu() -> Works:
+    """Training alone."""
     return {
-        "training": in_turns("training", kinds, *size, rounds=rounds),
-        "distilling": in_turns(
-            "distilling", ("ours", "stepwise", "once", "twin", "torchdistill"), GPU_CHIPS, "cuda", rounds=rounds
-        ),
+        "training": (("ours", "stepwise", "bare", "timm"), (GPU_SIDE, GPU_CHIPS, CLASSES, "cuda")),
+        "distilling": (("ours", "stepwise", "once", "twin", "torchdistill"), (GPU_CHIPS, "cuda")),
     }
 
 
-def figures_of_gpu(found: dict[str, Rounds]) -> list[dict[str, Any]]:
+def of_cpu(folder: Path, chips: int) -> Works:
+    """Everything; what is recognised is written into ``folder``."""
+    bundle, files = folder / "bundle", folder / "chips"
+    write_bundle(bundle)
+    write_chips(files, chips)
+    return {
+        "training": (("ours", "bare", "loader", "timm"), (SIDE, CHIPS, CLASSES)),
+        "waiting": (("ours", "spinning"), (SIDE, CHIPS // 8, CLASSES)),
+        "distilling": (("ours", "once", "torchdistill"), (CHIPS,)),
+        "pruning": (("ours", "torch-pruning"), ()),
+        "answering": (("ours", "decoding", "inference"), (bundle, files)),
+        "copying": (("ours", "rclone"), (chips,)),
+        "starting": (("ours", "process"), ()),
+    }
+
+
+def figures_of_gpu(found: Mapping[str, Rounds]) -> list[dict[str, Any]]:
     """The rows of the table of a GPU."""
     row = partial(against, found)
     return [
@@ -78,25 +104,7 @@ def figures_of_gpu(found: dict[str, Rounds]) -> list[dict[str, Any]]:
     ]
 
 
-def measure(rounds: int, chips: int) -> dict[str, Rounds]:
-    """Seconds by kind of work and round."""
-    size = (SIDE, CHIPS, CLASSES)
-    with tempfile.TemporaryDirectory() as name:
-        bundle, folder = Path(name) / "bundle", Path(name) / "chips"
-        write_bundle(bundle)
-        write_chips(folder, chips)
-        return {
-            "training": in_turns("training", ("ours", "bare", "loader", "timm"), *size, rounds=rounds),
-            "waiting": in_turns("waiting", ("ours", "spinning"), SIDE, CHIPS // 8, CLASSES, rounds=rounds),
-            "distilling": in_turns("distilling", ("ours", "once", "torchdistill"), CHIPS, rounds=rounds),
-            "pruning": in_turns("pruning", ("ours", "torch-pruning"), rounds=rounds),
-            "answering": in_turns("answering", ("ours", "decoding", "inference"), bundle, folder, rounds=rounds),
-            "copying": in_turns("copying", ("ours", "rclone"), chips, rounds=rounds),
-            "starting": in_turns("starting", ("ours", "process"), rounds=rounds),
-        }
-
-
-def figures(found: dict[str, Rounds], chips: int) -> list[dict[str, Any]]:
+def figures(found: Mapping[str, Rounds], chips: int) -> list[dict[str, Any]]:
     """The rows of the table."""
     row = partial(against, found)
     predict = f"`predict` of {chips:,} JPEG"
@@ -123,7 +131,7 @@ def figures(found: dict[str, Rounds], chips: int) -> list[dict[str, Any]]:
     ]
 
 
-def against(found: dict[str, Rounds], name: str, goal: str, work: str, ours: str, *peers: str) -> dict[str, Any]:
+def against(found: Mapping[str, Rounds], name: str, goal: str, work: str, ours: str, *peers: str) -> dict[str, Any]:
     """A row for ours over its peers, one after the other, in a kind of work."""
     return figure(name, goal, [one[ours] / sum(one[peer] for peer in peers) for one in found[work]])
 

@@ -20,9 +20,9 @@ def seconds(work: str, kind: str, *arguments: object, **environment: str) -> flo
     return float(found.stdout.split()[-1])
 
 
-def in_turns(work: str, kinds: Sequence[str], *arguments: object, rounds: int) -> list[dict[str, float]]:
-    """The seconds of each kind of ``work`` in every round."""
-    return [{kind: seconds(work, kind, *arguments) for kind in kinds} for _ in range(rounds)]
+def in_turn(work: str, kinds: Sequence[str], *arguments: object) -> dict[str, float]:
+    """The seconds of each kind of ``work``, one after the other."""
+    return {kind: seconds(work, kind, *arguments) for kind in kinds}
 
 
 def peers() -> Path:
