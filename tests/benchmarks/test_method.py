@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.special import log_softmax
 
 from benchmarks.method import __main__ as command
-from benchmarks.method import ceiling, cells, costs, plan, sized, tables, teachers, workers
+from benchmarks.method import ceiling, cells, costs, folds, plan, sized, tables, teachers, workers
 from benchmarks.method.cells import Cell, Schedule, Source
 from benchmarks.method.shifts import NAMES, shifts
 from sarslim.chips.speckle import from_amplitudes, to_amplitudes
@@ -361,3 +361,37 @@ def test_recipes_of_teachers_are_compared_on_the_same_seeds(chips, tmp_path, mon
         assert all(one != other for one, other in zip(*losses, strict=True))
         over = found[name]["val_loss_over_the_recipe"]["mean"]
         assert over == pytest.approx(np.mean(losses[0]) - np.mean(losses[1]))
+
+
+def test_folds_are_ranges_of_numbers_of_the_training_chips_and_keep_groups_together(chips, tmp_path):
+    source, rows = tmp_path / "source", []
+    for number, image in enumerate(sorted(chips.rglob("*.png"))):
+        name = f"{image.parent.name}/{number}.png"
+        for part in ("TRAIN", "TEST"):
+            (source / part / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / part / name).write_bytes(image.read_bytes())
+            rows.append(f"{part}/{name},{part}{number // 2},{number}")
+    (source / "groups.csv").write_text("\n".join(["file,group,number", *rows]) + "\n", encoding="utf-8")
+
+    where: dict[str, list[int]] = {}
+    for fold in range(folds.FOLDS):
+        copy = folds.laid_out(source, tmp_path / str(fold), fold)
+        head, *lines = (copy / "groups.csv").read_text(encoding="utf-8").splitlines()
+        assert head == "file,group,number,split"
+        assert sorted(line.split(",")[0] for line in lines) == sorted(
+            str(file.relative_to(copy)) for file in copy.rglob("*.png")
+        )
+        assert all(line.split(",")[1].startswith("TRAIN") for line in lines)
+        assert {line.split("/")[0] for line in lines} == {folder.name for folder in (source / "TRAIN").iterdir()}
+        for line in lines:
+            file, group, number, part = line.split(",")
+            if part == "test":
+                where.setdefault(f"{file.split('/')[0]} {group}", []).append(fold)
+    assert all(len(set(found)) == 1 for found in where.values())
+    held = [fold for found in where.values() for fold in found]
+    assert len(held) == len(rows) // 2  # every training chip once
+    for name in ("flat", "upright"):
+        ranges = {int(key.split(" TRAIN")[1]): found[0] for key, found in where.items() if key.startswith(name)}
+        by_number = [fold for _, fold in sorted(ranges.items())]
+        assert by_number == sorted(by_number)
+        assert set(by_number) == set(range(folds.FOLDS))
