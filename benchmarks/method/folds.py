@@ -17,7 +17,7 @@ from sarslim.chips import tables
 from sarslim.evaluation.statistics import t_interval
 
 FOLDS = 5
-VARIANTS = (teachers.RECIPE, "without rotation", "without class balance")
+VARIANTS = (teachers.RECIPE, "without rotation", "quarter turns only")
 FIGURES = ("accuracy", "balanced_accuracy")
 TABLE = "groups.csv"
 

@@ -21,6 +21,7 @@ VEHICLES = "pretrained on vehicles"
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     RECIPE: {},
     "without rotation": {"rotate": 0},
+    "quarter turns only": {"rotate": 0, "quarter_turns": True},
     "without class balance": {"class_balanced": False},
     "without label smoothing": {"label_smoothing": 0},
     "label smoothing 0.2": {"label_smoothing": 0.2},

@@ -17,7 +17,7 @@ from sarslim.stages.learn import device, input_shape, parents_of, require_classe
 from sarslim.training.answers import ASK_AGAIN, Answers, read_record, views_shown, write
 from sarslim.training.views import Views
 
-ALIKE = ("shift", "flip", "rotate", "speckle_looks", "mixup")
+ALIKE = ("shift", "flip", "quarter_turns", "rotate", "speckle_looks", "mixup")
 
 
 def ask(config: AskConfig, *, dataset: Path, teacher: Path, answers: Path) -> AskRecord:

@@ -27,7 +27,7 @@ BATCH = 64
 LATENCY_SECONDS = 2.0
 # What all learning in this stage takes over from the teacher's recipe: the views that the data allow (MSTAR forbids
 # mirror images), and what suits their number and the machine.
-VIEWS = {"batch_size", "class_balanced", "shift", "flip", "rotate", "speckle_looks", "mixed_precision"}
+VIEWS = {"batch_size", "class_balanced", "shift", "flip", "quarter_turns", "rotate", "speckle_looks", "mixed_precision"}
 
 
 def prune_student(config: PruneConfig, *, dataset: Path, teacher: Path, pruned: Path, table: Path) -> PruneRecord:

@@ -1,4 +1,4 @@
-"""Random views of a batch of chips: shift, mirror, rotation, speckle, mixup."""
+"""Random views of a batch of chips: shift, mirror, turn, rotation, speckle, mixup."""
 
 import math
 from typing import Any, Protocol
@@ -51,6 +51,8 @@ def augment(images: Tensor, recipe: TrainingConfig | ViewsConfig, scaling: tuple
     """
     if recipe.shift or recipe.flip:
         images = shift_and_flip(images, recipe.shift, recipe.flip, rng)
+    if recipe.quarter_turns:
+        images = quarter_turns(images, rng)
     images = images.float()
     if recipe.rotate:
         images = rotate(images, recipe.rotate, rng)
@@ -79,6 +81,14 @@ def _line(count: int, size: int, shift: int, flip: bool, rng: Source) -> Tensor:
     if flip:
         source = np.where(rng.random((count, 1)) < 0.5, source[:, ::-1], source)
     return torch.from_numpy(np.ascontiguousarray(source))
+
+
+def quarter_turns(images: Tensor, rng: Source) -> Tensor:
+    """Turns every chip of (N, C, H, H) by 0, 90, 180 or 270 degrees; pixels stay what they are."""
+    count = len(images)
+    turns = upload(torch.from_numpy(rng.integers(0, 4, (count, 1))[:, 0]), images.device)
+    every = torch.stack([torch.rot90(images, turn, (2, 3)) for turn in range(4)])
+    return every[turns, torch.arange(count, device=images.device)]
 
 
 def rotate(images: Tensor, degrees: float, rng: Source) -> Tensor:

@@ -6,7 +6,15 @@ import torch
 
 from sarslim.config import TrainingConfig
 from sarslim.records import Scaling
-from sarslim.training.augmentation import augment, epoch_batches, mixup, rotate, shift_and_flip, steps_per_epoch
+from sarslim.training.augmentation import (
+    augment,
+    epoch_batches,
+    mixup,
+    quarter_turns,
+    rotate,
+    shift_and_flip,
+    steps_per_epoch,
+)
 
 LINEAR = (Scaling(kind="linear", low=0.0, high=255.0),)
 
@@ -33,6 +41,16 @@ def test_flips_give_all_four_mirror_images_about_equally_often():
     for dims in ([], [2], [3], [2, 3]):
         count = sum(torch.equal(view, chip.flip(dims)[0]) for view in views)
         assert 70 <= count <= 130
+
+
+def test_quarter_turns_give_all_four_about_equally_often_and_with_flips_all_eight_symmetries():
+    chip = torch.arange(16, dtype=torch.float16).view(1, 1, 4, 4)
+    many = chip.expand(400, 1, 4, 4)
+    views = quarter_turns(many, rng())
+    for turn in range(4):
+        assert 70 <= sum(torch.equal(view, chip.rot90(turn, (2, 3))[0]) for view in views) <= 130
+    recipe = TrainingConfig(shift=0, quarter_turns=True)
+    assert len(torch.unique(augment(many, recipe, LINEAR, rng()).flatten(1), dim=0)) == 8
 
 
 def test_channels_of_a_chip_move_together():

@@ -25,7 +25,9 @@ def views(seed: int = 3, **changes) -> Views:
 EVERY = np.repeat(np.arange(LABELLED + UNLABELLED), 3), np.tile(np.arange(3), LABELLED + UNLABELLED)
 
 
-@pytest.mark.parametrize("changes", [{}, {"mixup": 0.0}, {"rotate": 30.0}, {"rotate": 30.0, "speckle_looks": 2.0}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"mixup": 0.0}, {"quarter_turns": True}, {"rotate": 30.0, "speckle_looks": 2.0}]
+)
 def test_a_view_is_the_same_bit_for_bit_whatever_else_is_in_the_batch(changes):
     whole = views(**changes).make(*EVERY, CPU)
     again = views(**changes)

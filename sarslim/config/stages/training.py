@@ -22,7 +22,13 @@ class TrainingConfig(Section):
     class_balanced: bool = Field(False, description="Draw every class equally often.")
     shift: Few = Field(4, description="Largest random shift in pixels.")
     flip: bool = Field(True, description="Random mirror images.")
-    rotate: float = Field(0.0, ge=0, le=180, description="Largest random rotation in degrees.")
+    quarter_turns: bool = Field(False, description="Random turns by 90 degrees, which blend no pixels.")
+    rotate: float = Field(
+        0.0,
+        ge=0,
+        le=180,
+        description="Largest random rotation in degrees. Blends pixels: less speckle than chips have.",
+    )
     speckle_looks: float = Field(0.0, ge=0, le=1000, description="Looks of extra random speckle in training. 0: off.")
     ema_decay: float = Field(0.99, ge=0, lt=1, description="Decay of an average of the weights. 0: off.")
     patience: Few = Field(0, description="Stop after this many epochs without a better validation macro-F1. 0: off.")
@@ -108,6 +114,7 @@ class ViewsConfig(BaseModel):
 
     shift: int
     flip: bool
+    quarter_turns: bool = False  # of an earlier version
     rotate: float
     speckle_looks: float
     mixup: float
