@@ -38,7 +38,11 @@ EPOCHS, COUNTED = 5, 2  # on a GPU: of all, the last so many are counted
 
 
 def measure(kind: str, side: int, chips: int, classes: int, device: str = "cpu") -> float:
-    """Seconds of an epoch by ``ours``, ``bare``, ``loader``, ``timm``, or ``stepwise``: ours on a GPU, unrecorded."""
+    """Seconds of an epoch by ``ours``, ``bare``, ``loader`` or ``timm``.
+
+    ``unaveraged``: ours without the running average of the weights, which bare loops have not; ``stepwise``: ours on a
+    GPU, unrecorded.
+    """
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (chips, 1, side, side), dtype=np.uint8)
     labels = rng.integers(0, classes, chips)
@@ -47,13 +51,14 @@ def measure(kind: str, side: int, chips: int, classes: int, device: str = "cpu")
     network = build("resnet18", classes=classes, channels=1, stem="3x3", **normalising).to(device)
     on_gpu = device == "cuda"
     epochs = EPOCHS if on_gpu else 1
-    recipe = parse(TeacherConfig, PLAIN | {"epochs": epochs, "mixed_precision": on_gpu})
+    changes = {"ema_decay": 0} if kind == "unaveraged" else {}
+    recipe = parse(TeacherConfig, PLAIN | {"epochs": epochs, "mixed_precision": on_gpu} | changes)
     data = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
     with tempfile.TemporaryDirectory() as folder:
         if kind == "timm":
             write(Path(folder), images, labels)
         clock = Clock(device)
-        if kind in ("ours", "stepwise"):
+        if kind in ("ours", "unaveraged", "stepwise"):
             with quiet(), unrecorded() if kind == "stepwise" else contextlib.nullcontext():
                 fitted = fit(
                     network, LabelObjective(), train_images=images, train_labels=labels, val_images=images[:FEW],
