@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--name", default="MSTAR", choices=list(cells.SOURCES))
     parser.add_argument("--work", type=Path, default=Path("runs") / "method")
     parser.add_argument("--sections", nargs="+", default=list(plan.SECTIONS), choices=list(plan.SECTIONS))
+    parser.add_argument("--variants", nargs="+", default=list(teachers.VARIANTS), choices=list(teachers.VARIANTS))
     parser.add_argument("--seeds", nargs="+", type=int, help="where not all can be afforded")
     parser.add_argument("--device", default="", choices=("", "cpu", "cuda"), help="left out: GPUs where there are any")
     parser.add_argument("--workers", type=int, default=0, help="processes; left out: one per GPU or core")
@@ -60,10 +61,12 @@ def main() -> None:
         found = folds.measure(given.name, at, given.seeds or plan.TUNING_SEEDS)
         write(given.results.with_suffix(".folds.json"), found)
     elif given.what == "teachers":
-        if given.vehicles is None or not given.vehicles.exists():
+        if teachers.VEHICLES in given.variants and (given.vehicles is None or not given.vehicles.exists()):
             parser.error(f"--vehicles {given.vehicles} does not exist; name the folder of MSTAR")
         at = cells.Places(given.data.resolve(), given.others and given.others.resolve(), given.work)
-        found = teachers.measure(given.name, at, given.vehicles.resolve(), given.seeds or plan.SEEDS)
+        found = teachers.measure(
+            given.name, at, given.vehicles and given.vehicles.resolve(), given.seeds or plan.SEEDS, given.variants
+        )
         write(given.results.with_suffix(".teachers.json"), found)
     else:
         with told():

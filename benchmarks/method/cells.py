@@ -90,7 +90,7 @@ SOURCES = {
             "group_by": "block",
             "unlabelled_multilook": 2,
         },
-        {"class_balanced": True, "rotate": 180, "label_smoothing": 0.1},
+        {"class_balanced": True, "quarter_turns": True, "label_smoothing": 0.1},
         {1.0: Schedule(800, 800, 0.2)},
     ),
     "FUSAR-Ship": Source(

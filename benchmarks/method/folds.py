@@ -5,6 +5,7 @@ blocks of numbers leaves scenes on both sides, so it does not ask what the test 
 every fold is a range of its own, and no test chip is seen.
 """
 
+import csv
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,10 @@ from typing import Any
 
 from benchmarks.method import teachers
 from benchmarks.method.cells import Places, commit, machine
-from sarslim.chips import tables
 from sarslim.evaluation.statistics import t_interval
 
 FOLDS = 5
-VARIANTS = (teachers.RECIPE, "without rotation", "quarter turns only")
+VARIANTS = (teachers.RECIPE, "turned by any angle", "not turned")
 FIGURES = ("accuracy", "balanced_accuracy")
 TABLE = "groups.csv"
 
@@ -58,7 +58,7 @@ def laid_out(chips: Path, folder: Path, fold: int) -> Path:
     source = folder / "chips"
     if source.exists():
         return source
-    rows = tables.read((chips / TABLE).read_bytes(), TABLE, ["file", "group", "number"])
+    rows = list(csv.DictReader((chips / TABLE).read_text(encoding="utf-8").splitlines()))
     rows = [row for row in rows if row["file"].startswith("TRAIN/")]
     parts = held_out(rows, fold)
     for row in rows:

@@ -1,5 +1,6 @@
 """What makes a better teacher of few ships: the recipe with one thing changed, on validation and test chips."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ RECIPE = "the recipe"
 VEHICLES = "pretrained on vehicles"
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     RECIPE: {},
-    "without rotation": {"rotate": 0},
-    "quarter turns only": {"rotate": 0, "quarter_turns": True},
+    "turned by any angle": {"quarter_turns": False, "rotate": 180},
+    "not turned": {"quarter_turns": False},
     "without class balance": {"class_balanced": False},
     "without label smoothing": {"label_smoothing": 0},
     "label smoothing 0.2": {"label_smoothing": 0.2},
@@ -47,6 +48,7 @@ def measure(
     Args:
         at: as of the grid, whose data sets and teachers are taken where they are there.
         vehicles: chips of MSTAR, for the variant that learns these first.
+        variants: the recipe as it is is one of them.
     """
     found: dict[str, dict[str, list[float]]] = {name: {} for name in variants}
     digests = []
@@ -60,7 +62,8 @@ def measure(
             if name != RECIPE:
                 folder = at.work / f"{usual.name}-{name.replace(' ', '-')}"
                 fields = dict(VARIANTS[name])
-                if name == VEHICLES and vehicles:
+                if name == VEHICLES:
+                    assert vehicles
                     fields["pretrained"] = str(_of_vehicles(vehicles, data, at.work) / artifact.WEIGHTS)
                 if not folder.exists():
                     steps = SOURCES[data].schedules[1.0].teacher_steps
@@ -75,7 +78,8 @@ def measure(
             for name, figures in found.items()
         },
         "seeds": list(seeds),
-        "command": f"python -m benchmarks.method teachers --name {data} --seeds {' '.join(map(str, seeds))}",
+        "command": f"python -m benchmarks.method teachers --name {data} --seeds {' '.join(map(str, seeds))}"
+        + ("" if tuple(variants) == tuple(VARIANTS) else " --variants " + " ".join(map(shlex.quote, variants))),
         "data_digests": digests,
         "commit": commit(),
         "machine": machine(),

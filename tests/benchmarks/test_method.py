@@ -345,16 +345,19 @@ def test_a_remembered_teacher_answers_as_the_teacher(tmp_path):
 def test_recipes_of_teachers_are_compared_on_the_same_seeds(chips, tmp_path, monkeypatch):
     monkeypatch.setitem(cells.SOURCES, "bars", Source({"image_size": 32, "scaling": "chip_log"}, {}, SHORT))
     monkeypatch.setattr(teachers, "VEHICLE_STEPS", 2)
-    chosen = (teachers.RECIPE, "without rotation", "a second generation", teachers.VEHICLES)
-    monkeypatch.setattr(teachers, "VARIANTS", {name: teachers.VARIANTS[name] for name in chosen})
-    found = teachers.measure("bars", cells.Places(chips, None, tmp_path / "work"), chips, (0, 1))["variants"]
+    chosen = (teachers.RECIPE, "not turned", "a second generation", teachers.VEHICLES)
+    made = teachers.measure("bars", cells.Places(chips, None, tmp_path / "work"), chips, (0, 1), chosen)
+    assert made["command"].endswith(
+        "--seeds 0 1 --variants 'the recipe' 'not turned' 'a second generation' 'pretrained on vehicles'"
+    )
+    found = made["variants"]
     assert tuple(found) == chosen
     for figures in found.values():
         assert all(
             low <= high for low, high in zip(figures["over_shortcut_from"], figures["over_shortcut_to"], strict=True)
         )
-    # The recipe of these chips has no rotation to leave out: the same network.
-    assert found["without rotation"]["val_loss_over_the_recipe"]["mean"] == 0
+    # The recipe of these chips turns none: the same network.
+    assert found["not turned"]["val_loss_over_the_recipe"]["mean"] == 0
     for name in chosen[2:]:
         losses = [found[other]["val_loss"] for other in (name, teachers.RECIPE)]
         assert all(len(loss) == 2 for loss in losses)
