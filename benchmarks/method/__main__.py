@@ -57,6 +57,8 @@ def main() -> None:
     elif given.others and not given.others.exists():
         parser.error(f"--others {given.others} does not exist; name the folder of the chips")
     elif given.what == "folds":
+        if not (given.data / folds.TABLE).exists():
+            parser.error(f"--data {given.data} has no {folds.TABLE}, by whose running numbers folds are drawn")
         at = cells.Places(given.data.resolve(), None, given.work)
         found = folds.measure(given.name, at, given.seeds or plan.TUNING_SEEDS)
         write(given.results.with_suffix(".folds.json"), found)

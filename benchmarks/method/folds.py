@@ -10,6 +10,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from benchmarks.method import teachers
@@ -88,11 +89,6 @@ def _over(figures: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any
     """The differences to the recipe: the mean over folds, and an interval."""
     made = {}
     for figure in FIGURES:
-        pairs = [mean(one) - mean(other) for one, other in zip(figures[figure], usual[figure], strict=True)]
-        made[f"{figure}_over_the_recipe"] = {"mean": mean(pairs), "interval": t_interval(pairs)}
+        pairs = [fmean(one) - fmean(other) for one, other in zip(figures[figure], usual[figure], strict=True)]
+        made[f"{figure}_over_the_recipe"] = {"mean": fmean(pairs), "interval": t_interval(pairs)}
     return made
-
-
-def mean(values: Sequence[float]) -> float:
-    """The arithmetic mean."""
-    return sum(values) / len(values)
