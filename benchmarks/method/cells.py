@@ -80,7 +80,7 @@ SOURCES = {
         {"class_balanced": True},
         {1.0: Schedule(600, 1000)},
     ),
-    # The part of FUSAR-Ship that configs/fusar3.yaml tells of; its recipe was chosen on validation chips.
+    # The part of FUSAR-Ship that configs/fusar3.yaml tells of; its recipe was chosen on training and validation chips.
     "FUSAR-3": Source(
         {
             "format": "folder",

@@ -15,7 +15,6 @@ from typing import Any
 
 from benchmarks.method import teachers
 from benchmarks.method.cells import Places, commit, machine
-from sarslim.evaluation.statistics import t_interval
 
 FOLDS = 5
 VARIANTS = (teachers.RECIPE, "turned by any angle", "not turned")
@@ -36,12 +35,18 @@ def measure(data: str, at: Places, seeds: Sequence[int]) -> dict[str, Any]:
         teachers.measure(data, Places(source, None, source.parent / "work"), None, seeds, VARIANTS)
         for source in (laid_out(at.chips, at.work / "folds" / str(fold), fold) for fold in range(FOLDS))
     ]
-    by_variant = {
+    by_seed = {
         name: {figure: [fold["variants"][name][figure] for fold in found] for figure in FIGURES} for name in VARIANTS
     }
+    by_fold = {
+        name: {figure: [fmean(seeds) for seeds in folds] for figure, folds in figures.items()}
+        for name, figures in by_seed.items()
+    }
+    usual = by_fold[teachers.RECIPE]
     return {
         "variants": {
-            name: figures | _over(figures, by_variant[teachers.RECIPE]) for name, figures in by_variant.items()
+            name: by_seed[name] | {f"{figure}_over_the_recipe": teachers.over(own, usual, figure) for figure in FIGURES}
+            for name, own in by_fold.items()
         },
         "seeds": list(seeds),
         "command": f"python -m benchmarks.method folds --name {data} --seeds {' '.join(map(str, seeds))}",
@@ -83,12 +88,3 @@ def held_out(rows: Sequence[Mapping[str, str]], fold: int) -> dict[str, str]:
         for place, row in enumerate(sorted(found, key=lambda row: int(row["number"]))):
             part_of.setdefault(row["group"], "test" if place * FOLDS // len(found) == fold else "train")
     return {row["file"]: part_of[row["group"]] for row in rows}
-
-
-def _over(figures: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
-    """The differences to the recipe: the mean over folds, and an interval."""
-    made = {}
-    for figure in FIGURES:
-        pairs = [fmean(one) - fmean(other) for one, other in zip(figures[figure], usual[figure], strict=True)]
-        made[f"{figure}_over_the_recipe"] = {"mean": fmean(pairs), "interval": t_interval(pairs)}
-    return made

@@ -48,16 +48,16 @@ def measure(
     Args:
         at: as of the grid, whose data sets and teachers are taken where they are there.
         vehicles: chips of MSTAR, for the variant that learns these first.
-        variants: the recipe as it is is one of them.
+        variants: beside the recipe as it is.
     """
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in variants}
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in (RECIPE, *variants)}
     digests = []
     for seed in seeds:
         cell = Cell(data, 1.0, "", "", "", False, 0.0, seed)
         dataset, usual = taught(cell, at)
         digests.append(dataset.record.digest)
         shortcut = scores.shortcuts(places(cell, at.work)[0], dataset)["answers"]
-        for name in variants:
+        for name in found:
             folder = usual
             if name != RECIPE:
                 folder = at.work / f"{usual.name}-{name.replace(' ', '-')}"
@@ -74,7 +74,7 @@ def measure(
                 found[name].setdefault(figure, []).append(value)
     return {
         "variants": {
-            name: figures | {f"{figure}_over_the_recipe": _over(figures, found[RECIPE], figure) for figure in COMPARED}
+            name: figures | {f"{figure}_over_the_recipe": over(figures, found[RECIPE], figure) for figure in COMPARED}
             for name, figures in found.items()
         },
         "seeds": list(seeds),
@@ -113,6 +113,6 @@ def _figures(teacher: Path, data: Dataset, seed: int, shortcut: list[int]) -> di
     }
 
 
-def _over(figures: Mapping[str, list[float]], usual: Mapping[str, list[float]], figure: str) -> dict[str, Any]:
+def over(figures: Mapping[str, list[float]], usual: Mapping[str, list[float]], figure: str) -> dict[str, Any]:
     pairs = [one - other for one, other in zip(figures[figure], usual[figure], strict=True)]
     return {"mean": sum(pairs) / len(pairs), "interval": t_interval(pairs)}
