@@ -24,11 +24,11 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="left out: in benchmarks")
     parser.add_argument("--data", type=Path, help="where the chips are")
     parser.add_argument("--others", type=Path, help="further chips, of which no label is used")
-    parser.add_argument("--vehicles", type=Path, help="chips of MSTAR, for teachers: one is trained on them first")
+    parser.add_argument("--vehicles", type=Path, help="chips of MSTAR: one variant of a teacher learns these first")
     parser.add_argument("--name", default="MSTAR", choices=list(cells.SOURCES))
     parser.add_argument("--work", type=Path, default=Path("runs") / "method")
     parser.add_argument("--sections", nargs="+", default=list(plan.SECTIONS), choices=list(plan.SECTIONS))
-    parser.add_argument("--variants", nargs="+", default=list(teachers.VARIANTS), choices=list(teachers.VARIANTS))
+    parser.add_argument("--variants", nargs="+", choices=list(teachers.VARIANTS), help="of teachers, or of folds")
     parser.add_argument("--seeds", nargs="+", type=int, help="where not all can be afforded")
     parser.add_argument("--device", default="", choices=("", "cpu", "cuda"), help="left out: GPUs where there are any")
     parser.add_argument("--workers", type=int, default=0, help="processes; left out: one per GPU or core")
@@ -56,23 +56,27 @@ def main() -> None:
         write(given.results.with_suffix(".rulers.json"), rulers.measure(given.data.resolve(), given.name))
     elif given.others and not given.others.exists():
         parser.error(f"--others {given.others} does not exist; name the folder of the chips")
-    elif given.what == "folds":
-        if not (given.data / folds.TABLE).exists():
-            parser.error(f"--data {given.data} has no {folds.TABLE}, by whose running numbers folds are drawn")
-        at = cells.Places(given.data.resolve(), None, given.work)
-        found = folds.measure(given.name, at, given.seeds or plan.TUNING_SEEDS)
-        write(given.results.with_suffix(".folds.json"), found)
-    elif given.what == "teachers":
-        if teachers.VEHICLES in given.variants and (given.vehicles is None or not given.vehicles.exists()):
-            parser.error(f"--vehicles {given.vehicles} does not exist; name the folder of MSTAR")
-        at = cells.Places(given.data.resolve(), given.others and given.others.resolve(), given.work)
-        found = teachers.measure(
-            given.name, at, given.vehicles and given.vehicles.resolve(), given.seeds or plan.SEEDS, given.variants
-        )
-        write(given.results.with_suffix(".teachers.json"), found)
+    elif given.what in ("teachers", "folds"):
+        write(given.results.with_suffix(f".{given.what}.json"), compared(given, parser))
     else:
         with told():
             run(given)
+
+
+def compared(given: argparse.Namespace, parser: argparse.ArgumentParser) -> Mapping[str, Any]:
+    """What variants of a teacher give, on the test part or on ranges of the training part."""
+    by_folds = given.what == "folds"
+    variants = tuple(given.variants or (folds.VARIANTS if by_folds else teachers.VARIANTS))
+    if by_folds and not (given.data / folds.TABLE).exists():
+        parser.error(f"--data {given.data} has no {folds.TABLE}, by whose running numbers folds are drawn")
+    if teachers.VEHICLES in variants and (given.vehicles is None or not given.vehicles.exists()):
+        parser.error(f"--vehicles {given.vehicles} does not exist; name the folder of MSTAR")
+    if teachers.UNLABELLED in variants and not given.others:
+        parser.error(f"{teachers.UNLABELLED}: name their folder with --others")
+    at = cells.Places(given.data.resolve(), given.others and given.others.resolve(), given.work)
+    started = teachers.starts(given.name, at, given.vehicles and given.vehicles.resolve(), variants)
+    measure, seeds = (folds.measure, plan.TUNING_SEEDS) if by_folds else (teachers.measure, plan.SEEDS)
+    return measure(given.name, at, given.seeds or seeds, variants, started)
 
 
 def write(file: Path, found: Mapping[str, Any]) -> None:

@@ -214,22 +214,30 @@ def run(cell: Cell, at: Places) -> dict[str, Any]:
 
 def taught(cell: Cell, at: Places) -> tuple[Dataset, Path]:
     """The data set of a cell, and where the teacher trained on it is; both are made once."""
-    source = SOURCES[cell.data]
-    schedule = source.schedules[cell.fraction]
     dataset, teacher, _ = places(cell, at.work)
     at.work.mkdir(parents=True, exist_ok=True)
     with FileLock(at.work / f"{dataset.name}.lock"):
-        if not dataset.exists():
-            options = {"label_fraction": cell.fraction, "keep_unlabelled": True, "val_fraction": schedule.val_fraction}
-            sources = {"source": str(at.chips), "unlabelled_source": str(at.others or "")}
-            chosen: Any = parse(PrepareConfig, {**source.prepare, **options, **sources, "seed": cell.seed})
-            prepare(chosen, dataset=dataset, card=at.work / "cards" / f"{dataset.name}.html")
-        data = Dataset.open(dataset)
+        data = prepared(cell, at)
         if not teacher.exists():
-            epochs = as_many_steps(schedule.teacher_steps, len(data.part("train").images))
+            epochs = as_many_steps(
+                SOURCES[cell.data].schedules[cell.fraction].teacher_steps, len(data.part("train").images)
+            )
             config = parse(TeacherConfig, recipe(cell) | {"epochs": epochs, "generations": cell.generations})
             train_teacher(config, dataset=dataset, teacher=teacher)
     return data, teacher
+
+
+def prepared(cell: Cell, at: Places) -> Dataset:
+    """The data set of a cell, made if it is not there yet."""
+    source = SOURCES[cell.data]
+    dataset = places(cell, at.work)[0]
+    if not dataset.exists():
+        options = {"label_fraction": cell.fraction, "keep_unlabelled": True}
+        options["val_fraction"] = source.schedules[cell.fraction].val_fraction
+        sources = {"source": str(at.chips), "unlabelled_source": str(at.others or "")}
+        chosen: Any = parse(PrepareConfig, {**source.prepare, **options, **sources, "seed": cell.seed})
+        prepare(chosen, dataset=dataset, card=at.work / "cards" / f"{dataset.name}.html")
+    return Dataset.open(dataset)
 
 
 def answered(cell: Cell, basis: DistillConfig, data: Dataset, work: Path, shown: str) -> Answers | None:

@@ -22,7 +22,13 @@ FIGURES = ("accuracy", "balanced_accuracy")
 TABLE = "groups.csv"
 
 
-def measure(data: str, at: Places, seeds: Sequence[int]) -> dict[str, Any]:
+def measure(
+    data: str,
+    at: Places,
+    seeds: Sequence[int],
+    variants: Sequence[str] = VARIANTS,
+    started: Mapping[str, Path] | None = None,
+) -> dict[str, Any]:
     """Figures of every variant on the fold held out, by fold and seed, and the differences to the recipe as it is.
 
     An interval is Student's t over folds, each the mean of its seeds.
@@ -30,13 +36,16 @@ def measure(data: str, at: Places, seeds: Sequence[int]) -> dict[str, Any]:
     Args:
         at: chips as FUSAR-3 has them, a folder ``TRAIN`` with one per class and a table of running numbers.
         seeds: of validation chips and weights.
+        variants: of ``teachers``, beside the recipe as it is.
+        started: the weights that variants begin with, as of ``teachers.starts``.
     """
+    variants = tuple(dict.fromkeys((teachers.RECIPE, *variants)))
     found = [
-        teachers.measure(data, Places(source, None, source.parent / "work"), None, seeds, VARIANTS)
+        teachers.measure(data, Places(source, None, source.parent / "work"), seeds, variants, started)
         for source in (laid_out(at.chips, at.work / "folds" / str(fold), fold) for fold in range(FOLDS))
     ]
     by_seed = {
-        name: {figure: [fold["variants"][name][figure] for fold in found] for figure in FIGURES} for name in VARIANTS
+        name: {figure: [fold["variants"][name][figure] for fold in found] for figure in FIGURES} for name in variants
     }
     by_fold = {
         name: {figure: [fmean(seeds) for seeds in folds] for figure, folds in figures.items()}
@@ -49,7 +58,8 @@ def measure(data: str, at: Places, seeds: Sequence[int]) -> dict[str, Any]:
             for name, own in by_fold.items()
         },
         "seeds": list(seeds),
-        "command": f"python -m benchmarks.method folds --name {data} --seeds {' '.join(map(str, seeds))}",
+        "command": f"python -m benchmarks.method folds --name {data} --seeds {' '.join(map(str, seeds))}"
+        + ("" if variants == VARIANTS else teachers.told(variants)),
         "data_digests": [digest for fold in found for digest in fold["data_digests"]],
         "commit": commit(),
         "machine": machine(),

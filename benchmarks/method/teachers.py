@@ -5,8 +5,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.method import scores
-from benchmarks.method.cells import SOURCES, Cell, Places, as_many_steps, commit, machine, places, recipe, taught
+from benchmarks.method import contrast, scores
+from benchmarks.method.cells import (
+    SOURCES,
+    Cell,
+    Places,
+    as_many_steps,
+    commit,
+    machine,
+    places,
+    prepared,
+    recipe,
+    taught,
+)
 from benchmarks.method.plan import SEEDS
 from sarslim.chips.dataset import Dataset
 from sarslim.config import PrepareConfig, TeacherConfig, parse
@@ -19,6 +30,7 @@ from sarslim.stages.teacher import train_teacher
 
 RECIPE = "the recipe"
 VEHICLES = "pretrained on vehicles"
+UNLABELLED = "pretrained on unlabelled chips"
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     RECIPE: {},
     "turned by any angle": {"quarter_turns": False, "rotate": 180},
@@ -28,6 +40,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "label smoothing 0.2": {"label_smoothing": 0.2},
     "a second generation": {"generations": 2},
     VEHICLES: {},
+    UNLABELLED: {},
 }
 VEHICLE_STEPS = 1500
 COMPARED = ("val_loss", "val_macro_f1", "accuracy", "balanced_accuracy")
@@ -36,9 +49,9 @@ COMPARED = ("val_loss", "val_macro_f1", "accuracy", "balanced_accuracy")
 def measure(
     data: str,
     at: Places,
-    vehicles: Path | None,
     seeds: Sequence[int] = SEEDS,
     variants: Sequence[str] = tuple(VARIANTS),
+    started: Mapping[str, Path] | None = None,
 ) -> dict[str, Any]:
     """Validation and test figures of the variants, by seed, and the differences to the recipe as it is.
 
@@ -47,8 +60,8 @@ def measure(
 
     Args:
         at: as of the grid, whose data sets and teachers are taken where they are there.
-        vehicles: chips of MSTAR, for the variant that learns these first.
         variants: beside the recipe as it is.
+        started: the weights that variants begin with, as of :func:`starts`.
     """
     found: dict[str, dict[str, list[float]]] = {name: {} for name in (RECIPE, *variants)}
     digests = []
@@ -62,9 +75,8 @@ def measure(
             if name != RECIPE:
                 folder = at.work / f"{usual.name}-{name.replace(' ', '-')}"
                 fields = dict(VARIANTS[name])
-                if name == VEHICLES:
-                    assert vehicles
-                    fields["pretrained"] = str(_of_vehicles(vehicles, data, at.work) / artifact.WEIGHTS)
+                if started and name in started:
+                    fields["pretrained"] = str(started[name])
                 if not folder.exists():
                     steps = SOURCES[data].schedules[1.0].teacher_steps
                     epochs = as_many_steps(steps, len(dataset.part("train").images))
@@ -79,11 +91,31 @@ def measure(
         },
         "seeds": list(seeds),
         "command": f"python -m benchmarks.method teachers --name {data} --seeds {' '.join(map(str, seeds))}"
-        + ("" if tuple(variants) == tuple(VARIANTS) else " --variants " + " ".join(map(shlex.quote, variants))),
+        + ("" if tuple(variants) == tuple(VARIANTS) else told(variants)),
         "data_digests": digests,
         "commit": commit(),
         "machine": machine(),
     }
+
+
+def starts(data: str, at: Places, vehicles: Path | None, variants: Sequence[str]) -> dict[str, Path]:
+    """The weights that variants begin with, made once for all seeds.
+
+    Args:
+        at: with further chips, for the variant that learns these first.
+        vehicles: chips of MSTAR, for the variant that learns these first.
+    """
+    made = {}
+    if VEHICLES in variants:
+        assert vehicles
+        made[VEHICLES] = _of_vehicles(vehicles, data, at.work) / artifact.WEIGHTS
+    if UNLABELLED in variants:
+        cell = Cell(data, 1.0, "", "", "", False, 0.0, 0)
+        file = at.work / f"{data}-unlabelled.safetensors"
+        made[UNLABELLED] = (
+            file if file.exists() else contrast.learn(prepared(cell, at), TeacherConfig().network, 0, file)
+        )
+    return made
 
 
 def _of_vehicles(chips: Path, data: str, work: Path) -> Path:
@@ -111,6 +143,11 @@ def _figures(teacher: Path, data: Dataset, seed: int, shortcut: list[int]) -> di
         "over_shortcut_from": low,
         "over_shortcut_to": high,
     }
+
+
+def told(variants: Sequence[str]) -> str:
+    """As the command line names them."""
+    return " --variants " + " ".join(map(shlex.quote, variants))
 
 
 def over(figures: Mapping[str, list[float]], usual: Mapping[str, list[float]], figure: str) -> dict[str, Any]:

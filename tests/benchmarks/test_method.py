@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.special import log_softmax
 
 from benchmarks.method import __main__ as command
-from benchmarks.method import ceiling, cells, costs, folds, plan, sized, tables, teachers, workers
+from benchmarks.method import ceiling, cells, contrast, costs, folds, plan, sized, tables, teachers, workers
 from benchmarks.method.cells import Cell, Schedule, Source
 from benchmarks.method.shifts import NAMES, shifts
 from sarslim.chips.speckle import from_amplitudes, to_amplitudes
@@ -345,10 +345,15 @@ def test_a_remembered_teacher_answers_as_the_teacher(tmp_path):
 def test_recipes_of_teachers_are_compared_on_the_same_seeds(chips, tmp_path, monkeypatch):
     monkeypatch.setitem(cells.SOURCES, "bars", Source({"image_size": 32, "scaling": "chip_log"}, {}, SHORT))
     monkeypatch.setattr(teachers, "VEHICLE_STEPS", 2)
-    chosen = (teachers.RECIPE, "not turned", "a second generation", teachers.VEHICLES)
-    made = teachers.measure("bars", cells.Places(chips, None, tmp_path / "work"), chips, (0, 1), chosen)
+    monkeypatch.setattr(contrast, "STEPS", 2)
+    chosen = (teachers.RECIPE, "not turned", "a second generation", teachers.VEHICLES, teachers.UNLABELLED)
+    at = cells.Places(chips, chips, tmp_path / "work")
+    started = teachers.starts("bars", at, chips, chosen)
+    assert set(started) == {teachers.VEHICLES, teachers.UNLABELLED}
+    made = teachers.measure("bars", at, (0, 1), chosen, started)
     assert made["command"].endswith(
-        "--seeds 0 1 --variants 'the recipe' 'not turned' 'a second generation' 'pretrained on vehicles'"
+        "--seeds 0 1 --variants 'the recipe' 'not turned' 'a second generation' 'pretrained on vehicles' "
+        "'pretrained on unlabelled chips'"
     )
     found = made["variants"]
     assert tuple(found) == chosen
@@ -364,6 +369,25 @@ def test_recipes_of_teachers_are_compared_on_the_same_seeds(chips, tmp_path, mon
         assert all(one != other for one, other in zip(*losses, strict=True))
         over = found[name]["val_loss_over_the_recipe"]["mean"]
         assert over == pytest.approx(np.mean(losses[0]) - np.mean(losses[1]))
+
+
+def test_two_views_of_a_chip_are_found_among_those_of_others():
+    rng = torch.Generator().manual_seed(0)
+    one, other = torch.randn(2, 8, 16, generator=rng)
+    alike = contrast.nt_xent(torch.cat([one, one + 0.01 * other]), 0.2)
+    assert alike < 0.5 < 2 < contrast.nt_xent(torch.cat([one, other]), 0.2)
+    # By hand: two chips, views at right angles to those of the other chip.
+    unit = torch.eye(2)
+    assert contrast.nt_xent(torch.cat([unit, 3 * unit]), 0.5).item() == pytest.approx(np.log(1 + 2 * np.exp(-2)))
+
+
+def test_views_for_contrast_differ_in_spread_and_stay_stored_values():
+    chips = torch.full((4, 1, 16, 16), 100, dtype=torch.uint8)
+    chips[:, :, 4:8, 4:8] = 140
+    seen = contrast.view(chips, (Scaling(kind="linear", low=0, high=255),), np.random.default_rng(0))
+    assert seen.shape == (4, 1, 16, 16)
+    assert 0 <= seen.min() < seen.max() <= 255
+    assert len(seen.std(dim=(1, 2, 3)).unique()) == 4
 
 
 def test_folds_are_ranges_of_numbers_of_the_training_chips_and_keep_groups_together(chips, tmp_path):
