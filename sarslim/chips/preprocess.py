@@ -78,7 +78,7 @@ def check_finite(pixels: Pixels, chip: Chip) -> None:
     Raises:
         InputError: names the file, and says how many pixels are affected.
     """
-    bad = pixels.size - int(np.isfinite(pixels).sum())
+    bad = pixels.size - np.count_nonzero(np.isfinite(pixels))
     if bad:
         raise InputError(
             chip.file,
@@ -157,13 +157,14 @@ def fit(
 def apply(pixels: Pixels, scalings: tuple[Scaling, ...], dtype: Literal["uint8", "float16"]) -> npt.NDArray:
     """Stored values 0..255 of amplitudes (C, H, W), divided by their level for kinds per chip; rounded for uint8."""
     scaled = np.empty_like(pixels)
-    for channel, scaling in enumerate(scalings):
-        values = pixels[channel]
+    for values, own, scaling in zip(pixels, scaled, scalings, strict=True):
         if scaling.logarithmic:
             values = np.log(np.maximum(values, 0) + scaling.offset)
-        scaled[channel] = (values - scaling.low) * (255 / (scaling.high - scaling.low))
-    scaled = np.clip(scaled, 0, 255, out=scaled)
-    return np.rint(scaled).astype(np.uint8) if dtype == "uint8" else scaled.astype(np.float16)
+        np.subtract(values, scaling.low, out=own)
+        own *= 255 / (scaling.high - scaling.low)
+    # As numpy.clip, which takes three times as long on a chip.
+    np.minimum(np.maximum(scaled, 0, out=scaled), 255, out=scaled)
+    return np.rint(scaled, out=scaled).astype(np.uint8) if dtype == "uint8" else scaled.astype(np.float16)
 
 
 def _fit_channel(values: npt.NDArray[np.float32], kind: ScalingKind, percentiles: tuple[float, float]) -> Scaling:

@@ -257,7 +257,7 @@ def _stored(chip: Chip, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
             f"{', '.join(wanted)}", "Give chips of the product that the network was trained on",
         )  # fmt: skip
     for places, polarisation in choices:
-        chosen = pixels[list(places)]
+        chosen = pixels if places == tuple(range(len(pixels))) else pixels[list(places)]
         taken = preprocess.take(
             chosen, chip, looks=how.multilook, size=how.image_size, per_chip=how.scaling[0].per_chip
         )

@@ -43,8 +43,11 @@ def amplitudes(content: Content, *, keep_missing: bool) -> Pixels:
     samples = np.abs(content.samples) if content.samples.dtype.kind == "c" else content.samples
     if content.colour:
         samples = np.tensordot(LUMINANCE, samples[:3].astype(np.float64), axes=1)[None]
-    with np.errstate(over="ignore", invalid="ignore"):  # what is too large is not finite, which is told later
+    if samples.dtype.kind in "bui":
         pixels = samples.astype(np.float32)
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too large is not finite, which is told later
+            pixels = samples.astype(np.float32)
     if content.missing is not None and not keep_missing and content.missing.any():
         missing = content.missing.any(axis=0) if content.colour else content.missing
         pixels[np.broadcast_to(missing, pixels.shape)] = np.nan
