@@ -14,6 +14,7 @@ from sarslim.networks.recogniser import (
     output_layers,
     resize,
     stages,
+    without_weights,
 )
 
 # PyTorch itself takes a thread for every processor of the machine, also where a container may use two of them.
@@ -26,6 +27,7 @@ __all__ = [
     "build",
     "build_for",
     "cost",
+    "definitions",
     "first_convolution",
     "forget",
     "forward_with_taps",
@@ -35,4 +37,5 @@ __all__ = [
     "shapes",
     "stages",
     "timing",
+    "without_weights",
 ]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
-from torchvision.ops import Conv2dNormActivation, SqueezeExcitation
+
+from sarslim.networks.definitions import Conv2dNormActivation, SqueezeExcitation, models
 
 Activation = Callable[..., nn.Module] | None
 

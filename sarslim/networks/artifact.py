@@ -13,7 +13,7 @@ from torch import Tensor
 from sarslim.config import NETWORKS, parse
 from sarslim.errors import InputError, cut
 from sarslim.networks.cost import widths
-from sarslim.networks.recogniser import Recogniser, build_for, first_convolution, output_layers, resize
+from sarslim.networks.recogniser import Recogniser, build_for, first_convolution, output_layers, resize, without_weights
 from sarslim.records import ModelRecord
 
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
@@ -66,7 +66,7 @@ def load(path: Path, kind: str | None = None) -> tuple[Recogniser, ModelRecord]:
     if _sha256(file) != record.weights_sha256:
         raise InputError(str(file), f"is truncated or not the file that {MODEL} describes (SHA-256)", MAKE_AGAIN)
     weights = _read_weights(file)
-    with torch.device("meta"):  # the initial weights would be thrown away
+    with without_weights():  # those drawn would be thrown away
         network = build_for(record, record.network, record.stem)
     strange = set(weights).symmetric_difference(network.state_dict())
     if strange:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 LARGE_LAYER = 5_000_000  # multiply-accumulates of one chip; below, changing the type costs more than it saves
 
@@ -21,9 +21,9 @@ def count_macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
         network: any module on any device; its training mode is restored.
         input_shape: shape of one chip (C, H, W).
     """
-    with inference(network) as device, FlopCounterMode(display=False) as counter:
+    with inference(network) as device, _Operations() as counted:
         network(torch.zeros(1, *input_shape, device=device))
-    return counter.get_total_flops() // 2
+    return counted.flops // 2
 
 
 def count_params(network: nn.Module) -> int:
@@ -97,7 +97,31 @@ def kept_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> float:
     return sum(seen.values()) / chips
 
 
-class _LiveBytes(TorchDispatchMode):
+class _Watch(TorchDispatchMode):
+    """Sees every operator. Nothing here is compiled, so PyTorch need not load its compiler, 2 s, to except this."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+class _Operations(_Watch):
+    """Adds up what PyTorch's own formulas say of the operators, as its ``FlopCounterMode`` does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if formula := flop_registry.get(func.overloadpacket):
+            self.flops += formula(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
+class _LiveBytes(_Watch):
     """Follows the storages that operators return, from their birth to their release."""
 
     def __init__(self, given: list[torch.Tensor]) -> None:

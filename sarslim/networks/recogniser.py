@@ -1,14 +1,16 @@
 """The networks by name: built for SAR chips, tapped at their stages, rebuilt around pruned weights."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
+from torch.overrides import TorchFunctionMode
 
 from sarslim.errors import InputError
 from sarslim.networks.architectures import AConvNet, GhostNet, MNASNet
+from sarslim.networks.definitions import models
 from sarslim.records import DatasetRecord, ModelRecord
 
 
@@ -78,6 +80,29 @@ OWN: dict[str, Callable[[int, int], nn.Module]] = {"mnasnet0_5": MNASNet, "ghost
 
 THREE_BY_THREE_STEM = ("resnet18", "resnet34", "resnet50")
 NO_STRIDE_IN_STEM = ("vgg16_bn", "aconvnet")
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves weights as they are where they would be drawn."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        is_initial = getattr(func, "__module__", "") == nn.init.__name__
+        return kwargs["tensor"] if is_initial else func(*args, **kwargs)
+
+
+@contextmanager
+def without_weights(device: str = "meta") -> Iterator[None]:
+    """Networks that are built within have shapes but no weights; on a CPU these are whatever the memory holds.
+
+    To draw them takes time, and on ``meta``, where it means nothing, PyTorch loads its compiler for it, 2 s.
+    """
+    with torch.device(device), _Undrawn():
+        yield
 
 
 def build(

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 import torch_pruning as tp
 from torch import Tensor, nn
-from torchvision.models.shufflenetv2 import InvertedResidual as ShuffleBlock
+
+from sarslim.networks.definitions import ShuffleBlock
 
 
 @dataclass(frozen=True)

@@ -53,16 +53,15 @@ class Setting:
         Raises:
             InputError: a stem that this network has not.
         """
-        with torch.device("meta"):
-            network = networks.build(
+        with networks.without_weights(device):
+            return networks.build(
                 name,
                 classes=self.classes,
                 channels=self.shape[0],
                 stem=stem,
                 mean=(0.0,) * self.shape[0],
                 std=(1.0,) * self.shape[0],
-            )
-        return network.to_empty(device=device).eval()
+            ).eval()
 
 
 def try_networks(setting: Setting, config: RunConfig, room: Path | None, findings: Findings) -> None:

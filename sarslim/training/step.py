@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import torch
+import torch._dynamo  # optimizers ask for it in their first step; loaded here, all tasks of a run share it
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 

@@ -1,8 +1,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from sarslim.networks import cost
+from sarslim.config import NETWORKS
+from sarslim.networks import build, cost
 
 
 @pytest.fixture
@@ -22,6 +24,14 @@ def test_macs_by_hand(small):
     depthwise = 5 * 5 * 8 * 9
     linear = 200 * 3
     assert cost.count_macs(small, (2, 10, 10)) == standard + depthwise + linear
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_macs_are_what_pytorch_counts(name):
+    network = build(name, classes=3, channels=2, stem="standard", mean=(0, 0), std=(1, 1)).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 2, 64, 64))
+    assert cost.count_macs(network, (2, 64, 64)) == counter.get_total_flops() // 2 > 1e6
 
 
 def test_params_by_hand(small):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -153,3 +156,30 @@ def test_folding_leaves_the_outputs_and_takes_every_batch_norm_that_follows_a_co
     (logits, taps), (own, own_taps) = (networks.forward_with_taps(each, images) for each in (found, network))
     for left, right in zip((logits, *taps), (own, *own_taps), strict=True):
         assert (left - right).abs().max() < 1e-3 * right.abs().max()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_networks_without_weights_have_the_shapes_of_those_with(name, device):
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    with networks.without_weights(device):
+        bare = build(name)
+    assert torch.equal(torch.get_rng_state(), before)  # nothing was drawn
+    assert {tensor.device.type for tensor in bare.parameters()} == {device}
+    shapes = {key: (tensor.shape, tensor.dtype) for key, tensor in build(name).state_dict().items()}
+    assert {key: (tensor.shape, tensor.dtype) for key, tensor in bare.state_dict().items()} == shapes
+
+
+def test_torchvision_does_without_the_compiler_which_is_the_real_one_for_whoever_wants_it():
+    code = (
+        "import sys, sarslim.networks, torchvision\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+        "import torch\n"
+        "from torch._dynamo.utils import is_compile_supported\n"
+        "assert is_compile_supported('cpu') in (True, False) and torch._dynamo.config.recompile_limit > 0\n"
+        "assert torchvision.ops.nms(torch.tensor([[0.0, 0, 1, 1], [0, 0, 1, 1]]), torch.ones(2), 0.5).tolist() == [0]\n"
+        "print(torch.compile(lambda x: x + 1, backend='eager')(torch.ones(1)).item())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "2.0\n"), done.stderr

@@ -1,6 +1,8 @@
 """The check: everything that can be known to be wrong is told before anything is prepared or trained, at once."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -320,6 +322,20 @@ def test_a_check_with_everything_in_it_takes_less_than_five_seconds(store):
     start = time.process_time()
     checked({"evaluate": {"rivals": ["mobilenet_v3_small", "shufflenet_v2_x0_5", "ghostnet"]}})
     assert time.process_time() - start < 5
+
+
+def test_a_check_does_without_what_takes_seconds_to_load(store):
+    code = (
+        "import sys\n"
+        "from sarslim.config import RunConfig, parse\n"
+        "from sarslim.config.parameters import to_parameters\n"
+        "from sarslim.stages.check import check\n"
+        "check(to_parameters(parse(RunConfig, {})))\n"
+        "slow = {'torch._dynamo', 'torch._inductor', 'sympy', 'kfp', 'onnxruntime', 'sklearn'}\n"
+        "print(*sorted(slow & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, ""), done.stderr
 
 
 def test_plans_refuse_seeds_and_networks_that_cannot_run():
