@@ -13,6 +13,7 @@ STORE ?= deployment/sarslim-store
 PY := .venv/bin/python
 CLI := .venv/bin/sarslim
 
+DISK_GB := 11
 CASES ?= 100000
 READER ?=
 FAULTS ?= 300
@@ -73,6 +74,8 @@ docs: .venv/ready ## these pages, as a site that reads offline, into build/docs
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sarslim needs Python 3.11 or newer; set PYTHON=")'
+	@$(PYTHON) -c 'import shutil, sys; free = shutil.disk_usage(".").free / 1e9; sys.exit(free < $(DISK_GB) and \
+	  f"{free:.0f} GB are free on this disk; .venv takes 7, and its downloads 4 while it is set up. Make room.")'
 	@echo "Setting up .venv from the locked versions (once; torch is large) ..."
 	@$(PYTHON) -m venv --clear .venv
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
