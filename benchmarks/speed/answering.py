@@ -13,7 +13,7 @@ from sarslim.config.machine import cores
 from sarslim.delivery import export
 from sarslim.delivery.registry import METRICS, ONNX
 from sarslim.networks import build
-from sarslim.records import BundleRecord, Preprocessing, Scaling
+from sarslim.records import BundleRecord, Preprocessing, Scaling, Typical
 from sarslim.store.storage import write_sums
 
 SIDE, CLASSES = 64, 4
@@ -56,6 +56,7 @@ def write_bundle(folder: Path) -> None:
     how = Preprocessing(
         channels=("amplitude",), image_size=SIDE, dtype="uint8", values="uint8", polarisation_as="samples",
         labels="visual", merge={}, scaling=(Scaling(kind="linear", low=0, high=255),),
+        typical=Typical(clipped=1, mean=((0, 255),), spread=((0, 255),), sides_px=(1, 1000)),  # as published ones have
     )  # fmt: skip
     export.to_onnx(network, folder / ONNX, classes=[str(number) for number in range(CLASSES)], preprocessing=how)
     about = BundleRecord(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-import torch
+import torch  # noqa: F401 whole, before anything stands in for a part of it
 
 COMPILER, UTILITIES = "torch._dynamo", "torch._dynamo.utils"
 
@@ -19,7 +19,6 @@ def _without_compiler() -> Iterator[None]:
     if COMPILER in sys.modules or "torchvision" in sys.modules:
         yield
         return
-    assert torch
     package, utilities = ModuleType(COMPILER), ModuleType(UTILITIES)
     utilities.is_compile_supported = lambda device: False  # type: ignore[attr-defined]
     sys.modules |= {COMPILER: package, UTILITIES: utilities}
