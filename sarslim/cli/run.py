@@ -1,7 +1,9 @@
 """Runs on this machine: the whole pipeline, a sweep, a comparison, and one stage again."""
 
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -67,7 +69,7 @@ def run(
     mlflow: Mlflow = "",
 ) -> None:
     """Run a whole pipeline on this machine."""
-    chosen = options.configuration(config, data, sets)
+    chosen = partial(options.configuration, config, data, sets)
     begin(pipeline, chosen, inputs or [], Here(runs, s3_endpoint, docker, mlflow), require_gate)
 
 
@@ -89,7 +91,8 @@ def sweep(
 ) -> None:
     """Compress to several budgets with several methods and seeds, from one teacher."""
     inputs = _given(budgets=budgets, methods=methods, seeds=seeds)
-    begin("sweep", options.configuration(config, data, sets), inputs, Here(runs, s3_endpoint, docker, mlflow))
+    chosen = partial(options.configuration, config, data, sets)
+    begin("sweep", chosen, inputs, Here(runs, s3_endpoint, docker, mlflow))
 
 
 @app.command(
@@ -110,7 +113,8 @@ def baselines(
 ) -> None:
     """Hold the student against its fine-tuned twin and lightweight networks."""
     inputs = _given(methods=methods, networks=networks, seeds=seeds)
-    begin("baselines", options.configuration(config, data, sets), inputs, Here(runs, s3_endpoint, docker, mlflow))
+    chosen = partial(options.configuration, config, data, sets)
+    begin("baselines", chosen, inputs, Here(runs, s3_endpoint, docker, mlflow))
 
 
 @app.command(
@@ -150,9 +154,12 @@ def rerun(
         sent = clusters.again(server, run, start, sets or [], experiment, pipeline_root, run_as, cluster, places)
         clusters.send(server, sent, wait, dry_run)
         return
-    from sarslim.kubeflow.local import launch
 
-    chosen = launch.rerun_config(runs / run, start, sets or [])
+    def chosen() -> Any:
+        from sarslim.kubeflow.local import launch
+
+        return launch.rerun_config(runs / run, start, sets or [])
+
     begin("compress", chosen, [], Here(runs, s3_endpoint, docker, mlflow), require_gate)
 
 
@@ -165,22 +172,28 @@ class Here(NamedTuple):
     mlflow: str
 
 
-def begin(pipeline: str, config: Any, inputs: list[str], here: Here, require_gate: bool = False) -> None:
+def begin(
+    pipeline: str, configuration: Callable[[], Any], inputs: list[str], here: Here, require_gate: bool = False
+) -> None:
     """Runs a pipeline; with ``require_gate`` a student that does not pass ends the program with its exit code.
+
+    Args:
+        configuration: gives it, or raises ``InputError``.
 
     Raises:
         InputError: no such pipeline, or one without a gate where it is required.
     """
-    from sarslim.config import settings
-
-    settings.choose("--pipeline", pipeline, options.PIPELINES)
-    if require_gate and pipeline.startswith(("sweep", "baselines")):
-        raise InputError("--require-gate", f"{pipeline} has no gate", "Leave it out, or run compress")
-
     from sarslim.kubeflow.local import ending, forking
 
-    # It loads what stages need while this process loads what a run needs.
+    # First of all, as it loads what stages need while this process loads what a run needs.
     with ending.sigterm_cleans_up(), nullcontext() if here.docker else forking.started() as tasks:
+        from sarslim.config import settings
+
+        settings.choose("--pipeline", pipeline, options.PIPELINES)
+        if require_gate and pipeline.startswith(("sweep", "baselines")):
+            raise InputError("--require-gate", f"{pipeline} has no gate", "Leave it out, or run compress")
+        config = configuration()
+
         from sarslim.kubeflow import tracking
         from sarslim.kubeflow.local import launch
 

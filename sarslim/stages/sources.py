@@ -4,6 +4,7 @@ import ast
 import functools
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -11,16 +12,17 @@ PACKAGE = Path(__file__).parents[1]
 
 def closure(module: str) -> list[Path]:
     """All files of sarslim that ``module`` needs, itself included, found from the import statements."""
-    found: dict[str, list[Path]] = {}
-    waiting = [module]
+    found: list[Path] = []
+    seen, waiting = {""}, [module]
     while waiting:
         name = waiting.pop()
-        file = _file(name)
-        if name in found or file is None:
+        if name in seen:
             continue
-        found[name] = [file, *_data_files(file)]
-        waiting += [*_imports(file, _state(file)), name.rpartition(".")[0]]
-    return sorted(path for files in found.values() for path in files)
+        seen.add(name)
+        if file := _file(name):
+            found += [file, *_data_files(file)]
+            waiting += [*_imports(file, _state(file)), name.rpartition(".")[0]]
+    return sorted(found)
 
 
 def digest(module: str) -> str:
@@ -45,20 +47,26 @@ def _hashed(file: Path, state: tuple[int, int]) -> bytes:
 
 @functools.cache
 def _imports(file: Path, state: tuple[int, int]) -> list[str]:
+    """What a file imports of sarslim; of names in a module nobody knows here whether they are modules."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in _statements(ast.parse(file.read_text(encoding="utf-8")).body):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names
+    return [name for name in names if name.partition(".")[0] == PACKAGE.name]
+
+
+def _statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """All statements in order, those within others, too; expressions, most of the tree, hold no import."""
+    for node in body:
+        yield node
+        for field in ("body", "handlers", "orelse", "finalbody", "cases"):
+            yield from _statements(getattr(node, field, ()))
 
 
 def _file(module: str) -> Path | None:
-    parts = module.split(".")
-    if parts[0] != PACKAGE.name:
-        return None
-    path = PACKAGE.joinpath(*parts[1:])
+    path = PACKAGE.joinpath(*module.split(".")[1:])
     candidates = (path / "__init__.py", path.with_suffix(".py"))
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
