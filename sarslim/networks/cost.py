@@ -11,7 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
-MACS: dict[Any, Callable[..., int]] = {  # of what an operator gave, from its arguments
+# Of what an operator gave, from its arguments. PyTorch's own formulas load Triton.
+MACS: dict[Any, Callable[..., int]] = {
     aten.convolution: lambda result, images, weight, *_: result.numel() * weight[0].numel(),
     aten.addmm: lambda result, bias, left, right: result.numel() * left.shape[1],
     aten.mm: lambda result, left, right: result.numel() * left.shape[1],
