@@ -91,7 +91,7 @@ class _Undrawn(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in (Tensor.normal_, Tensor.uniform_):
             return args[0]
-        is_initial = getattr(func, "__module__", "") == nn.init.__name__
+        is_initial = getattr(func, "__module__", "") == nn.init.__name__  # these hand all on by name
         return kwargs["tensor"] if is_initial else func(*args, **kwargs)
 
 
