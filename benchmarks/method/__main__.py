@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks.method as method
-from benchmarks.method import ceiling, cells, costs, folds, plan, rulers, sized, tables, teachers, workers
+from benchmarks.method import ceiling, cells, costs, folds, plan, rulers, sized, tables, teachers, versions, workers
 from sarslim.errors import told
 
 HERE = Path(__file__).parents[1]
-STEMS = {plan.SHIPS: "ships"}  # of what is written; of all others ``method``
+STEMS = {plan.SHIPS: "ships", plan.VERSIONS: "versions"}  # of what is written; of all others ``method``
 
 
 def main() -> None:
@@ -87,6 +87,9 @@ def write(file: Path, found: Mapping[str, Any]) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Runs what the sections still need: rates are chosen by the first cells of a section, and ask for more."""
+    at = cells.Places(given.data.resolve(), given.others and given.others.resolve(), given.work)
+    if given.name == plan.VERSIONS:
+        at = cells.Places(work=at.work, **versions.laid_out(at.chips, at.work / "versions")._asdict())
     for name in given.sections:
         while missing := [
             cell
@@ -94,13 +97,7 @@ def run(given: argparse.Namespace) -> None:
             if given.seeds is None or cell.seed in given.seeds
         ]:
             print(f"section {name}: {len(missing)} cells to run", flush=True)
-            workers.run_all(
-                missing,
-                at=cells.Places(given.data.resolve(), given.others and given.others.resolve(), given.work),
-                results=given.results,
-                device=given.device,
-                workers=given.workers,
-            )
+            workers.run_all(missing, at=at, results=given.results, device=given.device, workers=given.workers)
 
 
 def read(file: Path) -> list[Mapping[str, Any]]:

@@ -19,11 +19,21 @@ from torch import Tensor, nn
 from benchmarks.method import scores
 from sarslim import __version__, networks
 from sarslim.chips.dataset import Dataset
-from sarslim.config import NETWORKS, AskConfig, DistillConfig, PrepareConfig, PruneConfig, TeacherConfig, parse
+from sarslim.config import (
+    NETWORKS,
+    AskConfig,
+    DistillConfig,
+    EvaluateConfig,
+    PrepareConfig,
+    PruneConfig,
+    TeacherConfig,
+    parse,
+)
 from sarslim.config.recoveries import recovery
 from sarslim.networks import artifact
 from sarslim.networks.cost import count_macs, count_params
 from sarslim.networks.inference import folded
+from sarslim.stages import shifted
 from sarslim.stages.ask import ask_teacher
 from sarslim.stages.asking import open_answers
 from sarslim.stages.distill import recover, recover_in_rounds
@@ -74,6 +84,12 @@ SOURCES = {
         {"image_size": 64, "scaling": "linear"},
         {"flip": False},
         {1.0: Schedule(2600, 4000, 0.1), 0.25: Schedule(1600, 3000), 0.1: Schedule(1000, 2000)},
+    ),
+    # The usual part of MSTAR, whose networks are measured on other versions of two vehicles, too (see versions.py).
+    "MSTAR-versions": Source(
+        {"image_size": 64, "scaling": "linear"},
+        {"flip": False},
+        {1.0: Schedule(1300, 2000, 0.1)},
     ),
     "OpenSARShip": Source(
         {"format": "opensarship", "classes": ["Cargo", "Tanker"], "polarisations": ["VV"]},
@@ -148,11 +164,15 @@ class Cell:
 
 
 class Places(NamedTuple):
-    """Where the source is, where further chips are of which no label is used (or None), and what cells share."""
+    """Where the source is, where further chips are of which no label is used (or None), and what cells share.
+
+    ``shifted`` are labelled chips of another kind, by name: networks are measured on them, and nothing else.
+    """
 
     chips: Path
     others: Path | None
     work: Path
+    shifted: Mapping[str, Path] = {}
 
 
 def run(cell: Cell, at: Places) -> dict[str, Any]:
@@ -191,11 +211,12 @@ def run(cell: Cell, at: Places) -> dict[str, Any]:
     dataset = places(cell, work)[0]
     with FileLock(work / f"{dataset.name}.lock"):
         shortcuts = scores.shortcuts(dataset, data)
+    trial = scores.Trial(data, cell.seed, shortcuts["answers"], elsewhere(dataset, data, at))
     return {
         **asdict(cell),
         "validation": {"loss": kept.val_loss, "accuracy": kept.val_accuracy, "macro_f1": kept.val_macro_f1},
-        "test": scores.scores(network, data, cell.seed, shortcuts["answers"]),
-        "teacher_test": scores.of_teacher(teacher, data, cell.seed, shortcuts["answers"]),
+        "test": scores.scores(network, trial),
+        "teacher_test": scores.of_teacher(teacher, trial),
         "shortcuts": shortcuts["alone"],
         "params": count_params(network),
         "macs": count_macs(network, input_shape(data)),
@@ -238,6 +259,14 @@ def prepared(cell: Cell, at: Places) -> Dataset:
         chosen: Any = parse(PrepareConfig, {**source.prepare, **options, **sources, "seed": cell.seed})
         prepare(chosen, dataset=dataset, card=at.work / "cards" / f"{dataset.name}.html")
     return Dataset.open(dataset)
+
+
+def elsewhere(dataset: Path, data: Dataset, at: Places) -> list[shifted.Source]:
+    """The chips of another kind, as the networks of a data set see them."""
+    if not at.shifted:
+        return []
+    config = parse(EvaluateConfig, {"shifted": {name: str(folder) for name, folder in at.shifted.items()}})
+    return shifted.read(config, data, read_json(PrepareConfig, dataset / CONFIG))
 
 
 def answered(cell: Cell, basis: DistillConfig, data: Dataset, work: Path, shown: str) -> Answers | None:

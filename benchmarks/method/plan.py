@@ -21,7 +21,9 @@ RIVALS = (*TUNED_RIVALS, "squeezenet1_1", *LARGE_RIVALS)
 
 IN_TURN = (f"{TWIN} progressive", "kd progressive", "all terms-crd progressive")
 DEFAULT = "all terms"
-SHIPS = "FUSAR-3"
+SHIPS, VERSIONS = "FUSAR-3", "MSTAR-versions"
+ALONE = (SHIPS, VERSIONS)
+"""Data sets with sections of their own, and no others."""
 PAIR = (TWIN, DEFAULT)
 CORE = (TWIN, "kd", DEFAULT)
 BUDGETS = ("macs=10%", "macs=3%", "params=1%")
@@ -55,11 +57,11 @@ class Section:
     generations: int = 1
     longer: int = 1
     views: Sequence[int] = (0,)
-    ships: bool = False  # for FUSAR-3, as the others are not
+    only: str = ""  # one of ALONE
 
     def settings(self, data: str) -> Iterable[Setting]:
         """As ``Cell.setting``, each once."""
-        if self.ships != (data == SHIPS):
+        if self.only != (data if data in ALONE else ""):
             return {}
         fractions = [fraction for fraction in self.fractions if fraction in SOURCES[data].schedules]
         choices = [self.generations], self.budgets, self.paths, self.methods, self.unlabelled, [self.longer], self.views
@@ -146,7 +148,7 @@ SECTIONS: dict[str, Section] = {
         (*CORE, "all terms-crd"),
         (False, True),
         rates=RATES[:1],
-        ships=True,
+        only=SHIPS,
     ),
     # Where intervals of five seeds are wider than the differences.
     "ships, more seeds": Section(
@@ -156,10 +158,30 @@ SECTIONS: dict[str, Section] = {
         (*CORE, "all terms-crd"),
         rates=RATES[:1],
         seeds=range(5, 10),
-        ships=True,
+        only=SHIPS,
     ),
-    "ships, rivals": Section((1.0,), ("",), TUNED_RIVALS, (TWIN,), rates=RATES[:1], ships=True),
-    "ships, rivals taught": Section((1.0,), ("",), TUNED_RIVALS, ("kd",), rates=RATES[:1], ships=True),
+    "ships, rivals": Section((1.0,), ("",), TUNED_RIVALS, (TWIN,), rates=RATES[:1], only=SHIPS),
+    "ships, rivals taught": Section((1.0,), ("",), TUNED_RIVALS, ("kd",), rates=RATES[:1], only=SHIPS),
+    # At the rate that was chosen for all labels. Views are stored, for all ways see the same chips.
+    "other versions": Section(
+        (1.0,),
+        ("macs=5%", "macs=1%"),
+        ("uniform",),
+        (*CORE, ROUGH),
+        rates=RATES[:1],
+        views=(16,),
+        only=VERSIONS,
+    ),
+    "other versions, met without labels": Section(
+        (1.0,),
+        ("macs=5%", "macs=1%"),
+        ("uniform",),
+        (DEFAULT, ROUGH),
+        (True,),
+        rates=RATES[:1],
+        views=(16,),
+        only=VERSIONS,
+    ),
     "budgets": Section((0.1,), BUDGETS, ("uniform",), PAIR, (False, True), rates=(0.005,)),
     "budgets, more labels": Section((1.0, 0.25), BUDGETS, ("uniform",), CORE),
 }

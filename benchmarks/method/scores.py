@@ -1,6 +1,8 @@
 """What a network of the grid can do on the test part, and what is to be had without looking at the target."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +16,45 @@ from sarslim.evaluation.statistics import balanced_accuracy, macro_f1, pair
 from sarslim.networks import artifact
 from sarslim.networks.inference import predict
 from sarslim.stages.learn import device
+from sarslim.stages.shifted import Source
 
 
-def scores(network: nn.Module, data: Dataset, seed: int, shortcut: list[int]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Trial:
+    """What networks are measured on.
+
+    Args:
+        seed: of the shifts that are made of test chips.
+        shortcut: what the best shortcut answers to each test chip.
+        shifted: labelled chips of another kind.
+    """
+
+    data: Dataset
+    seed: int
+    shortcut: Sequence[int]
+    shifted: Sequence[Source] = ()
+
+
+def scores(network: nn.Module, trial: Trial) -> dict[str, Any]:
     """What a network can do on the test part, as it is and shifted, and chip by chip against a shortcut."""
-    part = data.part("test")
+    part = trial.data.part("test")
     assert part.labels is not None
     labels, predicted = np.asarray(part.labels), predict(network, part.images).argmax(axis=1)
     elsewhere = {
         name: predict(network, part.images, alter=alter).argmax(axis=1)
-        for name, alter in shifts(data.record.scaling, seed).items()
+        for name, alter in shifts(trial.data.record.scaling, trial.seed).items()
     }
-    against = pair(labels, predicted, np.array(shortcut))
+    answers = {name: (labels, chosen) for name, chosen in elsewhere.items()}
+    for source in trial.shifted:
+        answers[source.name] = source.labels, predict(network, source.images).argmax(axis=1)
+    against = pair(labels, predicted, np.array(trial.shortcut))
     return {
         "accuracy": float((predicted == labels).mean()),
         "balanced_accuracy": balanced_accuracy(labels, predicted),
         "macro_f1": macro_f1(labels, predicted),
         "over_shortcut": against.interval,
-        **{f"accuracy_{name}": float((chosen == labels).mean()) for name, chosen in elsewhere.items()},
-        **{f"balanced_accuracy_{name}": balanced_accuracy(labels, chosen) for name, chosen in elsewhere.items()},
+        **{f"accuracy_{name}": float((chosen == true).mean()) for name, (true, chosen) in answers.items()},
+        **{f"balanced_accuracy_{name}": balanced_accuracy(true, chosen) for name, (true, chosen) in answers.items()},
     }
 
 
@@ -51,11 +73,11 @@ def shortcuts(dataset: Path, data: Dataset) -> dict[str, Any]:
     return made
 
 
-def of_teacher(teacher: Path, data: Dataset, seed: int, shortcut: list[int]) -> dict[str, Any]:
+def of_teacher(teacher: Path, trial: Trial) -> dict[str, Any]:
     """Those of the teacher, measured once."""
     file = teacher.with_name(f"{teacher.name}.scores.json")
     if not file.exists():
-        made = scores(artifact.load(teacher)[0].to(device()), data, seed, shortcut)
+        made = scores(artifact.load(teacher)[0].to(device()), trial)
         file.write_text(json.dumps(made), encoding="utf-8")
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.method import cells, costs, figures, plan, shifts
+from benchmarks.method import cells, costs, figures, plan, shifts, versions
 from benchmarks.method.runs import Runs, settled
 from sarslim.config.recoveries import TWIN
 from sarslim.evaluation.statistics import bootstrap_interval, paired, t_interval
@@ -17,6 +17,7 @@ from sarslim.report import units
 
 Lines = Sequence[Mapping[str, Any]]
 FIGURES = ("accuracy", "balanced_accuracy")
+SHIFTS = shifts.NAMES | versions.NAMES
 REGIME = ("data", "fraction", "budget", "generations", "longer")
 
 # What a setting has, and what it has in its place in the other of a pair, all else equal.
@@ -206,7 +207,7 @@ def under_shift(found: Sequence[Runs]) -> Iterator[str]:
     ahead: dict[tuple[str, str, str], list[dict[int, float]]] = defaultdict(list)
     for runs in sorted(found, key=Runs.rank):
         twin = by_setting.get(plan.possible(runs.cell.setting._replace(method=TWIN)))
-        for name in shifts.NAMES if not runs.cell.is_rival else ():
+        for name in SHIFTS if not runs.cell.is_rival else ():
             key = runs.first["data"], runs.name, name
             figure = f"accuracy_{name}"
             own, theirs = fall(runs.test(), runs.test(figure)), fall(runs.teacher(), runs.teacher(figure))
@@ -215,7 +216,7 @@ def under_shift(found: Sequence[Runs]) -> Iterator[str]:
             if twin and twin is not runs and (both := own.keys() & twin.test(figure).keys()):
                 ahead[key].append({seed: runs.test(figure)[seed] - twin.test(figure)[seed] for seed in both})
     rows = [
-        [data, recovery, shifts.NAMES[name], *told, *together(ahead[data, recovery, name])]
+        [data, recovery, SHIFTS[name], *told, *together(ahead[data, recovery, name])]
         for (data, recovery, name), regimes in lost.items()
         if any(told := together(regimes))
     ]

@@ -69,7 +69,7 @@ def measure(
         cell = Cell(data, 1.0, "", "", "", False, 0.0, seed)
         dataset, usual = taught(cell, at)
         digests.append(dataset.record.digest)
-        shortcut = scores.shortcuts(places(cell, at.work)[0], dataset)["answers"]
+        trial = scores.Trial(dataset, seed, scores.shortcuts(places(cell, at.work)[0], dataset)["answers"])
         for name in found:
             folder = usual
             if name != RECIPE:
@@ -82,7 +82,7 @@ def measure(
                     epochs = as_many_steps(steps, len(dataset.part("train").images))
                     config = parse(TeacherConfig, recipe(cell) | {"epochs": epochs} | fields)
                     train_teacher(config, dataset=places(cell, at.work)[0], teacher=folder)
-            for figure, value in _figures(folder, dataset, seed, shortcut).items():
+            for figure, value in _figures(folder, trial).items():
                 found[name].setdefault(figure, []).append(value)
     return {
         "variants": {
@@ -131,9 +131,9 @@ def _of_vehicles(chips: Path, data: str, work: Path) -> Path:
     return folder
 
 
-def _figures(teacher: Path, data: Dataset, seed: int, shortcut: list[int]) -> dict[str, float]:
+def _figures(teacher: Path, trial: scores.Trial) -> dict[str, float]:
     record = read_json(TrainRecord, teacher / TRAINING)
-    found = scores.of_teacher(teacher, data, seed, shortcut)
+    found = scores.of_teacher(teacher, trial)
     low, high = found["over_shortcut"]
     return {
         "val_loss": record.epochs[record.kept_epoch - 1].val_loss,

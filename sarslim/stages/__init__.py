@@ -16,6 +16,7 @@ __all__ = [
     "prune",
     "publish",
     "results",
+    "shifted",
     "sources",
     "teacher",
 ]

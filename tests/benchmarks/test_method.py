@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.special import log_softmax
 
 from benchmarks.method import __main__ as command
-from benchmarks.method import ceiling, cells, contrast, costs, folds, plan, sized, tables, teachers, workers
+from benchmarks.method import ceiling, cells, contrast, costs, folds, plan, sized, tables, teachers, versions, workers
 from benchmarks.method.cells import Cell, Schedule, Source
 from benchmarks.method.shifts import NAMES, shifts
 from sarslim.chips.speckle import from_amplitudes, to_amplitudes
@@ -93,6 +93,32 @@ def test_shifts_of_chips_are_what_they_are_called_and_drawn_anew_alike(kind):
     # Noise at the median power ln 2 of clutter of mean power 1.
     power = [to_amplitudes(each, scaling).square().mean() for each in (chips, seen["noisy"])]
     assert power[1] / power[0] == pytest.approx(1 + np.log(2), rel=0.03)
+
+
+def test_versions_are_learned_met_or_new(tmp_path):
+    """As MSTAR comes: only two classes have versions that differ; a third has a folder for its only one."""
+    numbers = {"BMP2": ("SN_9563", "SN_9566", "SN_C21"), "T72": ("SN_132", "SN_812", "SN_S7")}
+    for part in ("TRAIN", "TEST"):
+        for label, each in {**numbers, "BTR70": ("SN_C71",), "ZIL131": ("",)}.items():
+            for number in each:
+                file = tmp_path / "mstar" / part / label / number / "HB1.jpeg"
+                file.parent.mkdir(parents=True)
+                file.write_text(f"{part} {label} {number}")
+    made = versions.laid_out(tmp_path / "mstar", tmp_path / "work")
+
+    def told(folder):
+        return {file.read_text() for file in folder.rglob("*.jpeg")}
+
+    usual = {f"{part} {each}" for part in ("TRAIN", "TEST") for each in ("BMP2 SN_9563", "T72 SN_132", "BTR70 SN_C71")}
+    assert told(made.chips) == usual | {"TRAIN ZIL131 ", "TEST ZIL131 "}
+    assert told(made.others) == {"TRAIN BMP2 SN_9566", "TRAIN T72 SN_812"}
+    assert {name: told(folder) for name, folder in made.shifted.items()} == {
+        "versions": {"TEST BMP2 SN_9566", "TEST BMP2 SN_C21", "TEST T72 SN_812", "TEST T72 SN_S7"},
+        "versions_met": {"TEST BMP2 SN_9566", "TEST T72 SN_812"},
+        "versions_new": {"TEST BMP2 SN_C21", "TEST T72 SN_S7"},
+    }
+    assert {file.parent.name for file in made.shifted["versions_new"].rglob("*.jpeg")} == {"BMP2", "T72"}
+    assert versions.laid_out(tmp_path / "mstar", tmp_path / "work") == made
 
 
 def test_a_taught_rival_is_held_against_itself_from_scratch(tmp_path):
@@ -304,6 +330,10 @@ def test_cells_share_teacher_answers_and_pruned_weights(chips, tmp_path, monkeyp
     assert tuned["shortcuts"]["majority"] == {"accuracy": 0.5, "balanced_accuracy": 0.5}
     low, high = tuned["test"]["over_shortcut"]
     assert low <= tuned["test"]["accuracy"] - max(each["accuracy"] for each in tuned["shortcuts"].values()) <= high
+
+    moved = cells.run(Cell(*setting, "finetune", False, 0.002, 0), at._replace(shifted={"moved": chips / "TEST"}))
+    assert moved["test"]["accuracy_moved"] == moved["test"]["accuracy"] == tuned["test"]["accuracy"]  # the same chips
+    assert "accuracy_moved" not in tuned["test"]
 
     monkeypatch.setattr(costs, "SECONDS", 0.01)
     lines, file = [tuned, taught, rival], tmp_path / "costs.json"
