@@ -137,9 +137,6 @@ SECTIONS: dict[str, Section] = {
         rates=(0.005,),
         views=(16,),
     ),
-    "stored answers, all labels": Section(
-        (1.0,), ("params=50k macs=20M",), ("early",), (DEFAULT,), rates=(0.002,), views=(0, 16)
-    ),
     # At the default rate, for all networks alike: some hundred validation chips tell no two rates apart.
     "ships": Section(
         (1.0,),
@@ -180,6 +177,15 @@ SECTIONS: dict[str, Section] = {
         (True,),
         rates=RATES[:1],
         views=(16,),
+        only=VERSIONS,
+    ),
+    # Stored answers against asking, with all labels.
+    "other versions, asked in every step": Section(
+        (1.0,),
+        ("macs=5%", "macs=1%"),
+        ("uniform",),
+        (DEFAULT,),
+        rates=RATES[:1],
         only=VERSIONS,
     ),
     "budgets": Section((0.1,), BUDGETS, ("uniform",), PAIR, (False, True), rates=(0.005,)),
