@@ -104,7 +104,6 @@ def regimes(found: Sequence[Runs]) -> Iterator[str]:
         groups.items(), key=lambda item: (item[0][0], -item[0][1], *item[0][3:])
     ):
         some = members[0].first
-        teachers = {seed: accuracy for runs in members for seed, accuracy in runs.teacher().items()}
         share = "all labels" if fraction == 1 else f"{fraction:.0%} of the labels"
         line = f", teachers of generation {generations}" * (generations > 1)
         line += f", {longer} times as long" * (longer > 1)
@@ -112,19 +111,32 @@ def regimes(found: Sequence[Runs]) -> Iterator[str]:
         audited = [runs for runs in members if runs.has_shortcuts]
         floors = f"; without looking at the target: {shortcuts(audited)}" if audited else ""
         yield (
-            f"{some['labelled']} labelled training chips; teacher {mean_of(teachers.values())}; "
+            f"{some['labelled']} labelled training chips; teacher {of_teachers(members)}; "
             f"{some['steps']} steps{floors}.\n"
         )
         header = "network, recovery, seeds, rate, parameters, MACs, test accuracy (least to most), macro-F1, 4 looks"
+        elsewhere = [name for name in versions.NAMES if all(runs.test(f"accuracy_{name}") for runs in members)]
         more = ["balanced accuracy", "against the best shortcut", "the same, balanced"] if audited else []
+        more += [versions.NAMES[name] for name in elsewhere]
         yield table(
             [*header.split(", "), "against its twin", "against the teacher", *more],
             [
                 row(runs, by_setting.get(plan.possible(runs.cell.setting._replace(method=TWIN))))
                 + (over_shortcut(runs) if audited else [])
+                + [mean_of(runs.test(f"accuracy_{name}").values()) for name in elsewhere]
                 for runs in sorted(members, key=Runs.rank)
             ],
         )
+
+
+def of_teachers(found: Sequence[Runs]) -> str:
+    """Mean accuracy of the teachers on the test part and on chips of another kind, each seed once."""
+    told = []
+    for name, where in {"": "", **versions.NAMES}.items():
+        figure = f"accuracy_{name}" if name else "accuracy"
+        by_seed = {seed: accuracy for runs in found for seed, accuracy in runs.teacher(figure).items()}
+        told += [f"{where} {mean_of(by_seed.values())}".strip()] if by_seed else []
+    return ", ".join(told)
 
 
 def shortcuts(found: Sequence[Runs]) -> str:

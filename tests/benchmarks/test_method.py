@@ -77,6 +77,20 @@ def test_students_are_held_against_teachers_and_twins_on_shifted_chips(tmp_path)
     assert rows[1] == f"| MSTAR | kd | blurred | {lost} |"
 
 
+def test_other_versions_stand_beside_the_usual_chips(tmp_path):
+    lines = []
+    for seed in range(3):
+        for method, there in (("finetune", 0.5), ("kd", 0.7)):
+            lines.append(line(method, seed, 0.8))
+            lines[-1]["test"] |= {"accuracy_versions": there + seed / 100}
+            lines[-1]["teacher_test"] |= {"accuracy_versions": 0.75 + seed / 100}
+    text = page(lines, tmp_path)
+    assert "teacher 90.0 %, other versions 76.0 %; 1000 steps" in text
+    rows = [row.split(" | ") for row in text.splitlines() if row.startswith("| uniform | ")]
+    assert [row[-1] for row in rows] == ["51.0 % |", "71.0 % |"]
+    assert "| MSTAR | kd | other versions | 1 | 3 | −5.0 points (" in text
+
+
 @pytest.mark.parametrize("kind", ["linear", "log"])
 def test_shifts_of_chips_are_what_they_are_called_and_drawn_anew_alike(kind):
     scaling = (
