@@ -9,6 +9,9 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+from sarslim.errors import InputError
+
+LABELS = ("BMP2", "T72")
 LEARNED = ("SN_9563", "SN_132")
 MET = ("SN_9566", "SN_812")
 NEW = ("SN_C21", "SN_S7")
@@ -29,15 +32,21 @@ def laid_out(chips: Path, folder: Path) -> Versions:
 
     Args:
         chips: as MSTAR comes, ``TRAIN`` and ``TEST`` with a folder per class, in some of these one per serial number.
+
+    Raises:
+        InputError: no such folders.
     """
     made = Versions(folder / "usual", folder / "met", {name: folder / name for name in NAMES})
     if folder.exists():
         return made
+    numbers = [f"TRAIN/{label}/{number}" for label, number in zip(LABELS, LEARNED, strict=True)]
+    if missing := [number for number in numbers if not (chips / number).is_dir()]:
+        raise InputError(str(chips), f"has no folder {missing[0]}", "Name the folder of MSTAR, with its serial numbers")
     draft = folder.with_name(f"{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     for file in sorted(path for path in chips.glob("T*/*/**/*") if path.is_file()):
         part, label, *versions = file.relative_to(chips).parts[:-1]
-        version = versions[0] if versions and label in ("BMP2", "T72") else ""
+        version = versions[0] if versions and label in LABELS else ""
         for where in _where(part, version):
             copy = draft / where / label / "-".join((*versions, file.name))
             copy.parent.mkdir(parents=True, exist_ok=True)

@@ -133,6 +133,9 @@ def test_versions_are_learned_met_or_new(tmp_path):
     }
     assert {file.parent.name for file in made.shifted["versions_new"].rglob("*.jpeg")} == {"BMP2", "T72"}
     assert versions.laid_out(tmp_path / "mstar", tmp_path / "work") == made
+    with pytest.raises(InputError, match="has no folder TRAIN/BMP2/SN_9563"):
+        versions.laid_out(tmp_path, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_taught_rival_is_held_against_itself_from_scratch(tmp_path):
