@@ -89,7 +89,7 @@ SOURCES = {
     "MSTAR-versions": Source(
         {"image_size": 64, "scaling": "linear"},
         {"flip": False},
-        {1.0: Schedule(1300, 2000, 0.1)},
+        {1.0: Schedule(2300, 2000, 0.1)},
     ),
     "OpenSARShip": Source(
         {"format": "opensarship", "classes": ["Cargo", "Tanker"], "polarisations": ["VV"]},
