@@ -53,7 +53,7 @@ def main() -> None:
     elif given.data is None or not given.data.exists():
         parser.error(f"--data {given.data} does not exist; name the folder of the chips")
     elif given.what == "rulers":
-        write(given.results.with_suffix(".rulers.json"), rulers.measure(given.data.resolve(), given.name))
+        write(given.results.with_suffix(".rulers.json"), rulers.measure(places(given).chips, given.name))
     elif given.others and not given.others.exists():
         parser.error(f"--others {given.others} does not exist; name the folder of the chips")
     elif given.what in ("teachers", "folds"):
@@ -61,6 +61,13 @@ def main() -> None:
     else:
         with told():
             run(given)
+
+
+def places(given: argparse.Namespace) -> cells.Places:
+    """Where chips are, as the data set wants them."""
+    if given.name == plan.VERSIONS:
+        return cells.Places(work=given.work, **versions.laid_out(given.data, given.work / "versions")._asdict())
+    return cells.Places(given.data.resolve(), given.others and given.others.resolve(), given.work)
 
 
 def compared(given: argparse.Namespace, parser: argparse.ArgumentParser) -> Mapping[str, Any]:
@@ -73,7 +80,7 @@ def compared(given: argparse.Namespace, parser: argparse.ArgumentParser) -> Mapp
         parser.error(f"--vehicles {given.vehicles} does not exist; name the folder of MSTAR")
     if teachers.UNLABELLED in variants and not given.others:
         parser.error(f"{teachers.UNLABELLED}: name their folder with --others")
-    at = cells.Places(given.data.resolve(), given.others and given.others.resolve(), given.work)
+    at = places(given)
     started = teachers.starts(given.name, at, given.vehicles and given.vehicles.resolve(), variants)
     measure, seeds = (folds.measure, plan.TUNING_SEEDS) if by_folds else (teachers.measure, plan.SEEDS)
     return measure(given.name, at, given.seeds or seeds, variants, started)
@@ -87,9 +94,7 @@ def write(file: Path, found: Mapping[str, Any]) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Runs what the sections still need: rates are chosen by the first cells of a section, and ask for more."""
-    at = cells.Places(given.data.resolve(), given.others and given.others.resolve(), given.work)
-    if given.name == plan.VERSIONS:
-        at = cells.Places(work=at.work, **versions.laid_out(at.chips, at.work / "versions")._asdict())
+    at = places(given)
     for name in given.sections:
         while missing := [
             cell

@@ -208,16 +208,13 @@ def run(cell: Cell, at: Places) -> dict[str, Any]:
     else:
         record = recover(network, remembered, method, data, taps=taps, answers=stored)
     kept = record.epochs[record.kept_epoch - 1]
-    dataset = places(cell, work)[0]
-    with FileLock(work / f"{dataset.name}.lock"):
-        shortcuts = scores.shortcuts(dataset, data)
-    trial = scores.Trial(data, cell.seed, shortcuts["answers"], elsewhere(dataset, data, at))
+    trial, shortcuts = tried(cell, data, at)
     return {
         **asdict(cell),
         "validation": {"loss": kept.val_loss, "accuracy": kept.val_accuracy, "macro_f1": kept.val_macro_f1},
         "test": scores.scores(network, trial),
         "teacher_test": scores.of_teacher(teacher, trial),
-        "shortcuts": shortcuts["alone"],
+        "shortcuts": shortcuts,
         "params": count_params(network),
         "macs": count_macs(network, input_shape(data)),
         "steps": steps,
@@ -261,12 +258,14 @@ def prepared(cell: Cell, at: Places) -> Dataset:
     return Dataset.open(dataset)
 
 
-def elsewhere(dataset: Path, data: Dataset, at: Places) -> list[shifted.Source]:
-    """The chips of another kind, as the networks of a data set see them."""
-    if not at.shifted:
-        return []
+def tried(cell: Cell, data: Dataset, at: Places) -> tuple[scores.Trial, dict[str, Any]]:
+    """What the networks of a cell are measured on, and what shortcuts get there."""
+    dataset = places(cell, at.work)[0]
+    with FileLock(at.work / f"{dataset.name}.lock"):
+        shortcuts = scores.shortcuts(dataset, data)
     config = parse(EvaluateConfig, {"shifted": {name: str(folder) for name, folder in at.shifted.items()}})
-    return shifted.read(config, data, read_json(PrepareConfig, dataset / CONFIG))
+    elsewhere = shifted.read(config, data, read_json(PrepareConfig, dataset / CONFIG))
+    return scores.Trial(data, cell.seed, shortcuts["answers"], elsewhere), shortcuts["alone"]
 
 
 def answered(cell: Cell, basis: DistillConfig, data: Dataset, work: Path, shown: str) -> Answers | None:

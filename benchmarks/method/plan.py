@@ -162,7 +162,7 @@ SECTIONS: dict[str, Section] = {
     # At the rate that was chosen for all labels. Views are stored, for all ways see the same chips.
     "other versions": Section(
         (1.0,),
-        ("macs=5%",),
+        ("macs=5%", "macs=1%"),
         ("uniform",),
         (*PAIR, ROUGH),
         rates=RATES[:1],
@@ -170,17 +170,11 @@ SECTIONS: dict[str, Section] = {
         only=VERSIONS,
     ),
     "other versions, met without labels": Section(
-        (1.0,), ("macs=5%",), ("uniform",), (DEFAULT,), (True,), rates=RATES[:1], views=(16,), only=VERSIONS
+        (1.0,), ("macs=5%", "macs=1%"), ("uniform",), (DEFAULT,), (True,), rates=RATES[:1], views=(16,), only=VERSIONS
     ),
     # Stored answers against asking, with all labels.
     "other versions, asked in every step": Section(
         (1.0,), ("macs=5%",), ("uniform",), (DEFAULT,), rates=RATES[:1], only=VERSIONS
-    ),
-    "other versions, smaller": Section(
-        (1.0,), ("macs=1%",), ("uniform",), (*PAIR, ROUGH), rates=RATES[:1], views=(16,), only=VERSIONS
-    ),
-    "other versions, smaller, met without labels": Section(
-        (1.0,), ("macs=1%",), ("uniform",), (DEFAULT,), (True,), rates=RATES[:1], views=(16,), only=VERSIONS
     ),
     "budgets": Section((0.1,), BUDGETS, ("uniform",), PAIR, (False, True), rates=(0.005,)),
     "budgets, more labels": Section((1.0, 0.25), BUDGETS, ("uniform",), CORE),

@@ -32,7 +32,7 @@ class Trial:
     data: Dataset
     seed: int
     shortcut: Sequence[int]
-    shifted: Sequence[Source] = ()
+    shifted: Sequence[Source]
 
 
 def scores(network: nn.Module, trial: Trial) -> dict[str, Any]:

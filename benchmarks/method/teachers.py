@@ -17,6 +17,7 @@ from benchmarks.method.cells import (
     prepared,
     recipe,
     taught,
+    tried,
 )
 from benchmarks.method.plan import SEEDS
 from sarslim.chips.dataset import Dataset
@@ -69,7 +70,7 @@ def measure(
         cell = Cell(data, 1.0, "", "", "", False, 0.0, seed)
         dataset, usual = taught(cell, at)
         digests.append(dataset.record.digest)
-        trial = scores.Trial(dataset, seed, scores.shortcuts(places(cell, at.work)[0], dataset)["answers"])
+        trial, _ = tried(cell, dataset, at)
         for name in found:
             folder = usual
             if name != RECIPE:

@@ -1,8 +1,7 @@
 """Other versions of two vehicles than those of training: MSTAR's serial numbers, split as published work splits them.
 
-BMP2 and T72 were measured with three serial numbers each, which differ in equipment and condition. Networks learn one
-of each (Ross et al., SPIE 3370, 1998, tell of such extended operating conditions). A second one they may meet without
-labels, at the depression of training; the third they never see.
+Three vehicles each of BMP2 and T72 were measured, told apart by serial number. Networks learn one of each. A second one
+they may meet without labels, at the depression of training; the third they never see.
 """
 
 import shutil
@@ -14,7 +13,6 @@ from sarslim.errors import InputError
 LABELS = ("BMP2", "T72")
 LEARNED = ("SN_9563", "SN_132")
 MET = ("SN_9566", "SN_812")
-NEW = ("SN_C21", "SN_S7")
 NAMES = {"versions": "other versions", "versions_met": "of these, met without labels", "versions_new": "of these, new"}
 """As tables say them."""
 

@@ -63,14 +63,19 @@ def test_regimes_are_taken_together_by_seed(tmp_path):
     assert found[-1] == together
 
 
-def test_students_are_held_against_teachers_and_twins_on_shifted_chips(tmp_path):
-    lines = []
+def shifted_lines(figure: str):
+    """Three seeds of two methods, which are told apart on shifted chips."""
     for seed in range(3):
-        for method, blurred in (("finetune", 0.5), ("kd", 0.7)):
-            lines.append(line(method, seed, 0.8))
-            lines[-1]["test"] |= {"accuracy_blurred": blurred + seed / 100}
-            lines[-1]["teacher_test"] = {"accuracy": 0.9, "accuracy_blurred": 0.75 + seed / 100}
-    rows = [row for row in page(lines, tmp_path).splitlines() if "| blurred |" in row]
+        for method, there in (("finetune", 0.5), ("kd", 0.7)):
+            made = line(method, seed, 0.8)
+            made["test"] |= {figure: there + seed / 100}
+            made["teacher_test"] |= {figure: 0.75 + seed / 100}
+            yield made
+
+
+def test_students_are_held_against_teachers_and_twins_on_shifted_chips(tmp_path):
+    text = page(list(shifted_lines("accuracy_blurred")), tmp_path)
+    rows = [row for row in text.splitlines() if "| blurred |" in row]
     lost = "1 | 3 | −5.0 points (−5.0 to −5.0) [−5.0 to −5.0] | 1 | 3 | +20.0 points (+20.0 to +20.0) [+20.0 to +20.0]"
     assert len(rows) == 2
     assert rows[0].startswith("| MSTAR | finetune | blurred | 1 | 3 | +15.0 points (+15.0 to +15.0)")
@@ -78,13 +83,7 @@ def test_students_are_held_against_teachers_and_twins_on_shifted_chips(tmp_path)
 
 
 def test_other_versions_stand_beside_the_usual_chips(tmp_path):
-    lines = []
-    for seed in range(3):
-        for method, there in (("finetune", 0.5), ("kd", 0.7)):
-            lines.append(line(method, seed, 0.8))
-            lines[-1]["test"] |= {"accuracy_versions": there + seed / 100}
-            lines[-1]["teacher_test"] |= {"accuracy_versions": 0.75 + seed / 100}
-    text = page(lines, tmp_path)
+    text = page(list(shifted_lines("accuracy_versions")), tmp_path)
     assert "teacher 90.0 %, other versions 76.0 %; 1000 steps" in text
     rows = [row.split(" | ") for row in text.splitlines() if row.startswith("| uniform | ")]
     assert [row[-1] for row in rows] == ["51.0 % |", "71.0 % |"]
