@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import benchmarks.speed as speed
+from benchmarks.answers import made
 from benchmarks.method.cells import commit, machine
 from benchmarks.speed.answering import write_bundle, write_chips
 from benchmarks.speed.turns import in_turn
@@ -41,7 +42,7 @@ def main() -> None:
     given = parser.parse_args()
     before, found = os.getloadavg()[0], defaultdict[str, Rounds](list)
     with tempfile.TemporaryDirectory() as folder:
-        works = of_gpu() if given.device == "cuda" else of_cpu(Path(folder), given.chips)
+        works = of_gpu(Path(folder)) if given.device == "cuda" else of_cpu(Path(folder), given.chips)
         for _ in range(given.rounds):
             for work, (kinds, arguments) in works.items():
                 found[work].append(in_turn(work, kinds, *arguments))
@@ -66,23 +67,25 @@ def publish(found: Mapping[str, Rounds], device: str, chips: int, load: str) -> 
     print(table(page), flush=True)
 
 
-def of_gpu() -> Works:
-    """Training alone."""
+def of_gpu(folder: Path) -> Works:
+    """Training alone; what is distilled is written into ``folder``."""
+    made(folder, None, GPU_CHIPS)
     return {
-        "training": (("ours", "stepwise", "bare", "timm"), (GPU_SIDE, GPU_CHIPS, CLASSES, "cuda")),
-        "distilling": (("ours", "stepwise", "once", "twin", "torchdistill"), (GPU_CHIPS, "cuda")),
+        "training": (("ours", "stepwise", "bare", "compiled", "timm"), (GPU_SIDE, GPU_CHIPS, CLASSES, "cuda")),
+        "distilling": (("ours", "stepwise", "once", "twin", "torchdistill"), (folder, "cuda")),
     }
 
 
 def of_cpu(folder: Path, chips: int) -> Works:
-    """Everything; what is recognised is written into ``folder``."""
-    bundle, files = folder / "bundle", folder / "chips"
+    """Everything; what is distilled, and what is recognised, is written into ``folder``."""
+    bundle, files, taught = folder / "bundle", folder / "chips", folder / "taught"
+    made(taught, None, CHIPS)
     write_bundle(bundle)
     write_chips(files, chips)
     return {
         "training": (("ours", "unaveraged", "bare", "loader", "timm"), (SIDE, CHIPS, CLASSES)),
         "waiting": (("ours", "spinning"), (SIDE, CHIPS // 8, CLASSES)),
-        "distilling": (("ours", "once", "torchdistill"), (CHIPS,)),
+        "distilling": (("ours", "once", "torchdistill"), (taught,)),
         "pruning": (("ours", "torch-pruning"), ()),
         "answering": (("ours", "decoding", "inference"), (bundle, files)),
         "copying": (("ours", "rclone"), (chips,)),
@@ -95,6 +98,7 @@ def figures_of_gpu(found: Mapping[str, Rounds]) -> list[dict[str, Any]]:
     row = partial(against, found)
     return [
         row("an epoch of `fit` / a bare PyTorch loop over chips on the GPU", "1.11", "training", "ours", "bare"),
+        row("an epoch of `fit` / the same bare loop, compiled", "1.11", "training", "ours", "compiled"),
         row("an epoch of `fit` / timm's loader and loop, from PNG files", "1", "training", "ours", "timm"),
         row("an epoch of `fit` / the same, its step not recorded", "1", "training", "ours", "stepwise"),
         row("an epoch of KD, asked in every step / torchdistill's", "1", "distilling", "ours", "torchdistill"),

@@ -1,4 +1,7 @@
-"""An epoch of distillation (KD) of a ResNet-18 into its student of 5 % of the MACs: ours, and torchdistill's."""
+"""An epoch of distillation (KD) of a ResNet-18 into its student of 5 % of the MACs: ours, and torchdistill's.
+
+Chips, teacher and pruned network are read from a folder as ``benchmarks.answers.made`` leaves it.
+"""
 
 import contextlib
 import statistics
@@ -11,7 +14,6 @@ import torch
 from torch import nn
 from torch.utils.data import RandomSampler, TensorDataset
 
-from benchmarks.answers import made
 from benchmarks.speed.training import COUNTED, EPOCHS, PLAIN, Clock, unrecorded
 from benchmarks.speed.turns import quiet
 from sarslim.chips.dataset import Dataset
@@ -25,7 +27,7 @@ from sarslim.stages.distill import recover
 from sarslim.stages.learn import parents_of
 
 
-def measure(kind: str, chips: int, device: str = "cpu") -> float:
+def measure(kind: str, folder: Path, device: str = "cpu") -> float:
     """Seconds of an epoch: teacher asked in every step (``ours``), ``once`` beforehand, or ``torchdistill``.
 
     On a GPU also ``stepwise``, which is ours, unrecorded, and ``twin``, fine-tuning; several epochs, as in training.
@@ -33,13 +35,12 @@ def measure(kind: str, chips: int, device: str = "cpu") -> float:
     on_gpu = device == "cuda"
     recipe = {**PLAIN, "checkpoints": "", "epochs": EPOCHS if on_gpu else 1, "mixed_precision": on_gpu}
     config = recovery("finetune" if kind == "twin" else "kd", parse(DistillConfig, recipe))
+    data = Dataset.open(folder / "data")
+    student, teacher = (artifact.load(folder / kind)[0] for kind in ("pruned", "teacher"))
     with tempfile.TemporaryDirectory() as name, quiet():
-        folder = Path(name)
-        data = made(folder, None, chips)
-        student, teacher = (artifact.load(folder / kind)[0] for kind in ("pruned", "teacher"))
         answers = None
         if kind == "once":
-            asked, out = AskConfig(views=1).filled(config), folder / "answers"
+            asked, out = AskConfig(views=1).filled(config), Path(name) / "answers"
             ask_teacher(asked, dataset=folder / "data", teacher=folder / "teacher", answers=out)
             answers = open_answers(out, config, data, parents_of(data, teacher=folder / "teacher"))
         student, teacher = student.to(device), teacher.to(device)
@@ -96,4 +97,4 @@ def of_torchdistill(teacher: nn.Module, student: nn.Module, data: Dataset, confi
 
 
 if __name__ == "__main__":
-    print(measure(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))
+    print(measure(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.answers import made
 from benchmarks.speed import __main__ as page
 from benchmarks.speed import answering, copying, distilling, pruning, training
 
@@ -25,6 +26,13 @@ def test_every_row_is_ours_over_its_peers():
     assert ratios == [1.5, 1.0, 1.5, 1.5, 1.5, 0.5, 1.5, 1.5, 0.75, 1.5, 1.5, 1.5]
 
 
+def test_so_is_every_row_of_a_gpu():
+    kinds = dict.fromkeys(("stepwise", "bare", "compiled", "timm", "twin", "torchdistill"), 2.0)
+    kinds |= {"ours": 3.0, "once": 1.0}
+    rows = page.figures_of_gpu({"training": [kinds], "distilling": [kinds]})
+    assert [row["ratio"] for row in rows] == [1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 0.333]
+
+
 @pytest.mark.parametrize("kind", ["ours", "unaveraged", "bare", "loader"])
 def test_trainings_do_their_work(kind):
     assert training.measure(kind, 32, 32, 4) > 0
@@ -37,9 +45,16 @@ def test_chips_are_recognised(kind, tmp_path):
     assert answering.measure(kind, tmp_path / "bundle", tmp_path / "chips") > 0
 
 
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("taught")
+    made(folder, None, 96)
+    return folder
+
+
 @pytest.mark.parametrize("kind", ["ours", "once"])
-def test_distillations_do_their_work(kind):
-    assert distilling.measure(kind, 96) > 0
+def test_distillations_do_their_work(kind, taught):
+    assert distilling.measure(kind, taught) > 0
 
 
 def test_networks_are_pruned():
