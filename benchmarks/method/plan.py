@@ -172,9 +172,9 @@ SECTIONS: dict[str, Section] = {
     "other versions, met without labels": Section(
         (1.0,), ("macs=5%", "macs=1%"), ("uniform",), (DEFAULT,), (True,), rates=RATES[:1], views=(16,), only=VERSIONS
     ),
-    # Stored answers against asking, with all labels.
-    "other versions, asked in every step": Section(
-        (1.0,), ("macs=5%",), ("uniform",), (DEFAULT,), rates=RATES[:1], only=VERSIONS
+    # Stored answers against asking, with all labels: 16 above, here asked in every step, and half as many.
+    "other versions, asked in every step or for 8 views": Section(
+        (1.0,), ("macs=5%",), ("uniform",), (DEFAULT,), rates=RATES[:1], views=(0, 8), only=VERSIONS
     ),
     "budgets": Section((0.1,), BUDGETS, ("uniform",), PAIR, (False, True), rates=(0.005,)),
     "budgets, more labels": Section((1.0, 0.25), BUDGETS, ("uniform",), CORE),
