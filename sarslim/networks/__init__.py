@@ -17,8 +17,16 @@ from sarslim.networks.recogniser import (
     without_weights,
 )
 
-# PyTorch itself takes a thread for every processor of the machine, also where a container may use two of them.
-torch.set_num_threads(min(torch.get_num_threads(), threads()))
+
+def follow_threads() -> None:
+    """Has PyTorch use no more threads than ``machine.threads`` says; to be called again where that has changed.
+
+    By itself it takes one for every processor of the machine, also where a container may use two of them.
+    """
+    torch.set_num_threads(min(torch.get_num_threads(), threads()))
+
+
+follow_threads()
 
 __all__ = [
     "Normalise",
@@ -29,6 +37,7 @@ __all__ = [
     "cost",
     "definitions",
     "first_convolution",
+    "follow_threads",
     "forget",
     "forward_with_taps",
     "inference",

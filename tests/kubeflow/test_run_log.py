@@ -1,10 +1,15 @@
 """What KFP prints locally is sorted by task; a person sees progress only."""
 
+import builtins
 import io
 import logging
 import re
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from kfp.local import logging_utils
 
 from sarslim.kubeflow.local import run_log
 
@@ -34,7 +39,7 @@ def test_lines_are_sorted_by_task_and_progress_is_shown(tmp_path):
         print("12:00:00.000 - INFO - Executing task \x1b[96m'train-teacher'\x1b[0m")
         print("    [KFP Executor] Got executor_input: {}")
         print("    teacher 1/2  loss 1.0  3s left")
-        print("        teacher 2/2  loss 0.5")
+        print("    teacher 2/2  loss 0.5")
         print("    note: chips are simulated")
         print('    figures: {"val_macro_f1": 0.9}')
         print("12:00:09.000 - INFO - Task \x1b[96m'train-teacher'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m")
@@ -136,7 +141,48 @@ def test_cells_of_a_sweep_are_counted(tmp_path, terminal, monkeypatch):
     assert terminal.last_table()[2:] == ["✓  teacher  done        0s", "✓  recover  2 of 3      0s"]
     lines = io.StringIO()
     sweep(lines)
-    assert lines.getvalue().splitlines()[-1] == "[recover] done in 0s (2 of 3)"
+    assert lines.getvalue().splitlines()[-1] == "[recover-2] done in 0s (2 of 3)"
+
+
+def test_cells_side_by_side_are_told_apart(tmp_path, terminal):
+    told = {"names": {"plan-sweep": "plan", "recover-cell": "recover"}, "loops": {"plan-sweep": "recover"}}
+    turn = threading.Barrier(2)
+
+    def cell(status):
+        with logging_utils.local_logger_context(), logging_utils.indented_print():
+            logging.info("Executing task 'recover-cell'")
+            turn.wait(10)
+            for epoch in (1, 2):
+                sys.stdout.write("    dist")  # a line may come in pieces
+                turn.wait(10)
+                sys.stdout.write(f"ill {epoch}/2  {status}\n")
+            run_log.say(f"input error: {status}")
+            logging.info(f"Task 'recover-cell' finished with status {status}")
+
+    def sweep(screen):
+        printing, handlers = builtins.print, logging.getLogger().handlers[:]
+        with (
+            run_log.watch(tmp_path, screen=screen, stages=("recover",), **told) as log,
+            ThreadPoolExecutor(2) as pool,
+        ):
+            list(pool.map(cell, ["SUCCESS", "FAILURE"]))
+        assert builtins.print is printing
+        assert logging.getLogger().handlers == handlers
+        return log
+
+    lines = io.StringIO()
+    log = sweep(lines)
+    good = {"1": "2", "2": "1"}[log.failed[-1]]
+    shown = lines.getvalue().splitlines()
+    for number, status in ((good, "SUCCESS"), (log.failed[-1], "FAILURE")):
+        name = f"recover-{number}"
+        assert [line for line in shown if f"[{name}] distill" in line] == [
+            f"[{name}] distill {epoch}/2  {status}" for epoch in (1, 2)
+        ]
+        assert log.lines(name)[-2] == f"input error: {status}"
+        assert (tmp_path / f"{name}.log").read_text().count(status) == 4
+    sweep(terminal)
+    assert terminal.last_table()[1] == "✗  recover  FAILED      0s"
 
 
 def test_a_terminal_that_cannot_redraw_gets_lines(tmp_path, terminal, monkeypatch):

@@ -10,6 +10,7 @@ import time
 import pytest
 from kfp import dsl, local
 
+from sarslim.config.machine import threads
 from sarslim.kubeflow.local import forking, warm
 
 
@@ -34,12 +35,20 @@ def told(how: str) -> str:
     return json.dumps([os.environ["TOLD"], os.getcwd(), loaded])
 
 
+@dsl.component(base_image="python", install_kfp_package=False)
+def recover_cell() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
 @pytest.fixture
 def runner(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TOLD", "the environment of the moment")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "out"), enable_caching=False)
-    with forking.started() as tasks, warm.processes(tasks):
+    with forking.started() as tasks, warm.processes(tasks, beside=2):
         yield
 
 
@@ -47,6 +56,12 @@ def test_a_task_finds_its_stage_loaded_and_the_environment_of_the_moment(runner,
     for environment in ("the first", "another"):
         monkeypatch.setenv("TOLD", environment)
         assert told(how="well").output == json.dumps([environment, str(tmp_path), ["sarslim.stages.publish", "torch"]])
+
+
+def test_cells_that_run_side_by_side_share_the_processors(runner, monkeypatch):
+    assert recover_cell().output == max(threads() // 2, 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads()))  # as asked
+    assert recover_cell().output == threads()
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,10 @@ def _run(task: dict[str, Any], output: int) -> None:
         os.chdir(task["cwd"])
         from kfp.dsl import executor_main
 
+        from sarslim import networks
+
+        networks.follow_threads()  # of this environment, not of that in which PyTorch was loaded
+
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "ephemeral_component.py"
             source.write_text(task["code"], encoding="utf-8")

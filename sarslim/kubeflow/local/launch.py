@@ -22,7 +22,7 @@ from sarslim.config import RunConfig
 from sarslim.config.settings import arguments, changed, load_config, require_data
 from sarslim.delivery.registry import METRICS
 from sarslim.errors import InputError, SarslimError, ServiceError
-from sarslim.kubeflow.local import ending, forking, history, run_log, runners, warm
+from sarslim.kubeflow.local import ending, forking, history, run_log, runners, sharing, warm
 from sarslim.kubeflow.tasks import LOOPS, TASKS
 from sarslim.records import BundleRecord, Comparison, DatasetRecord, TrainRecord
 from sarslim.report import last_screen
@@ -131,10 +131,13 @@ def run(
         _require_room(folder, config)
     where = nullcontext(tasks) if docker or tasks else forking.started()
     with _listed(runs), history.noted(folder, dag.name), where as tasks:
-        way = nullcontext() if docker or tasks is None else warm.processes(tasks)
+        beside = sharing.side_by_side(config)
+        sharing.take_cells(dag, beside)
+        way = nullcontext() if docker or tasks is None else warm.processes(tasks, beside)
         return _run_in(
-            folder, dag, config, parameters, started, s3_endpoint=s3_endpoint, docker=docker, way=way, last=last
-        )
+            folder, dag, config, parameters, started,
+            s3_endpoint=s3_endpoint, docker=docker, way=way, beside=beside, last=last,
+        )  # fmt: skip
 
 
 def _run_in(
@@ -147,6 +150,7 @@ def _run_in(
     s3_endpoint: str,
     docker: bool,
     way: AbstractContextManager[None],
+    beside: int,
     last: bool,
 ) -> Path:
     runs = folder.parent
@@ -159,7 +163,7 @@ def _run_in(
             folder / "logs", TASKS, sys.stdout, stages=_stages(dag), loops=LOOPS, headline=report.headline
         ) as log:
             local.init(
-                runners.containers(pipeline_root, config.sources.values())
+                runners.containers(pipeline_root, config.sources.values(), beside)
                 if docker
                 else local.SubprocessRunner(use_venv=False),
                 pipeline_root=str(pipeline_root),

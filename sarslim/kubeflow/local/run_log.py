@@ -5,36 +5,57 @@ import io
 import json
 import logging
 import re
+import sys
+import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TextIO
 
+from kfp.local import logging_utils
 from rich.console import Console
 
-from sarslim.kubeflow.local.views import Lines, Stages, State
+from sarslim.kubeflow.local.views import CELL, Lines, Stages, State
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 STARTED = re.compile(r"Executing task '([\w-]+)'")
 CACHED = re.compile(r"Task ([\w-]+) cache hit")
 FINISHED = re.compile(r"Task '([\w-]+)' finished with status (\w+)")
-# KFP indents what a task prints by four blanks, or by eight.
-STEP = re.compile(r" {4,8}(?P<what>\S.*?) (?P<done>\d+)/(?P<total>\d+)(?:  (?P<detail>.*))?$")
-NOTE = re.compile(r" {4,8}note: (?P<text>.*)")
-FIGURES = re.compile(r" {4,8}figures: (?P<json>\{.*\})$")
-INDENT = re.compile(r"^( {8}| {4})")
-
+# What a task prints is indented by four blanks.
+STEP = re.compile(r" {4}(?P<what>\S.*?) (?P<done>\d+)/(?P<total>\d+)(?:  (?P<detail>.*))?$")
+NOTE = re.compile(r" {4}note: (?P<text>.*)")
+FIGURES = re.compile(r" {4}figures: (?P<json>\{.*\})$")
+INDENT = "    "
+TIME = "%H:%M:%S.%f"
 
 Headline = Callable[[str, Mapping[str, float]], str]
 
 
+def say(line: str) -> None:
+    """Prints a line of a task."""
+    sys.stdout.write(f"{INDENT}{line}\n")
+
+
+@dataclass
+class _Reading:
+    """What is known of the task of a thread."""
+
+    rest: str = ""
+    kfp_name: str = ""
+    task: str = "kfp"
+    started: float = 0.0
+    result: str = ""
+
+
 class RunLog(io.TextIOBase):
-    """A text stream that reads KFP's local log as it is written.
+    """A text stream that reads KFP's local log as it is written. Cells that run side by side write in a thread each.
 
     ``names`` maps KFP's task names to the stages that people know, ``stages`` are those of this run in their order,
-    ``loops`` tells for the task of a plan what runs once for each of its cells, ``headline`` makes a line out of the
-    figures of a stage; ``console`` is where people look.
+    ``loops`` tells for the task of a plan what runs once for each of its cells, which are numbered, ``headline`` makes
+    a line out of the figures of a stage; ``console`` is where people look.
     """
 
     def __init__(
@@ -51,12 +72,10 @@ class RunLog(io.TextIOBase):
         self.failed: str | None = None
         self.folder, self._names, self._headline = folder, names, headline
         self._loops = loops
-        self._kfp_name = ""
-        self._result = ""
         self._lines: dict[str, list[str]] = {}
-        self._task = "kfp"
-        self._started = time.monotonic()
-        self._rest = ""
+        self._cells = Counter[str]()
+        self._readings: dict[int, _Reading] = defaultdict(_Reading)
+        self._lock = threading.RLock()
         live = console.is_terminal and not console.is_dumb_terminal
         self._view = Stages(console, stages) if live else Lines(console)
 
@@ -66,56 +85,65 @@ class RunLog(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Takes in text, line by line."""
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._read(COLOURS.sub("", line))
-        return len(text)
+        with self._lock:
+            now = self._readings[threading.get_ident()]
+            *lines, now.rest = (now.rest + text).split("\n")
+            for line in lines:
+                self._read(COLOURS.sub("", line), now)
+            return len(text)
 
     def lines(self, task: str) -> list[str]:
         """What a task has printed so far."""
         return self._lines.get(task, [])
 
-    def _read(self, line: str) -> None:
+    def _read(self, line: str, now: _Reading) -> None:
         if match := STARTED.search(line):
-            self._kfp_name, self._started, self._result = match[1], time.monotonic(), ""
-            self._task = self._name(match[1])
-            self._view.start(self._task)
-        self._keep(line)
+            now.kfp_name, now.started, now.result = match[1], time.monotonic(), ""
+            now.task = self._numbered(match[1])
+            self._view.start(now.task)
+        self._keep(line, now.task)
         if match := CACHED.search(line):
-            task = self._name(match[1])
+            task = self._numbered(match[1])
             self.cached.append(task)
             self.seconds.setdefault(task, 0.0)
             self._view.finish(task, State.CACHED, 0.0, "")
         elif match := FINISHED.search(line):
-            self._end(self._name(match[1]), succeeded=match[2] == "SUCCESS")
+            self._end(now, succeeded=match[2] == "SUCCESS")
         elif match := STEP.match(line):
-            self._view.step(self._task, match["what"], int(match["done"]), int(match["total"]), match["detail"] or "")
+            self._view.step(now.task, match["what"], int(match["done"]), int(match["total"]), match["detail"] or "")
         elif match := FIGURES.match(line):
-            self._take(json.loads(match["json"]))
+            self._take(json.loads(match["json"]), now)
         elif match := NOTE.match(line):
-            self._view.note(self._task, match["text"])
+            self._view.note(now.task, match["text"])
+
+    def _numbered(self, task: str) -> str:
+        name = self._name(task)
+        if name not in self._loops.values():
+            return name
+        self._cells[name] += 1
+        return f"{name}-{self._cells[name]}"
 
     def _name(self, task: str) -> str:
         # KFP numbers the tasks of one component: measure-network-2.
         return self._names.get(task, self._names.get(re.sub(r"-\d+$", "", task), task))
 
-    def _end(self, task: str, *, succeeded: bool) -> None:
-        seconds = round(time.monotonic() - self._started, 2)
-        self.seconds[task] = round(self.seconds.get(task, 0.0) + seconds, 2)
+    def _end(self, now: _Reading, *, succeeded: bool) -> None:
+        seconds = round(time.monotonic() - now.started, 2)
+        self.seconds[now.task] = round(self.seconds.get(now.task, 0.0) + seconds, 2)
         if not succeeded:
-            self.failed = task
-        self._view.finish(task, State.DONE if succeeded else State.FAILED, seconds, self._result)
-        self._task = "kfp"
+            self.failed = now.task
+        self._view.finish(now.task, State.DONE if succeeded else State.FAILED, seconds, now.result)
+        now.task = "kfp"
 
-    def _take(self, figures: Mapping[str, float]) -> None:
-        self._result = self._headline(self._task, figures)
-        if cell := self._loops.get(self._kfp_name):
+    def _take(self, figures: Mapping[str, float], now: _Reading) -> None:
+        now.result = self._headline(CELL.sub("", now.task), figures)
+        if cell := self._loops.get(now.kfp_name):
             self._view.expect(cell, int(figures["cells"]))
 
-    def _keep(self, line: str) -> None:
-        line = INDENT.sub("", line)
-        self._lines.setdefault(self._task, []).append(line)
-        with (self.folder / f"{self._task}.log").open("a", encoding="utf-8") as file:
+    def _keep(self, line: str, task: str) -> None:
+        line = line.removeprefix(INDENT)
+        self._lines.setdefault(task, []).append(line)
+        with (self.folder / f"{task}.log").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def close_view(self) -> None:
@@ -136,15 +164,22 @@ def watch(
     """Sends all that is printed in the context to a :class:`RunLog` that keeps its files in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     log = RunLog(folder, names, stages, loops, headline, Console(file=screen))
-    # KFP tells of cache hits by logging alone.
+    # KFP tells of cache hits by logging alone. Its own ways to indent what is printed and to show what is logged are
+    # for one task at a time: of two, each would leave the other's behind.
     root, handler = logging.getLogger(), logging.StreamHandler(log)
-    level = root.level
-    root.addHandler(handler)
+    level, handlers = root.level, root.handlers[:]
+    ways = {name: getattr(logging_utils, name) for name in ("indented_print", "local_logger_context")}
+    handler.setFormatter(logging_utils.MillisecondFormatter("%(asctime)s - %(levelname)s - %(message)s", TIME))
+    root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    for name in ways:
+        setattr(logging_utils, name, contextlib.nullcontext)
     try:
         with contextlib.redirect_stdout(log):
             yield log
     finally:
-        root.removeHandler(handler)
+        for name, way in ways.items():
+            setattr(logging_utils, name, way)
+        root.handlers[:] = handlers
         root.setLevel(level)
         log.close_view()

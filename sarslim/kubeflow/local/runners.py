@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from kfp.local import docker_task_handler
 
 from sarslim.chips.inspect import linked_folders
 from sarslim.errors import InputError, ServiceError
+from sarslim.kubeflow.local import run_log, sharing
 from sarslim.store import client
 
 # The user of docker/Dockerfile, for callers who are root.
@@ -48,17 +50,18 @@ def require_images(dag: Any) -> None:
             raise ServiceError(name, f"cannot be pulled ({error})", "Run make push REGISTRY=...") from None
 
 
-def containers(pipeline_root: Path, sources: Iterable[str]) -> local.DockerRunner:
+def containers(pipeline_root: Path, sources: Iterable[str], beside: int = 1) -> local.DockerRunner:
     """A runner whose tasks have a read-only root, no privileges, the caller's user and the caller's network.
 
     Args:
         pipeline_root: the one folder that tasks write to.
         sources: what the pipeline reads; a local path is mounted where it is, and so is what its links lead to.
+        beside: how many cells of a plan run at a time.
 
     Raises:
         InputError: a relative source, which means nothing inside a container.
     """
-    docker_task_handler.run_docker_container = _run
+    docker_task_handler.run_docker_container = partial(_run, beside)
     pipeline_root.mkdir(parents=True, exist_ok=True)
     user, group = os.getuid(), os.getgid()
     if user == 0:
@@ -87,28 +90,37 @@ def containers(pipeline_root: Path, sources: Iterable[str]) -> local.DockerRunne
     )
 
 
-def _run(client: Any, image: str, command: list[str], volumes: dict[str, Any], **arguments: Any) -> int:
+def _run(
+    beside: int,
+    client: Any,
+    image: str,
+    command: list[str],
+    volumes: dict[str, Any],
+    environment: Mapping[str, str],
+    **arguments: Any,
+) -> int:
     """Runs one task to its end and returns its exit status.
 
     It stands in for KFP's own, which lets the container go before its status is read and takes a missing one for
     success, and which leaves the container running when the caller is interrupted.
     """
+    shared = {**sharing.environment(command, beside), **environment}
     try:
-        container = client.containers.run(image, command, volumes=volumes, detach=True, **arguments)
+        container = client.containers.run(image, command, volumes=volumes, environment=shared, detach=True, **arguments)
     except DockerException as error:
-        print(f"Docker: {error}")
+        run_log.say(f"Docker: {error}")
         return 1
     try:
         rest = b""
         for part in container.logs(stream=True):
             *lines, rest = (rest + part).split(b"\n")
             for line in lines:
-                print(line.decode(errors="replace"))
+                run_log.say(line.decode(errors="replace"))
         if rest:
-            print(rest.decode(errors="replace"))
+            run_log.say(rest.decode(errors="replace"))
         return container.wait()["StatusCode"]
     except NotFound:
-        print("Docker: the container was removed before it ended")
+        run_log.say("Docker: the container was removed before it ended")
         return 1
     finally:
         with contextlib.suppress(DockerException):

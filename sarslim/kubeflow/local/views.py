@@ -17,6 +17,7 @@ from rich.text import Text
 from sarslim.progress import duration
 
 LEFT = re.compile(r"(?P<rest>.*?) *(?P<left>\S+ left)$")
+CELL = re.compile(r"-\d+$")  # numbers the tasks of a loop
 TRAINING = re.compile(r"(?:teacher|distill)(?:-(?P<round>\d+))?")
 BAR = 10
 
@@ -67,9 +68,10 @@ class Lines:
         self._expected[task] += times
 
     def finish(self, task: str, state: State, seconds: float, result: str) -> None:
-        self._ended[task] += 1
+        stage = CELL.sub("", task)
+        self._ended[stage] += 1
         words = {State.DONE: f"done in {duration(seconds)}", State.CACHED: "from cache"}.get(state, state.value)
-        count = f" ({self._ended[task]} of {self._expected[task]})" if self._expected[task] else ""
+        count = f" ({self._ended[stage]} of {self._expected[stage]})" if self._expected[stage] else ""
         self._print(f"[{task}] {words}{count}{result and f': {result}'}")
 
     def close(self) -> None:
@@ -86,7 +88,9 @@ class Stages:
 
     def start(self, task: str) -> None:
         row = self._row(task)
-        row.state, row.started, row.detail, row.bar = State.RUNNING, time.monotonic(), "", None
+        row.state, row.detail, row.bar = State.RUNNING, "", None
+        row.started = row.started if row.running else time.monotonic()
+        row.running += 1
 
     def step(self, task: str, what: str, done: int, total: int, detail: str) -> None:
         row = self._row(task)
@@ -103,8 +107,13 @@ class Stages:
     def finish(self, task: str, state: State, seconds: float, result: str) -> None:
         row = self._row(task)
         row.count += 1
-        row.seconds += seconds
-        row.state, row.detail, row.bar = state, result, None
+        row.running = max(row.running - 1, 0)
+        row.failed |= state is State.FAILED
+        row.state, row.detail, row.bar = State.FAILED if row.failed else state, result, None
+        if row.running:  # its time goes on
+            row.state = State.RUNNING
+        elif seconds:
+            row.seconds += time.monotonic() - row.started
 
     def close(self) -> None:
         for row in self._rows.values():
@@ -112,7 +121,7 @@ class Stages:
         self._live.stop()
 
     def _row(self, task: str) -> "_Row":
-        return self._rows.setdefault(task, _Row())
+        return self._rows.setdefault(CELL.sub("", task), _Row())
 
     def _table(self) -> Table:
         table = Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
@@ -154,11 +163,13 @@ def _beside(bar: ProgressBar, text: str) -> Table:
 
 @dataclass
 class _Row:
-    """What the table knows of a stage; ``count`` tasks of it have ended, of ``expected`` where that is known."""
+    """What the table knows of a stage: tasks that run, and that have ended, of ``expected`` where that is known."""
 
     state: State = State.WAITING
     started: float = 0.0
     seconds: float = 0.0
+    running: int = 0
+    failed: bool = False
     count: int = 0
     expected: int = 0
     detail: str = ""
@@ -169,4 +180,4 @@ class _Row:
         """The state in words; tasks of a loop share the row of their stage."""
         if self.expected and self.state in (State.RUNNING, State.DONE, State.CACHED, State.WAITING):
             return f"{self.count} of {self.expected}"
-        return f"{self.state} {self.count}×" if self.count > 1 else self.state
+        return f"{self.state} {self.count}×" if self.count > 1 and not self.failed else self.state

@@ -13,23 +13,26 @@ from collections.abc import Iterator
 
 from kfp.local import subprocess_task_handler
 
+from sarslim.kubeflow.local import run_log, sharing
 from sarslim.kubeflow.local.forking import LENGTH
 
 INPUT = "--executor_input"
 
 
 @contextlib.contextmanager
-def processes(tasks: socket.socket) -> Iterator[None]:
+def processes(tasks: socket.socket, beside: int = 1) -> Iterator[None]:
     """Inside, tasks of KFP's SubprocessRunner start without loading anything that one before them has loaded.
 
     Args:
         tasks: where ``forking.started`` takes them.
+        beside: how many cells of a plan run at a time.
     """
     before, lock = subprocess_task_handler.run_local_subprocess, threading.Lock()
 
     def run(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
         code, arguments = _task(full_command)
-        task = {"code": code, "arguments": arguments, "cwd": os.getcwd(), "env": os.environ | (env_vars or {})}
+        env = sharing.environment(arguments, beside) | os.environ | (env_vars or {})
+        task = {"code": code, "arguments": arguments, "cwd": os.getcwd(), "env": env}
         output, output_end = os.pipe()
         status, status_end = os.pipe()
         with lock:  # KFP runs two at a time
@@ -40,8 +43,7 @@ def processes(tasks: socket.socket) -> Iterator[None]:
         os.close(status_end)
         with open(output, encoding="utf-8", errors="replace") as lines, open(status, encoding="utf-8") as ended:
             for line in lines:
-                print(line, end="")
-            print("\n")
+                run_log.say(line.removesuffix("\n"))
             return int(ended.read() or 1)  # nothing: it was killed
 
     subprocess_task_handler.run_local_subprocess = run
