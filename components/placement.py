@@ -49,7 +49,7 @@ class Placement:
 
     @property
     def parallel(self) -> int:
-        """Cells of a sweep at the same time."""
+        """Cells of a sweep at the same time; on this machine ``sarslim.kubeflow.local.sharing`` decides."""
         return 1 if self.cluster is None else self.cluster.parallel
 
 
