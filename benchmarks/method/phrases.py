@@ -41,4 +41,5 @@ def mean_of(values: Iterable[float]) -> str:
 
 
 def listed(numbers: Iterable[float]) -> str:
+    """Numbers in a row, as short as they go."""
     return ", ".join(f"{number:g}" for number in numbers)
