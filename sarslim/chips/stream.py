@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from os.path import splitext
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +42,19 @@ class Stored:
     sides: tuple[int, int] | None = None
 
 
-# Gives the chips of an image, or of one in a file of many; may be called in any thread.
-Work = Callable[[], Iterable[Stored]]
+class Unread(NamedTuple):
+    """The chips of an image, or of one in a file of many, to be read in any thread; ``nbytes`` are held until then."""
+
+    read: Callable[[], Iterable[Stored]]
+    nbytes: int = 0
+
+    @classmethod
+    def at_hand(cls, chip: Stored) -> "Unread":
+        """One that is read already."""
+        return cls(lambda: [chip], chip.image.nbytes)
+
+    def chips(self) -> list[Stored]:
+        return list(self.read())
 
 
 def unlabelled(
@@ -61,18 +74,28 @@ def unlabelled(
         InputError: nothing there, no chip among it, a chip that cannot be read or lacks a polarisation, or a data set
             that was prepared otherwise.
     """
-    choices = reading(how, limits)
     for path in paths:
-        found, skipped = False, Counter[str]()
-        for chips in ahead.in_order(lambda chips: list(chips()), _raw(path, how, choices, skipped), workers=workers):
-            found = found or bool(chips)
+        waiting = unread(path, how, limits)
+        for chips in ahead.in_order(Unread.chips, waiting, size=attrgetter("nbytes"), workers=workers):
             yield from chips
-        if skipped:
-            count = f"{skipped.total()} files and folders were" if skipped.total() > 1 else "1 file or folder was"
-            note(f"{count} passed over: {told(skipped.elements())}")
-        if not found:
-            kinds = ", ".join((*images.SUFFIXES, images.STACK))
-            raise InputError(str(path), f"holds no chips ({kinds}, or OpenSARShip products)", "Give another path")
+
+
+def unread(path: Path, how: Preprocessing, limits: ImagesConfig | None = None) -> Iterator[Unread]:
+    """What :func:`unlabelled` reads of one path.
+
+    Raises:
+        InputError: as :func:`unlabelled`, but for what is wrong with a chip.
+    """
+    found, skipped = False, Counter[str]()
+    for one in _raw(path, how, reading(how, limits), skipped):
+        found = True
+        yield one
+    if skipped:
+        count = f"{skipped.total()} files and folders were" if skipped.total() > 1 else "1 file or folder was"
+        note(f"{count} passed over: {told(skipped.elements())}")
+    if not found:
+        kinds = ", ".join((*images.SUFFIXES, images.STACK))
+        raise InputError(str(path), f"holds no chips ({kinds}, or OpenSARShip products)", "Give another path")
 
 
 def named(name: str, pixels: Pixels, how: Preprocessing) -> Iterator[Stored]:
@@ -155,10 +178,10 @@ def _test_part(path: Path, how: Preprocessing, classes: tuple[str, ...]) -> Iter
         yield Stored(f"test {number}", np.array(image), classes[label])
 
 
-def _part(folder: Path, name: str, shown: str, how: Preprocessing) -> Iterator[Work]:
+def _part(folder: Path, name: str, shown: str, how: Preprocessing) -> Iterator[Unread]:
     """The chips of one part of a dataset artifact, named by the file that they are in, ``shown``."""
     for number, image in enumerate(_prepared_alike(folder, how).part(name).images):
-        yield partial(_as_it_is, f"{shown} {number}", image)
+        yield Unread(partial(_as_it_is, f"{shown} {number}", image))
 
 
 def _as_it_is(name: str, image: npt.NDArray) -> list[Stored]:
@@ -180,10 +203,10 @@ def _prepared_alike(path: Path, how: Preprocessing) -> Dataset:
     return data
 
 
-def _raw(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Work]:
+def _raw(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Unread]:
     """The chips of one file, or of all files below a folder; ``skipped`` counts the others by reason."""
     if not path.is_dir():
-        yield from _file(path, readable(str(path)), how, choices, skipped)
+        yield from _file(str(path), readable(str(path)), how, choices, skipped)
         return
     walk = Walk(path)
     for directory in walk:
@@ -198,7 +221,7 @@ def _raw(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counte
         else:
             for name in directory.files:
                 if splitext(name)[1].lower() in KINDS:
-                    yield from _file(Path(directory.path(name)), f"{shown}/{name}", how, choices, skipped)
+                    yield from _file(directory.path(name), f"{shown}/{name}", how, choices, skipped)
                 else:
                     skipped[NO_CHIP] += 1
     skipped.update(row.reason for row in walk.skipped)
@@ -206,20 +229,22 @@ def _raw(path: Path, how: Preprocessing, choices: PrepareConfig, skipped: Counte
         note(warning)
 
 
-def _file(path: Path, shown: str, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Work]:
+def _file(path: str, shown: str, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]) -> Iterator[Unread]:
     """The chips of one file, which is named as ``shown``."""
-    if path.suffix.lower() == ".zip":
-        yield from _product(path, how, choices, skipped)
-    elif path.name.endswith(PART) and is_dataset(path.parent):
-        yield from _part(path.parent, path.name.removesuffix(PART), shown, how)
-    elif path.suffix.lower() == images.STACK:
-        for number, pixels in enumerate(images.read_stack(path, shown, choices.images)):
-            yield partial(_stored, _chip(f"{shown} {number}", shown, pixels), pixels, how)
+    suffix = splitext(path)[1].lower()
+    if suffix == ".zip":
+        yield from _product(Path(path), how, choices, skipped)
+    elif path.endswith(PART) and is_dataset(Path(path).parent):
+        yield from _part(Path(path).parent, Path(path).name.removesuffix(PART), shown, how)
+    elif suffix == images.STACK:
+        for number, pixels in enumerate(images.read_stack(Path(path), shown, choices.images)):
+            chip = _chip(f"{shown} {number}", shown, pixels)
+            yield Unread(partial(_stored, chip, pixels, how), pixels.nbytes)
     else:
-        yield partial(_image, path, shown, how, choices.images)
+        yield Unread(partial(_image, path, shown, how, choices.images))
 
 
-def _image(path: Path, shown: str, how: Preprocessing, limits: ImagesConfig) -> Iterator[Stored]:
+def _image(path: str, shown: str, how: Preprocessing, limits: ImagesConfig) -> Iterator[Stored]:
     pixels = images.read(path, shown, limits)
     return _stored(_chip(shown, shown, pixels), pixels, how)
 
@@ -232,7 +257,7 @@ def _chip(name: str, file: str, pixels: Pixels) -> Chip:
 
 def _product(
     source: Path | Folder, how: Preprocessing, choices: PrepareConfig, skipped: Counter[str]
-) -> Iterator[Work]:
+) -> Iterator[Unread]:
     reader: Reader = OpenSarShipReader(source, labels=choices.labels, values=choices.values, images=choices.images)
     index = reader.index()
     index.check()
@@ -240,7 +265,7 @@ def _product(
     for warning in index.warnings:
         note(warning)
     for chip in index.chips:
-        yield partial(_of_product, reader, chip, how)
+        yield Unread(partial(_of_product, reader, chip, how))
 
 
 def _of_product(reader: Reader, chip: Chip, how: Preprocessing) -> Iterator[Stored]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ from PIL import Image
 
 from sarslim.chips import images, stream
 from sarslim.chips.dataset import PART, RECORD
-from sarslim.chips.stream import Stored
+from sarslim.chips.stream import Unread
 from sarslim.config import ImagesConfig
 from sarslim.errors import InputError
 from sarslim.records import Preprocessing
 from sarslim.store.storage import S3Uri, Storage, is_s3, local_copy
 
-READ = 64  # chips of an array in memory at one time
+READ = 16  # chips of an array in memory at one time
 NUMBERS = "buifc"  # kinds of NumPy types: bool, unsigned, integer, float, complex
 BANDS_AT_MOST = 4  # a last axis as short as this holds bands, not columns
 GIVE = "Give a path, an array, a Pillow image, or an iterable of these"
@@ -29,13 +30,13 @@ Item = str | os.PathLike[str] | np.ndarray | Image.Image
 
 def chips(
     given: Item | Iterable[Item], how: Preprocessing, limits: ImagesConfig | None = None, *, workers: int = 0
-) -> Generator[Stored]:
-    """Every chip of ``given``, as a network with this preprocessing takes them; see :meth:`Bundle.predict`.
+) -> Generator[Unread]:
+    """All that is in ``given``, to be read as a network with this preprocessing takes it; see :meth:`Bundle.predict`.
 
     The items of a list or tuple are looked at before any is read, those of other iterables as they come.
 
     Args:
-        workers: threads that decode what is in files. 0: one per core that this process may use.
+        workers: threads that decode what comes from a store. 0: one per core that this process may use.
 
     Raises:
         InputError: something else than paths, arrays and images, or an array that is not one of chips. Of what is
@@ -65,14 +66,15 @@ def _checked(items: Iterable[Any], how: Preprocessing) -> Iterator[Any]:
         yield item
 
 
-def _read(items: Iterable[Any], how: Preprocessing, limits: ImagesConfig | None, workers: int) -> Generator[Stored]:
+def _read(items: Iterable[Any], how: Preprocessing, limits: ImagesConfig | None, workers: int) -> Generator[Unread]:
     for place, item in enumerate(items):
         if isinstance(item, str | os.PathLike):
             yield from _at(os.fspath(item).rstrip("/") or "/", how, limits, workers)
         elif isinstance(item, Image.Image):
             # Opened from a file, it knows where that is.
             name = stream.readable(os.fsdecode(getattr(item, "filename", "") or f"image {place}"))
-            yield from stream.named(name, images.from_pillow(item, name, stream.reading(how, limits).images), how)
+            pixels = images.from_pillow(item, name, stream.reading(how, limits).images)
+            yield _in_memory(name, pixels, how)
         else:
             yield from _of_array(item, place, how)
 
@@ -86,28 +88,34 @@ def _check_address(address: str) -> None:
         raise InputError("chips", f"there is nothing at {address!r}", "Give an existing path or an s3:// address")
 
 
-def _at(address: str, how: Preprocessing, limits: ImagesConfig | None, workers: int) -> Iterator[Stored]:
-    """Chips of a file, a folder or a product; a copy from a store is there for as long as it is read."""
-    if is_s3(address) and address.endswith(PART):
+def _at(address: str, how: Preprocessing, limits: ImagesConfig | None, workers: int) -> Iterator[Unread]:
+    """What is in a file, a folder or a product; what comes from a store is read while its copy is there."""
+    if not is_s3(address):
+        yield from stream.unread(Path(address), how, limits)
+        return
+    if address.endswith(PART):
         folder, _, _ = address.rpartition("/")
         if Storage.from_environment().exists(S3Uri.parse(folder) / RECORD):
             raise InputError(address, "is part of a data set, and scaled", f"Give the whole of it, {folder}")
     with local_copy(address, "chips") as here:
         for chip in stream.unlabelled([here], how, limits, workers=workers):
-            name = address + chip.name.removeprefix(str(here)) if is_s3(address) else chip.name
-            yield replace(chip, name=name)
+            yield Unread.at_hand(replace(chip, name=address + chip.name.removeprefix(str(here))))
 
 
-def _of_array(array: Any, place: int, how: Preprocessing) -> Iterator[Stored]:
+def _of_array(array: Any, place: int, how: Preprocessing) -> Iterator[Unread]:
     """Chips of an array; of one on a disk no more than a few are read at once."""
     stacked, bands = _layout(array.shape, place, how)
     if not stacked:
         pixels = _amplitudes(array)
-        yield from stream.named(f"array {place}", pixels if bands else pixels[None], how)
+        yield _in_memory(f"array {place}", pixels if bands else pixels[None], how)
         return
     for start in range(0, array.shape[0], READ):
         for number, pixels in enumerate(_amplitudes(array[start : start + READ]), start):
-            yield from stream.named(f"array {place} {number}", pixels if bands else pixels[None], how)
+            yield _in_memory(f"array {place} {number}", pixels if bands else pixels[None], how)
+
+
+def _in_memory(name: str, pixels: images.Pixels, how: Preprocessing) -> Unread:
+    return Unread(partial(stream.named, name, pixels, how), pixels.nbytes)
 
 
 def _layout(shape: Sequence[int], place: int, how: Preprocessing) -> tuple[bool, bool]:

@@ -4,19 +4,18 @@ import itertools
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sarslim.chips import stream
+from sarslim.chips import ahead, stream
+from sarslim.chips.stream import Stored, Unread
 from sarslim.chips.typical import Outside, outside
-from sarslim.config import ImagesConfig, parse
-from sarslim.config.machine import require_threads
+from sarslim.config import ImagesConfig, machine, parse
 from sarslim.delivery import inputs, registry
 from sarslim.delivery.registry import INT8, METRICS, ONNX
 from sarslim.delivery.session import Session
@@ -27,7 +26,7 @@ from sarslim.records import BundleRecord, BundleScores, ClassScores, PairedScore
 from sarslim.store.local_store import reachable
 from sarslim.store.storage import SUMS, is_s3, local_copy, sha256, verify_sums
 
-BATCH = 64
+BATCH = 32  # images
 RUNS = Path("runs")  # whose embedded store is asked where the environment names none
 MANY = 0.05  # of the chips; hardly any test chip is far outside
 UNLIKE = "far outside of what the network was trained on"
@@ -56,7 +55,8 @@ class Bundle:
     """A bundle whose every file matches its checksum, with one of its networks loaded.
 
     ``files`` has the bytes and the SHA-256 of every file; ``version`` is the one that publishing gives by default,
-    ``name`` that of the model in the store, or of the folder; ``network`` is the file that is loaded.
+    ``name`` that of the model in the store, or of the folder; ``network`` is the file that is loaded; ``threads`` is
+    how many read and recognise, each a batch.
     """
 
     session: Session
@@ -65,6 +65,7 @@ class Bundle:
     version: str
     name: str
     network: str
+    threads: int
 
     def __repr__(self) -> str:
         about = [
@@ -88,13 +89,14 @@ class Bundle:
 
         Args:
             int8: the network in INT8 in place of FP32.
-            threads: CPU threads. 0: one per core that may be used.
+            threads: CPU threads, each of which recognises a batch of images at a time. 0: one per core that may be
+                used.
 
         Raises:
             InputError: no bundle there, a file that differs from its checksum, no such network in it, or more threads
                 than processors.
         """
-        require_threads("threads", threads)
+        machine.require_threads("threads", threads)
         network = INT8 if int8 else ONNX
         if not is_s3(str(address)):
             folder = Path(address)
@@ -110,7 +112,8 @@ class Bundle:
                 raise InputError(str(folder), f"{SUMS} does not list {file}", "Give a bundle of this version")
         metrics = parse(BundleRecord, (folder / METRICS).read_bytes(), where=METRICS)
         files = {file: ((folder / file).stat().st_size, digest) for file, digest in sums.items()}
-        return cls(Session(folder / network, threads), metrics, files, _version_of(folder), name, network)
+        session = Session(folder / network, threads=1)
+        return cls(session, metrics, files, _version_of(folder), name, network, threads or machine.threads())
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -141,8 +144,8 @@ class Bundle:
           prediction of its own.
 
         Whatever NumPy can read counts as an array; one on a disk, such as a memory map, is read piece by piece.
-        An iterable may be endless. It is read in a thread, a batch ahead; one batch more is in memory. Files are
-        decoded in as many threads as the network takes, a few dozen chips further ahead.
+        An iterable may be endless. It is read as predictions are taken, a few batches ahead. Every thread reads a batch
+        of images and recognises it, so many as there are threads at one time.
 
         Where many chips are far outside of what the network was trained on, a note says so at the end.
 
@@ -159,23 +162,20 @@ class Bundle:
             raise InputError(
                 self.name, "does not say what its network was trained on", "Publish it again, or do without refusing"
             )
-        how, workers = self.session.preprocessing, self.session.threads
-        return self._predictions(inputs.chips(chips, how, limits, workers=workers), refuse_outside)
+        waiting = inputs.chips(chips, self.session.preprocessing, limits, workers=self.threads)
+        return self._predictions(waiting, refuse_outside)
 
-    def _predictions(self, chips: Generator[stream.Stored], refuse_outside: bool) -> Iterator[Prediction]:
-        typical, count, far = self.session.preprocessing.typical, 0, Counter[str]()
+    def _predictions(self, waiting: Generator[Unread], refuse_outside: bool) -> Iterator[Prediction]:
+        count, far = 0, Counter[str]()
         # Whoever stops early leaves no thread and no copy behind.
-        with closing(chips), closing(self._batches(chips)) as batches:
-            for batch, images, probabilities in batches:
-                best, confidence = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
-                how_far = outside(typical, images, [chip.sides for chip in batch]) if typical else [None] * len(batch)
-                for chip, k, share, row, lies in zip(batch, best, confidence, probabilities, how_far, strict=True):
-                    count += 1
-                    if lies and lies.far:
-                        far[lies.measure] += 1
-                        if refuse_outside:
-                            raise InputError(chip.name, f"{UNLIKE}: {lies}", "Give chips of the same kind and scale")
-                    yield Prediction(chip.name, self.classes[k], share, row, lies)
+        with closing(waiting), closing(self._recognised(waiting)) as recognised:
+            for _, prediction in recognised:
+                count += 1
+                if (lies := prediction.outside) and lies.far:
+                    far[lies.measure] += 1
+                    if refuse_outside:
+                        raise InputError(prediction.chip, f"{UNLIKE}: {lies}", "Give chips of the same kind and scale")
+                yield prediction
         if far.total() > MANY * count:
             reasons = ", ".join(f"{measure} {number}" for measure, number in far.most_common())
             note(f"{far.total()} of {count} chips: {UNLIKE} ({reasons}); its answers on them mean little")
@@ -232,31 +232,30 @@ class Bundle:
         found: dict[str, tuple[int, int]] = {}
         with local_copy(str(data), "data") as here:
             chips = stream.labelled(here, self.session.preprocessing, self.classes)
-            for batch, _, probabilities in self._batches(chips):
-                chosen = probabilities.argmax(axis=1).tolist()
-                found |= {chip.name: (numbers[str(chip.label)], k) for chip, k in zip(batch, chosen, strict=True)}
+            for chip, prediction in self._recognised(map(Unread.at_hand, chips)):
+                found[chip.name] = numbers[str(chip.label)], numbers[prediction.label]
         return found
 
-    def _batches(
-        self, chips: Iterator[stream.Stored]
-    ) -> Generator[tuple[list[stream.Stored], NDArray, NDArray[np.float32]]]:
-        """Chips, their images as one array, and probabilities; the next batch is read while this one is recognised."""
-        left = Event()
+    def _recognised(self, waiting: Iterable[Unread]) -> Generator[tuple[Stored, Prediction]]:
+        """Every chip, and what the network says of it, in order.
 
-        def read() -> tuple[list[stream.Stored], NDArray] | None:
-            batch = list(itertools.takewhile(lambda _: not left.is_set(), itertools.islice(chips, BATCH)))
-            if not batch:
-                return None
-            return batch, np.stack([chip.image for chip in batch])
+        A batch is one thread's, from its files to its answers: threads that share one wait for each other.
+        """
+        return ahead.in_groups(
+            Unread.chips, self._recognise, waiting, group=BATCH, size=attrgetter("nbytes"), workers=self.threads
+        )
 
-        with ThreadPoolExecutor(1) as reader:
-            waiting = reader.submit(read)
-            try:
-                while batch := waiting.result():
-                    waiting = reader.submit(read)
-                    yield *batch, self.session.run(batch[1])[1]
-            finally:
-                left.set()
+    def _recognise(self, read: list[list[Stored]]) -> list[tuple[Stored, Prediction]]:
+        """The chips of a batch of images."""
+        chips, typical = list(itertools.chain.from_iterable(read)), self.session.preprocessing.typical
+        images = np.stack([chip.image for chip in chips])
+        _, probabilities = self.session.run(images)
+        best, confidence = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
+        how_far = outside(typical, images, [chip.sides for chip in chips]) if typical else [None] * len(chips)
+        return [
+            (chip, Prediction(chip.name, self.classes[k], share, row, lies))
+            for chip, k, share, row, lies in zip(chips, best, confidence, probabilities, how_far, strict=True)
+        ]
 
 
 def _version_of(folder: Path) -> str:

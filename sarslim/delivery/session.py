@@ -40,7 +40,7 @@ def options(count: int = 0) -> onnxruntime.SessionOptions:
 class Session:
     """One network, loaded: stored chips (N, C, H, W) in, logits and probabilities (N, classes) out.
 
-    ``preprocessing``, ``classes`` and all other ``metadata`` are those of the file; ``threads`` is how many there are.
+    ``preprocessing``, ``classes`` and all other ``metadata`` are those of the file.
     """
 
     def __init__(self, model: Path, threads: int = 0) -> None:
@@ -55,7 +55,6 @@ class Session:
         """
         require_threads("threads", threads)
         chosen = options(threads)
-        self.threads: int = chosen.intra_op_num_threads
         try:
             self._session = onnxruntime.InferenceSession(model, chosen, providers=["CPUExecutionProvider"])
             self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map

@@ -36,22 +36,24 @@ def upload(storage: Storage, folder: Path, uri: S3Uri) -> Upload:
     storage.make_bucket(uri)
     there = {name: (size, etag.strip('"')) for name, size, etag in storage.list(uri)}
     progress, lock = Progress("upload", len(files)), threading.Lock()
-    sent: list[int] = []
+    sent = nbytes = 0
 
     def one(name: str) -> None:
+        nonlocal sent, nbytes
         path = files[name]
         size = path.stat().st_size
-        new = there.get(name) != (size, digests(path)[0])
+        known, etag = there.get(name, (-1, ""))
+        new = known != size or digests(path)[0] != etag  # what is new is read once
         if new:
             storage.send(path, uri / name if name else uri)
         with lock:
-            sent.extend([size] if new else [])
-            progress.step(f"{sum(sent) / 1e6:,.1f} MB sent")
+            sent, nbytes = sent + new, nbytes + new * size
+            progress.step(f"{nbytes / 1e6:,.1f} MB sent")
 
     with ThreadPoolExecutor(PARALLEL_TRANSFERS) as pool:
         for _ in pool.map(one, files):
             pass
-    return Upload(len(sent), sum(sent), len(files) - len(sent))
+    return Upload(sent, nbytes, len(files) - sent)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:

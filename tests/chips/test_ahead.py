@@ -1,6 +1,7 @@
 """Work done ahead in threads gives what a loop would, in its order, and no more of it at a time than it may."""
 
 import threading
+import time
 from itertools import count, islice
 
 import pytest
@@ -54,7 +55,60 @@ def test_little_is_taken_ahead_of_an_endless_source(workers):
     results = ahead.in_order(double, (next(taken) for _ in count()), workers=workers)
     assert list(islice(results, 20)) == list(range(0, 40, 2))
     results.close()
-    assert next(taken) <= 20 + (2 * workers + 2) * ahead.GROUP
+    assert next(taken) <= 20 + (workers + 2) * ahead.GROUP
+
+
+def test_answers_do_not_wait_for_a_source_that_is_slow():
+    done, taken = [], []
+
+    def camera():
+        for number in count():
+            while len(done) < number // ahead.GROUP * ahead.GROUP:  # what was taken before is worked on meanwhile
+                time.sleep(0.01)
+            taken.append(number)
+            yield number
+
+    results = ahead.in_order(lambda number: done.append(number), camera(), workers=2)
+    next(results)
+    results.close()
+    assert len(taken) <= 3 * ahead.GROUP  # of four that may be ahead
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_group_is_answered_together_by_one_thread(workers):
+    def look(number: int) -> tuple[int, int]:
+        return number, threading.get_ident()
+
+    def answer(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        assert {thread for _, thread in found} == {threading.get_ident()}
+        return [(number, len(found)) for number, _ in found]
+
+    answers = ahead.in_groups(look, answer, range(21), group=8, workers=workers)
+    assert list(answers) == [(number, 8 if number < 16 else 5) for number in range(21)]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_was_before_an_error_is_answered_together(workers):
+    def fail(number: int) -> int:
+        if number == 10:
+            raise ValueError("broken")
+        return number
+
+    answers = ahead.in_groups(fail, lambda some: [(number, len(some)) for number in some], range(21), group=8,
+                              workers=workers)  # fmt: skip
+    assert list(islice(answers, 10)) == [(number, 8) for number in range(8)] + [(8, 2), (9, 2)]
+    with pytest.raises(ValueError, match="broken"):
+        next(answers)
+
+    def refuse(some: list[int]) -> list[int]:
+        if 10 in some:
+            raise ValueError("no answer")
+        return some
+
+    answers = ahead.in_groups(lambda number: number, refuse, range(21), group=8, workers=workers)
+    assert list(islice(answers, 8)) == list(range(8))
+    with pytest.raises(ValueError, match="no answer"):
+        next(answers)
 
 
 def test_large_results_are_held_one_at_a_time():
