@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +64,10 @@ def trace(name: str, dag: Dag, on: Placement) -> Any:
     lines = [f"    {parameter}: {text}" for parameter, (_, text) in parameters.items()]
     traced.__doc__ = "\n".join([dag.summary, "", "Args:", *lines])
     link = f" [Documentation]({on.cluster.documentation})" if on.cluster and on.cluster.documentation else ""
-    pipeline = dsl.pipeline(traced, name=name, description=f"{dag.summary}{link}")
+    # KFP looks at the whole stack for each setting of a task. That of a new thread is short, whoever calls: in
+    # notebooks and tests, where much is loaded, this took most of the time.
+    with ThreadPoolExecutor(1) as thread:
+        pipeline = thread.submit(dsl.pipeline, traced, name=name, description=f"{dag.summary}{link}").result()
     spec = pipeline.pipeline_spec
     for graph in (spec.root.dag, *(component.dag for component in spec.components.values())):
         _thin(graph)
