@@ -62,15 +62,15 @@ def in_groups(
     workers = workers or threads()
     groups = _groups(iter(items), group, size)
     work = partial(_done, function, together)
-    first = next(groups, ([], 0))
-    if workers == 1 or len(first[0]) < group:  # not worth a thread
-        yield from _told(work(first[0]))
-    else:
-        groups = itertools.chain([first], groups)
     if workers == 1:
         for some, _ in groups:
             yield from _told(work(some))
         return
+    first = next(groups, ([], 0))
+    if len(first[0]) < group:  # not worth a thread
+        yield from _told(work(first[0]))
+    else:
+        groups = itertools.chain([first], groups)
     waiting: deque[tuple[Future[Done[Answer]], int]] = deque()
     failed: Exception | None = None
     with ThreadPoolExecutor(workers) as pool:
