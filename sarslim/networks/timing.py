@@ -72,14 +72,6 @@ def of_module(network: nn.Module, input_shape: tuple[int, ...], *, batch: int = 
     return Job(lambda: copied(images), batch, threads, ready)
 
 
-def measure_latency(
-    network: nn.Module, input_shape: tuple[int, ...], *, batch: int = 1, threads: int = 1, seconds: float = 2.0
-) -> Latency:
-    """Wall time of one forward pass on this CPU, of a network that is compared with no other; see :func:`of_module`."""
-    job = of_module(network, input_shape, batch=batch, threads=threads)
-    return in_turns({"": job}, seconds=seconds)[""]
-
-
 def _turn(run: Callable[[], Any], seconds: float, least: int) -> list[float]:
     """Milliseconds of every run."""
     times: list[float] = []

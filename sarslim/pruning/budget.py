@@ -12,16 +12,15 @@ from torch import Tensor, nn
 
 from sarslim.config import Budget, PruneConfig
 from sarslim.errors import InputError
-from sarslim.networks.cost import count_macs, count_params, widths
-from sarslim.networks.timing import measure_latency
+from sarslim.networks.cost import widths
 from sarslim.progress import Progress, note
+from sarslim.pruning.costs import Meter, readable, up
 from sarslim.pruning.coupling import Coupling, Unit
 from sarslim.pruning.importance import NEED_GRADIENTS, accumulate_gradients, score
 from sarslim.records import LayerWidth
 
 Batches = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 
-SECONDS_PER_LATENCY = 0.3
 # A measured time comes out a little different each time: so the search aims this much below the bound.
 LATENCY_MARGIN = 0.95
 HALVINGS, LATENCY_HALVINGS = 20, 7
@@ -62,20 +61,20 @@ def prune(
         teacher: the network that shares and ratios refer to, where ``network`` has been pruned already.
 
     Raises:
-        InputError: as ``check``; or a criterion that this network gives no ground for.
+        InputError: as ``check``; a machine that has become too slow for a latency in milliseconds since that check; or
+            a criterion that this network gives no ground for.
     """
     assert config.allocation != "search"
-    bounds = check(
-        network, config, input_shape=input_shape, output_layers=output_layers, stages=stages, teacher=teacher
-    )
+    meter = check(network, config, input_shape=input_shape, output_layers=output_layers, stages=stages, teacher=teacher)
+    bounds = meter.bounds
     before = widths(teacher or network)
     pruned = _trainable_copy(network)
-    start = _costs(pruned, input_shape, bounds)
+    start = meter.costs(pruned)
     steps = 1 if config.allocation == "uniform" else config.steps
     progress = Progress("pruning step", steps)
 
     def approach(due: dict[str, float], *, again: bool) -> None:
-        plan = _Plan(pruned, config, input_shape, output_layers, stages, before)
+        plan = _Plan(pruned, config, meter, output_layers, stages, before)
         if not plan.fits([unit.channels for unit in plan.units], due):
             plan.rank(batches, recalibrated=again)
             plan.carry_out(due)
@@ -83,10 +82,17 @@ def prune(
     for step in range(1, steps + 1):
         shrink = {name: min(1.0, bound / start[name]) ** (step / steps) for name, bound in bounds.items()}
         approach({name: start[name] * factor for name, factor in shrink.items()}, again=step > 1)
-        progress.step("  ".join(f"{key} {readable(key, cost)}" for key, cost in _counts(pruned, input_shape).items()))
+        progress.step("  ".join(f"{key} {readable(key, cost)}" for key, cost in meter.counts(pruned).items()))
     if "latency" in bounds:
         aim = bounds["latency"]
-        while (found := _latency(pruned, input_shape)) > bounds["latency"]:  # the search was lucky with its timings
+        while (found := meter.latency(pruned)) > bounds["latency"]:  # the search was lucky with its timings
+            if _Plan(pruned, config, meter, output_layers, stages, before).smallest:
+                raise InputError(
+                    "prune.latency",
+                    f"the smallest network takes {readable('latency', found)}, and less when it was checked: this "
+                    "machine is slower or busier now",
+                    "Run this stage again when it is less busy, or raise prune.latency",
+                )
             note(f"latency {readable('latency', found)} is above the bound, pruning a little more")
             aim *= LATENCY_MARGIN
             approach(bounds | {"latency": aim}, again=True)
@@ -104,8 +110,8 @@ def check(
     output_layers: tuple[str, ...],
     stages: tuple[str, ...],
     teacher: nn.Module | None = None,
-) -> dict[str, float]:
-    """The bounds that the budgets stand for (macs, params, latency in ms), once it is sure that all can be met.
+) -> Meter:
+    """What the budgets bound and how far, once it is sure that all can be met.
 
     Depends on the shapes of the weights only: it tells before training whether the budget can be met after it. The
     smallest network has the same widths whatever the allocation is.
@@ -114,12 +120,12 @@ def check(
         InputError: layers or stages that do not exist; a budget above what the teacher needs, or out of reach.
     """
     _check_names(network, config, stages)
-    costs = _costs(teacher or network, input_shape, config.budgets)
-    bounds = {name: budget.limit(costs[name]) for name, budget in config.budgets.items()}
+    meter = Meter(teacher or network, input_shape, config.budgets)
+    costs, bounds = meter.teacher, meter.bounds
     smallest = _trainable_copy(network)
-    plan = _Plan(smallest, config, input_shape, output_layers, stages, widths(teacher or network))
+    plan = _Plan(smallest, config, meter, output_layers, stages, widths(teacher or network))
     plan.coupling.take_out([range(unit.channels - floor) for unit, floor in zip(plan.units, plan.floors, strict=True)])
-    reachable = _costs(smallest, input_shape, bounds)
+    reachable = meter.costs(smallest)
     problems, remedies = [], []
     for name, budget in config.budgets.items():
         asked = f"{name}={getattr(config, name)}"
@@ -136,7 +142,7 @@ def check(
         where = ", ".join(f"prune.{name}" for name, _ in problems)
         remedy = "; ".join(remedies)
         raise InputError(where, "; ".join(problem for _, problem in problems), remedy[:1].upper() + remedy[1:])
-    return bounds
+    return meter
 
 
 def recalibrate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -168,14 +174,14 @@ class _Plan:
         self,
         network: nn.Module,
         config: PruneConfig,
-        input_shape: tuple[int, ...],
+        meter: Meter,
         output_layers: tuple[str, ...],
         stages: tuple[str, ...],
         before: dict[str, int],
     ) -> None:
-        self.network, self.config, self.input_shape = network, config, input_shape
+        self.network, self.config, self.meter = network, config, meter
         self.spared = (*output_layers, *config.ignore)
-        self.coupling = Coupling(network, input_shape, self.spared)
+        self.coupling = Coupling(network, meter.input_shape, self.spared)
         self.units = self.coupling.units
         self.full = [before[unit.name] for unit in self.units]
         numbers = _stage_numbers(network, stages)
@@ -194,6 +200,11 @@ class _Plan:
         # The small subtraction keeps 100 channels less 95 % at 5, where floating point says 5.000000000000004.
         left = max(1, math.ceil(full * (1 - ratio) - 1e-6))
         return min(unit.channels, math.ceil(left / self.config.round_to) * self.config.round_to)
+
+    @property
+    def smallest(self) -> bool:
+        """Whether no channel may go any more."""
+        return [unit.channels for unit in self.units] == self.floors
 
     def rank(self, batches: Batches, *, recalibrated: bool) -> None:
         """Scores every channel of every unit; the network was pruned a step before, if it is to be recalibrated."""
@@ -216,9 +227,9 @@ class _Plan:
         if "latency" not in bounds:
             return True
         candidate = copy.deepcopy(self.network)
-        coupling = Coupling(candidate, self.input_shape, self.spared)
+        coupling = Coupling(candidate, self.meter.input_shape, self.spared)
         coupling.take_out([range(unit.channels - width) for unit, width in zip(self.units, left, strict=True)])
-        return _latency(candidate, self.input_shape) <= LATENCY_MARGIN * bounds["latency"]
+        return self.meter.latency(candidate) <= LATENCY_MARGIN * bounds["latency"]
 
     def _search(self, bounds: dict[str, float]) -> list[int]:
         """The widths within the bounds that take out the least: bisection, then the largest remainders."""
@@ -276,25 +287,10 @@ def _ascending(scores: Sequence[Tensor]) -> Tensor:
     return turns[torch.cat(list(scores))[turns].argsort(stable=True)]
 
 
-def readable(name: str, cost: float) -> str:
-    """A cost as a budget is written, rounded up to three digits so that it can be asked for: ``1.24M``, ``0.8ms``."""
-    if name == "latency":
-        return f"{_up(cost, 2):g}ms"
-    unit, scale = next(
-        ((unit, scale) for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)) if cost >= scale), ("", 1)
-    )
-    return f"{_up(cost / scale, 3):g}{unit}"
-
-
-def _up(value: float, digits: int) -> float:
-    step = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
-    return round(math.ceil(value / step - 1e-9) * step, 12)
-
-
 def _nearest_reachable(name: str, budget: Budget, reachable: float, teacher: float) -> str:
     if name == "latency":  # so that asking for it succeeds in spite of the margin
         reachable /= LATENCY_MARGIN
-    return f"{_up(100 * reachable / teacher, 2):g}%" if budget.relative else readable(name, reachable)
+    return f"{up(100 * reachable / teacher, 2):g}%" if budget.relative else readable(name, reachable)
 
 
 def _check_names(network: nn.Module, config: PruneConfig, stages: tuple[str, ...]) -> None:
@@ -336,16 +332,3 @@ def _largest_ratios(numbers: dict[str, int], config: PruneConfig, stages: tuple[
 
 def _trainable_copy(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).requires_grad_(True).eval()
-
-
-def _counts(network: nn.Module, input_shape: tuple[int, ...]) -> dict[str, float]:
-    return {"macs": count_macs(network, input_shape), "params": count_params(network)}
-
-
-def _latency(network: nn.Module, input_shape: tuple[int, ...]) -> float:
-    return measure_latency(network, input_shape, seconds=SECONDS_PER_LATENCY).median_ms
-
-
-def _costs(network: nn.Module, input_shape: tuple[int, ...], names: Iterable[str]) -> dict[str, float]:
-    costs = _counts(network, input_shape)
-    return costs | {"latency": _latency(network, input_shape)} if "latency" in names else costs

@@ -66,7 +66,7 @@ def test_a_module_is_timed_as_a_copy_with_the_threads_asked_for():
 
     network = Slow()
     torch.set_num_threads(1)
-    latency = timing.measure_latency(network, (1, 2, 2), batch=4, threads=2, seconds=0)
+    latency = timing.in_turns({"": timing.of_module(network, (1, 2, 2), batch=4, threads=2)}, seconds=0)[""]
     assert torch.get_num_threads() == 1
     assert network.training
     assert (latency.batch, latency.threads, latency.runs) == (4, 2, 5)

@@ -1,16 +1,16 @@
-from itertools import pairwise
+import itertools
 
 import pytest
 import torch
 from torch import nn
 
-from sarslim import networks
+from sarslim import networks, pruning
 from sarslim.config import NETWORKS, PruneConfig, parse
 from sarslim.errors import InputError
 from sarslim.networks import artifact
 from sarslim.networks.architectures import Ghost
 from sarslim.networks.cost import count_macs, count_params, widths
-from sarslim.pruning import budget as pruning
+from sarslim.pruning import costs
 from sarslim.pruning.coupling import Coupling
 from sarslim.pruning.importance import CRITERIA, accumulate_gradients, score
 from sarslim.records import Latency, ModelRecord, Scaling
@@ -138,7 +138,7 @@ def test_growth_leaves_coupled_layers_the_same_width():
     found = {name.removeprefix("backbone."): width for name, width in widths(pruned).items()}
     assert found["conv1"] == found["layer1.0.conv2"] == found["layer1.1.conv2"] == 4
     kept = [found[f"layer{number}.1.conv2"] / (32 * 2**number) for number in (1, 2, 3, 4)]
-    assert all(deep / shallow == pytest.approx(2, rel=0.25) for shallow, deep in pairwise(kept))
+    assert all(deep / shallow == pytest.approx(2, rel=0.25) for shallow, deep in itertools.pairwise(kept))
     assert 0.045 <= count_macs(pruned, (1, 32, 32)) / count_macs(network, (1, 32, 32)) <= 0.05
 
 
@@ -189,7 +189,7 @@ def test_the_check_accepts_a_search_and_knows_its_reach():
         found.append(str(caught.value))
     assert found[0] == found[1]
     config = PruneConfig(macs="10%", params="", allocation="search")
-    bounds = pruning.check(tiny(), config, input_shape=SHAPE, output_layers=("12",), stages=STAGES)
+    bounds = pruning.check(tiny(), config, input_shape=SHAPE, output_layers=("12",), stages=STAGES).bounds
     assert bounds == {"macs": count_macs(tiny(), SHAPE) * 0.1}
 
 
@@ -275,25 +275,52 @@ def test_a_second_round_counts_from_the_teacher():
     assert all(layer.after >= 0.4 * layer.before for layer in layers)
 
 
+def ticking(monkeypatch, rate):
+    """A clock that ticks by MACs: a million take as many milliseconds as ``rate`` says for the call it is given."""
+    calls = itertools.count()
+
+    def in_turns(jobs, *, seconds):
+        now = rate(next(calls))
+        times = {key: now * job / 1e6 for key, job in jobs.items()}
+        return {
+            key: Latency(batch=1, threads=1, runs=1, median_ms=time, p05_ms=time, p95_ms=time)
+            for key, time in times.items()
+        }
+
+    monkeypatch.setattr(costs, "of_module", count_macs)
+    monkeypatch.setattr(costs, "in_turns", in_turns)
+
+
 def test_latency_budget(monkeypatch):
-    """With a clock that ticks by MACs, the search must come out below the bound, by the margin for noise."""
-
-    def measure(network, input_shape, *, seconds):
-        milliseconds = count_macs(network, input_shape) / 1e6
-        return Latency(batch=1, threads=1, runs=1, median_ms=milliseconds, p05_ms=milliseconds, p95_ms=milliseconds)
-
-    monkeypatch.setattr(pruning, "measure_latency", measure)
+    """The search must come out below the bound, by the margin for noise."""
+    ticking(monkeypatch, lambda call: 1)
     network = tiny()
-    macs, _ = shares(prune(network, macs="", params="", latency="40%").network, network)
-    assert 0.34 <= macs <= 0.38
+    for budget in ("40%", f"{0.4 * count_macs(network, SHAPE) / 1e6:.4f}ms"):
+        macs, _ = shares(prune(network, macs="", params="", latency=budget).network, network)
+        assert 0.34 <= macs <= 0.38
     with pytest.raises(InputError, match=r"latency=0\.01ms is out of reach, the smallest reachable is 0\.\d+ms"):
         prune(network, macs="", params="", latency="0.01ms")
 
 
-def test_measured_latency_falls(monkeypatch):
-    monkeypatch.setattr(pruning, "SECONDS_PER_LATENCY", 0.02)
+@pytest.mark.parametrize("rate", [lambda call: 1 + 2 * (call < 1), lambda call: 3 - 2 * (call < 1)])
+def test_a_busy_machine_does_not_change_what_share_is_left(monkeypatch, rate):
+    """Three times as slow while the teacher is timed alone, or ever after."""
+    ticking(monkeypatch, rate)
     network = tiny()
-    found = prune(network, macs="", params="", latency="70%").network
+    macs, _ = shares(prune(network, macs="", params="", latency="40%").network, network)
+    assert 0.34 <= macs <= 0.38
+
+
+def test_a_machine_that_becomes_slow_is_told(monkeypatch):
+    """No end would come of pruning more: nothing is left to go."""
+    ticking(monkeypatch, lambda call: 1 if call < 2 else 50)
+    with pytest.raises(InputError, match=r"prune\.latency: the smallest network takes [\d.]+ms, and less when it was"):
+        prune(tiny(), macs="", params="", latency="1.00ms")
+
+
+def test_measured_latency_falls():
+    network = tiny()
+    found = prune(network, macs="", params="", latency="50%").network
     assert count_macs(found, SHAPE) < count_macs(network, SHAPE)
 
 
@@ -418,10 +445,10 @@ def test_recalibration_is_exact():
 
 
 def test_readable_costs_round_up():
-    assert pruning.readable("macs", 7_073_120) == "7.08M"
-    assert pruning.readable("params", 999) == "999"
-    assert pruning.readable("params", 20_000) == "20k"
-    assert pruning.readable("latency", 0.1234) == "0.13ms"
+    assert costs.readable("macs", 7_073_120) == "7.08M"
+    assert costs.readable("params", 999) == "999"
+    assert costs.readable("params", 20_000) == "20k"
+    assert costs.readable("latency", 0.1234) == "0.13ms"
 
 
 def test_progress_is_shown(capsys):
