@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,21 +17,20 @@ from sarslim.stages import sources
 ROOT = Path(__file__).parents[1]
 
 
-def fresh(code: str) -> dict:
+def fresh(code: str) -> Any:
     """What a new process prints as JSON."""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
-def test_importing_it_loads_nothing_and_takes_no_time():
+def test_importing_it_loads_nothing():
     found = fresh(
-        "import json, sys, time\n"
-        "before, start = set(sys.modules), time.perf_counter()\n"
+        "import json, sys\n"
+        "before = set(sys.modules)\n"
         "import sarslim\n"
-        "print(json.dumps({'seconds': time.perf_counter() - start, 'new': sorted(set(sys.modules) - before)}))"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
     )
-    assert found["new"] == ["sarslim"]
-    assert found["seconds"] < 0.05
+    assert found == ["sarslim"]
 
 
 def test_a_bundle_comes_without_what_runs_pipelines():
