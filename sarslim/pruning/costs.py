@@ -30,11 +30,9 @@ class Meter:
     def __init__(self, teacher: nn.Module, input_shape: tuple[int, ...], budgets: dict[str, Budget]) -> None:
         self.input_shape, self.timed = input_shape, "latency" in budgets
         self.beside = teacher if self.timed and budgets["latency"].relative else None
-        self.teacher: dict[str, float] = {**self.counts(teacher)}
+        self.teacher = self.counts(teacher)
         if self.timed:
-            self.teacher["latency"] = in_turns({"": of_module(teacher, input_shape)}, seconds=SECONDS_PER_LATENCY)[
-                ""
-            ].median_ms
+            (self.teacher["latency"],) = self._milliseconds(teacher)
         self.bounds = {name: budget.limit(self.teacher[name]) for name, budget in budgets.items()}
 
     def costs(self, network: nn.Module) -> dict[str, float]:
@@ -47,12 +45,15 @@ class Meter:
 
     def latency(self, network: nn.Module) -> float:
         """Milliseconds for one chip on one thread of this CPU."""
-        networks = {"network": network} | ({"teacher": self.beside} if self.beside else {})
-        jobs = {name: of_module(one, self.input_shape) for name, one in networks.items()}
-        found = in_turns(jobs, seconds=SECONDS_PER_LATENCY / len(jobs))
         if self.beside is None:
-            return found["network"].median_ms
-        return self.teacher["latency"] * found["network"].median_ms / found["teacher"].median_ms
+            return self._milliseconds(network)[0]
+        found, beside = self._milliseconds(network, self.beside)
+        return self.teacher["latency"] * found / beside
+
+    def _milliseconds(self, *networks: nn.Module) -> list[float]:
+        """Of each, taken in turns."""
+        jobs = {number: of_module(network, self.input_shape) for number, network in enumerate(networks)}
+        return [found.median_ms for found in in_turns(jobs, seconds=SECONDS_PER_LATENCY / len(jobs)).values()]
 
 
 def readable(name: str, cost: float) -> str:
