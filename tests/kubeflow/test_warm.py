@@ -84,7 +84,7 @@ with ending.sigterm_cleans_up(), forking.started():
 
 
 # Who is killed cannot end the process that still loads; that one ends when it has loaded.
-@pytest.mark.parametrize(("how", "seconds"), [(signal.SIGKILL, 30), (signal.SIGTERM, 1)])
+@pytest.mark.parametrize(("how", "seconds"), [(signal.SIGKILL, 30), (signal.SIGTERM, 0.2)])
 def test_nothing_is_left_where_the_caller_is_ended(how, seconds):
     caller = subprocess.Popen(
         [sys.executable, "-c", CALLER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True

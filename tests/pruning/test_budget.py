@@ -318,9 +318,19 @@ def test_a_machine_that_becomes_slow_is_told(monkeypatch):
         prune(tiny(), macs="", params="", latency="1.00ms")
 
 
+@pytest.mark.parametrize("offset", [0, 1, 2])
+def test_a_moment_of_noise_is_not_a_slow_machine(monkeypatch, offset):
+    """The smallest network just fits, if one of three timings is believed."""
+    ticking(monkeypatch, lambda call: 1 if call < 2 or (call + offset) % 3 == 0 else 1.2)
+    network = tiny()
+    least = 256 * 9 * 4 + 64 * 9 * (4 * 4 + 4 * 8) + 8 * 3
+    found = prune(network, macs="", params="", latency=f"{least / 1e6 + 0.001:.4f}ms").network
+    assert widths(found) == {"0": 4, "4": 4, "7": 8, "12": 3}
+
+
 def test_measured_latency_falls():
     network = tiny()
-    found = prune(network, macs="", params="", latency="50%").network
+    found = prune(network, macs="", params="", latency="70%").network
     assert count_macs(found, SHAPE) < count_macs(network, SHAPE)
 
 
